@@ -1,0 +1,51 @@
+// Text to token ids exactly as the `tokenizers` library does it, from a checkpoint's tokenizer.json.
+//
+// Built once, then const and usable from any number of threads at once. Truncation is the caller's choice per
+// call; padding never happens. An element of tokenizer.json we do not implement is an error at load that names it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace sis::text {
+
+struct Encoding {
+  std::vector<int32_t> ids;
+  std::vector<int32_t> type_ids;
+  // Byte offsets [begin, end) into the input; {0, 0} for added special tokens. Filled when asked for.
+  std::vector<std::pair<int32_t, int32_t>> offsets;
+};
+
+struct EncodeOptions {
+  bool add_special_tokens = true;
+  int32_t tokens_max = 0;     // 0: no limit; else truncated on the right so that specials fit, as HF does
+  bool with_offsets = false;
+};
+
+class Tokenizer {
+ public:
+  // `json` is the whole of tokenizer.json. Hostile input gives an error, never a crash: depth, counts and
+  // sizes are bounded.
+  static Result<std::unique_ptr<Tokenizer>> from_json(std::string_view json);
+  // tokenizer.json in `folder`.
+  static Result<std::unique_ptr<Tokenizer>> from_folder(const std::string& folder);
+  virtual ~Tokenizer() = default;
+
+  // `text` must be valid UTF-8 (checked by the caller).
+  virtual Encoding encode(std::string_view text, const EncodeOptions& options) const = 0;
+  virtual Encoding encode_pair(std::string_view first, std::string_view second,
+                               const EncodeOptions& options) const = 0;
+  virtual std::string decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
+
+  virtual int32_t vocab_size() const = 0;  // added tokens included
+  virtual std::optional<int32_t> token_to_id(std::string_view token) const = 0;
+  virtual std::string_view id_to_token(int32_t id) const = 0;  // empty when unknown
+};
+
+}  // namespace sis::text

@@ -1,0 +1,48 @@
+// Read-only tensors of a checkpoint by name, memory-mapped.
+//
+// Opens model.safetensors, or model.safetensors.index.json with its shards, of a local folder. Everything in
+// the headers is checked before a tensor is handed out: sizes, offsets (inside the file, no overlap, no hole),
+// shapes against bytes, dtypes, duplicates, JSON depth and counts. Views stay valid while the source lives.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "infer/tensor/mat.h"
+
+namespace sis::weights {
+
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;
+  int64_t bytes = 0;
+};
+
+class WeightSource {
+ public:
+  // kNotFound when the folder has no safetensors; kInvalidArgument for what is wrong inside, naming file,
+  // tensor, expectation and value.
+  static Result<std::unique_ptr<WeightSource>> open(const std::string& folder);
+  virtual ~WeightSource() = default;
+
+  virtual bool has(std::string_view name) const = 0;
+  virtual const TensorInfo* info(std::string_view name) const = 0;  // null when absent
+  virtual std::vector<std::string> names() const = 0;
+  virtual int64_t bytes() const = 0;  // of all tensors
+
+  // A float tensor as a matrix [rows, cols]; a vector is [1, n]. kInvalidArgument naming the tensor when it is
+  // absent, not float, or of another shape. rows or cols -1 match anything.
+  virtual Result<WeightView> matrix(std::string_view name, int64_t rows, int64_t cols) const = 0;
+  // The same, as f32 values.
+  virtual Result<std::vector<float>> vector(std::string_view name, int64_t size) const = 0;
+
+  // Tells the system that this tensor's file pages will not be read again (after packing).
+  virtual void release(std::string_view name) const = 0;
+};
+
+}  // namespace sis::weights
