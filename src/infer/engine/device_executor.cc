@@ -1,0 +1,168 @@
+#include "infer/engine/device_executor.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+
+namespace sis::engine {
+
+struct DeviceExecutor::State {
+  State(const ExecutorOptions& options, const Clock& clock)
+      : options(options), clock(clock), team({.workers = options.threads, .spin_us = 50}) {}
+
+  struct Slot {
+    Lane* lane;
+    double weight;
+    double service = 0;  // device seconds per weight; the least goes next
+  };
+
+  void run();
+  Slot* pick(TimePoint now, std::optional<TimePoint>& earliest);
+
+  const ExecutorOptions options;
+  const Clock& clock;
+  ThreadTeam team;
+  Workspace workspace;
+  std::thread thread;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool stopping = false;
+  bool woken = false;
+  Lane* running = nullptr;
+  std::vector<std::unique_ptr<Slot>> slots;
+  std::deque<std::function<void(ops::Context&)>> calls;
+
+  std::atomic<int64_t> steps{0};
+  std::atomic<double> busy_seconds{0};
+};
+
+DeviceExecutor::State::Slot* DeviceExecutor::State::pick(TimePoint now, std::optional<TimePoint>& earliest) {
+  Slot* best = nullptr;
+  double least_waiting = 0;
+  for (const auto& slot : slots) {
+    const auto at = slot->lane->ready_at(now);
+    if (!at) continue;
+    if (*at > now) {
+      earliest = earliest ? std::min(*earliest, *at) : *at;
+      continue;
+    }
+    if (!best || slot->service < least_waiting) {
+      best = slot.get();
+      least_waiting = slot->service;
+    }
+  }
+  // A lane that was idle must not cash in the time it did not use.
+  if (best)
+    for (const auto& slot : slots) slot->service = std::max(slot->service, least_waiting);
+  return best;
+}
+
+void DeviceExecutor::State::run() {
+  name_this_thread("sis-device");
+  flush_denormals();
+  std::unique_lock lock(mutex);
+  while (!stopping) {
+    std::function<void(ops::Context&)> job;
+    std::optional<TimePoint> earliest;
+    Slot* slot = nullptr;
+    woken = false;
+    if (!calls.empty()) {
+      job = std::move(calls.front());
+      calls.pop_front();
+    } else {
+      slot = pick(clock.now(), earliest);
+      if (slot) running = slot->lane;
+    }
+    if (!job && !slot) {
+      const auto stirred = [this] { return stopping || woken || !calls.empty(); };
+      if (earliest) changed.wait_until(lock, *earliest, stirred);
+      else changed.wait(lock, stirred);
+      continue;
+    }
+    lock.unlock();
+    const auto begin = std::chrono::steady_clock::now();
+    ops::Context context{team, workspace, options.isa};
+    if (job) job(context);
+    else slot->lane->step(context);
+    workspace.reset();
+    if (static_cast<int64_t>(workspace.bytes_reserved()) > options.workspace_bytes_keep) workspace = Workspace();
+    const double seconds = to_seconds(std::chrono::steady_clock::now() - begin);
+    lock.lock();
+    ++steps;
+    busy_seconds = busy_seconds + seconds;
+    if (slot) slot->service += seconds / slot->weight;
+    if (running) {
+      running = nullptr;
+      changed.notify_all();  // remove() may wait
+    }
+  }
+}
+
+DeviceExecutor::DeviceExecutor(const ExecutorOptions& options, const Clock& clock)
+    : state_(std::make_unique<State>(options, clock)) {
+  state_->thread = std::thread([state = state_.get()] { state->run(); });
+}
+
+DeviceExecutor::~DeviceExecutor() {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+  }
+  state_->changed.notify_all();
+  state_->thread.join();
+}
+
+void DeviceExecutor::add(Lane& lane, double weight) {
+  SIS_CHECK(weight > 0, "weight=", weight);
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->slots.push_back(std::make_unique<State::Slot>(State::Slot{&lane, weight}));
+    state_->woken = true;
+  }
+  state_->changed.notify_all();
+}
+
+void DeviceExecutor::remove(Lane& lane) {
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait(lock, [&] { return state_->running != &lane; });
+  std::erase_if(state_->slots, [&](const auto& slot) { return slot->lane == &lane; });
+}
+
+void DeviceExecutor::wake() {
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->woken = true;
+  }
+  state_->changed.notify_all();
+}
+
+void DeviceExecutor::call(const std::function<void(ops::Context&)>& fn) {
+  std::mutex done_mutex;
+  std::condition_variable done_changed;
+  bool done = false;
+  {
+    std::lock_guard lock(state_->mutex);
+    SIS_CHECK(std::this_thread::get_id() != state_->thread.get_id(), "call() from the executor's own thread");
+    state_->calls.push_back([&](ops::Context& context) {
+      fn(context);
+      std::lock_guard done_lock(done_mutex);
+      done = true;
+      done_changed.notify_all();
+    });
+  }
+  state_->changed.notify_all();
+  std::unique_lock done_lock(done_mutex);
+  done_changed.wait(done_lock, [&] { return done; });
+}
+
+int DeviceExecutor::threads() const { return state_->team.workers(); }
+Isa DeviceExecutor::isa() const { return state_->options.isa; }
+ExecutorStats DeviceExecutor::stats() const { return {state_->steps, state_->busy_seconds}; }
+
+}  // namespace sis::engine

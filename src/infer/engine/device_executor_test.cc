@@ -1,0 +1,104 @@
+#include "infer/engine/device_executor.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace sis::engine {
+namespace {
+
+// A lane that always has work, each step taking `busy`.
+class BusyLane final : public Lane {
+ public:
+  BusyLane(std::chrono::microseconds busy, std::atomic<bool>& on) : busy_(busy), on_(on) {}
+  std::optional<TimePoint> ready_at(TimePoint now) override { return on_ ? std::optional(now) : std::nullopt; }
+  void step(ops::Context&) override {
+    const auto begin = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - begin < busy_) {}
+    spent_us += std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
+    ++steps;
+  }
+  std::atomic<int64_t> spent_us{0}, steps{0};
+
+ private:
+  const std::chrono::microseconds busy_;
+  std::atomic<bool>& on_;
+};
+
+// Two lanes with steps of different length get device time by weight, not by number of steps.
+TEST(DeviceExecutor, SharesTimeByWeight) {
+  SteadyClock clock;
+  std::atomic<bool> on{false};
+  BusyLane shorts(std::chrono::microseconds(200), on), longs(std::chrono::microseconds(2000), on);
+  DeviceExecutor executor({.threads = 1}, clock);
+  executor.add(shorts, 3);
+  executor.add(longs, 1);
+  on = true;
+  executor.wake();
+  while (longs.steps < 40) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  on = false;
+  executor.remove(shorts);
+  executor.remove(longs);
+  const double share = static_cast<double>(shorts.spent_us) / static_cast<double>(longs.spent_us);
+  EXPECT_GT(share, 2.4);
+  EXPECT_LT(share, 3.6);
+}
+
+class OnceLane final : public Lane {
+ public:
+  std::optional<TimePoint> ready_at(TimePoint) override {
+    std::lock_guard lock(mutex);
+    return at;
+  }
+  void step(ops::Context&) override {
+    std::lock_guard lock(mutex);
+    ran = std::chrono::steady_clock::now();
+    at.reset();
+  }
+  std::mutex mutex;
+  std::optional<TimePoint> at;
+  std::optional<TimePoint> ran;
+};
+
+// A lane that asks for a later moment is run at that moment without another wake().
+TEST(DeviceExecutor, RunsALaneWhenItsTimeComes) {
+  SteadyClock clock;
+  DeviceExecutor executor({.threads = 1}, clock);
+  OnceLane lane;
+  executor.add(lane, 1);
+  const auto due = clock.now() + std::chrono::milliseconds(20);
+  {
+    std::lock_guard lock(lane.mutex);
+    lane.at = due;
+  }
+  executor.wake();
+  for (int i = 0; i < 2000; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::lock_guard lock(lane.mutex);
+    if (lane.ran) break;
+  }
+  executor.remove(lane);
+  ASSERT_TRUE(lane.ran.has_value());
+  EXPECT_GE(*lane.ran, due);
+}
+
+TEST(DeviceExecutor, CallRunsBetweenStepsAndWaits) {
+  SteadyClock clock;
+  DeviceExecutor executor({.threads = 2}, clock);
+  int64_t sum = 0;
+  executor.call([&](ops::Context& context) {
+    std::atomic<int64_t> total{0};
+    context.team.split(100, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) total += i;
+    });
+    sum = total;
+  });
+  EXPECT_EQ(sum, 4950);
+  EXPECT_EQ(executor.stats().steps, 1);
+}
+
+}  // namespace
+}  // namespace sis::engine

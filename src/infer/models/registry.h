@@ -1,0 +1,21 @@
+// The families this program can run, and how a checkpoint folder becomes one of them.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "infer/nn/encoder.h"
+
+namespace sis::models {
+
+struct LoadOptions {
+  DType compute = DType::kBf16;  // kF32, kBf16 or kI8
+  Isa isa = Isa::kRef;
+};
+
+// Reads config.json and the safetensors of `folder`. kInvalidArgument when the family or something inside is not
+// supported, naming the file and key.
+Result<std::unique_ptr<nn::Encoder>> load_encoder(const std::string& folder, const LoadOptions& options, ThreadTeam& team);
+
+}  // namespace sis::models

@@ -1,0 +1,30 @@
+// 128-bit key of an exact input: two different texts never share one in practice (XXH3-128).
+#pragma once
+
+#include <xxhash.h>
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace sis::cache {
+
+struct TextKey {
+  uint64_t low = 0, high = 0;
+  bool operator==(const TextKey&) const = default;
+};
+struct TextKeyHash {
+  size_t operator()(const TextKey& key) const { return key.low; }
+};
+
+// `salt` keeps apart what must not share an answer (text or token ids, truncation).
+inline TextKey text_key(std::string_view text, uint64_t salt) {
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(text.data(), text.size(), salt);
+  return {hash.low64, hash.high64};
+}
+inline TextKey ids_key(std::span<const int32_t> ids, uint64_t salt) {
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(ids.data(), ids.size_bytes(), ~salt);
+  return {hash.low64, hash.high64};
+}
+
+}  // namespace sis::cache
