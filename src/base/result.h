@@ -33,6 +33,7 @@ struct Error {
   Code code = Code::kInternal;
   std::string message;  // for the person who can fix it: "--rate: want requests/s above 0, got -3"
   std::string param;    // the request field at fault, if one is: "input[3]"
+  std::string reason;   // a word programs branch on, if there is one: "context_length_exceeded"
 };
 
 template <class T>

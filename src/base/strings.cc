@@ -95,7 +95,7 @@ int64_t count_code_points(std::string_view text) {
   return count;
 }
 
-std::string quoted(std::string_view text, size_t max_bytes) {
+std::string in_quotes(std::string_view text, size_t max_bytes) {
   std::string out = "'";
   for (size_t i = 0; i < text.size(); ++i) {
     if (out.size() > max_bytes) {

@@ -36,6 +36,6 @@ bool is_utf8(std::string_view text);
 int64_t count_code_points(std::string_view text);
 
 // `text` made safe to print inside an error: control bytes escaped, cut to `max_bytes` with "...".
-std::string quoted(std::string_view text, size_t max_bytes = 80);
+std::string in_quotes(std::string_view text, size_t max_bytes = 80);
 
 }  // namespace sis

@@ -30,9 +30,9 @@ TEST(Strings, Utf8) {
 }
 
 TEST(Strings, QuotedEscapesAndCutsBetweenCodePoints) {
-  EXPECT_EQ(quoted("a\nb"), "'a\\x0ab'");
+  EXPECT_EQ(in_quotes("a\nb"), "'a\\x0ab'");
   for (size_t limit = 1; limit < 12; ++limit)
-    EXPECT_TRUE(is_utf8(quoted("\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC", limit))) << limit;
+    EXPECT_TRUE(is_utf8(in_quotes("\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC", limit))) << limit;
 }
 
 }  // namespace

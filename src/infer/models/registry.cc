@@ -48,7 +48,7 @@ Result<std::unique_ptr<nn::Encoder>> load_encoder(const std::string& folder, con
     }
     known += (known.empty() ? "" : ", ") + std::string(family.model_type);
   }
-  return Error{Code::kInvalidArgument, concat(folder, "/config.json: model_type ", quoted(type->get<std::string>()),
+  return Error{Code::kInvalidArgument, concat(folder, "/config.json: model_type ", in_quotes(type->get<std::string>()),
                                               " is not a supported encoder (", known, ")")};
 }
 

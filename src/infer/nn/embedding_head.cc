@@ -28,9 +28,9 @@ std::string text_or(const json& object, const char* key, const char* fallback) {
 // A module's folder inside the checkpoint; nothing may lead out of it.
 Result<std::string> module_folder(const std::string& folder, const std::string& path) {
   for (const auto& part : fs::path(path))
-    if (part == "..") return Error{Code::kInvalidArgument, concat(folder, "/modules.json: path ", quoted(path), " leaves the folder")};
+    if (part == "..") return Error{Code::kInvalidArgument, concat(folder, "/modules.json: path ", in_quotes(path), " leaves the folder")};
   if (fs::path(path).is_absolute())
-    return Error{Code::kInvalidArgument, concat(folder, "/modules.json: path ", quoted(path), " is absolute")};
+    return Error{Code::kInvalidArgument, concat(folder, "/modules.json: path ", in_quotes(path), " is absolute")};
   return path.empty() ? folder : folder + "/" + path;
 }
 
@@ -50,7 +50,7 @@ Result<ops::Pooling> read_pooling(const std::string& file) {
   if (const auto mode = config.find("pooling_mode"); mode != config.end() && mode->is_string()) {
     for (const auto& [name, pooling] : kNames)
       if (*mode == name) return pooling;
-    return Error{Code::kInvalidArgument, concat(file, ": pooling_mode ", quoted(mode->get<std::string>()),
+    return Error{Code::kInvalidArgument, concat(file, ": pooling_mode ", in_quotes(mode->get<std::string>()),
                                                 " is not supported (cls, mean, max, mean_sqrt_len_tokens, lasttoken)")};
   }
   std::optional<ops::Pooling> chosen;
@@ -73,7 +73,7 @@ Result<HeadConfig::Dense> read_dense(const std::string& folder) {
   SIS_ASSIGN(const json config, weights::read_json_file(folder + "/config.json"));
   const std::string activation = to_lower(class_name(text_or(config, "activation_function", "Tanh")));
   if (activation != "tanh" && activation != "identity")
-    return Error{Code::kInvalidArgument, concat(folder, "/config.json: activation_function ", quoted(activation),
+    return Error{Code::kInvalidArgument, concat(folder, "/config.json: activation_function ", in_quotes(activation),
                                                 " is not supported (Tanh, Identity)")};
   return HeadConfig::Dense{folder, activation};
 }
@@ -112,7 +112,7 @@ Result<HeadConfig> read_head_config(const std::string& folder) {
     } else if (kind == "Normalize") {
       head.normalise = true;
     } else {
-      return Error{Code::kInvalidArgument, concat(modules_file, ": module type ", quoted(type),
+      return Error{Code::kInvalidArgument, concat(modules_file, ": module type ", in_quotes(type),
                                                   " is not supported (Transformer, Pooling, Dense, Normalize)")};
     }
   }

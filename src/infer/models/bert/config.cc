@@ -10,7 +10,7 @@ namespace {
 using nlohmann::json;
 
 Error wrong(const char* key, std::string_view wanted, const json& found) {
-  return {Code::kInvalidArgument, concat("config.json: ", key, ": want ", wanted, ", got ", quoted(found.dump()))};
+  return {Code::kInvalidArgument, concat("config.json: ", key, ": want ", wanted, ", got ", in_quotes(found.dump()))};
 }
 
 Status read_count(const json& config, const char* key, int64_t max, int32_t& out) {
