@@ -1,0 +1,55 @@
+// sis: serves models, runs them offline and measures servers. One file per subcommand.
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "base/strings.h"
+#include "commands.h"
+#include "version.h"
+
+namespace {
+
+struct Command {
+  const char* name;
+  int (*run)(int argc, char** argv);
+  const char* help;
+};
+
+constexpr Command kCommands[] = {
+    {"serve", sis::apps::serve_main, "serve models over HTTP (OpenAI-compatible)"},
+    {"embed", sis::apps::embed_main, "turn lines of text into vectors, without a server"},
+    {"bench", sis::apps::bench_main, "measure a server: latency, throughput, errors"},
+    {"settings", sis::apps::settings_main, "list every setting, its value and where it came from"},
+};
+
+void print_help(std::FILE* to) {
+  std::fprintf(to, "sis %s: a small inference server\n\nusage: sis <command> [options]\n\ncommands:\n", SIS_VERSION);
+  for (const auto& command : kCommands) std::fprintf(to, "  %-10s %s\n", command.name, command.help);
+  std::fprintf(to, "\n'sis <command> --help' tells its options; 'sis --version' prints the version.\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    print_help(stderr);
+    return 2;
+  }
+  const std::string name = argv[1];
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_help(stdout);
+    return 0;
+  }
+  if (name == "--version" || name == "-V") {
+    std::printf("sis %s\n", SIS_VERSION);
+    return 0;
+  }
+  for (const auto& command : kCommands) {
+    if (name != command.name) continue;
+    std::string program = "sis " + name;  // as the subcommand's own messages say it
+    argv[1] = program.data();
+    return command.run(argc - 1, argv + 1);
+  }
+  std::fprintf(stderr, "sis: unknown command %s; 'sis --help' lists them\n", sis::in_quotes(name).c_str());
+  return 2;
+}

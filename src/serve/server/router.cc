@@ -1,0 +1,53 @@
+#include "serve/server/router.h"
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "serve/api/errors.h"
+
+namespace sis::server {
+
+void Router::add(const std::string& method, const std::string& path, net::Handler handler) {
+  Route* route = nullptr;
+  if (path.ends_with("/*")) {
+    const std::string prefix = path.substr(0, path.size() - 1);
+    for (auto& [known, candidate] : tails_)
+      if (known == prefix) route = &candidate;
+    if (!route) route = &tails_.emplace_back(prefix, Route{}).second;
+  } else {
+    route = &exact_[path];
+  }
+  SIS_CHECK(route->methods.emplace(method, std::move(handler)).second, method, " ", path, " added twice");
+}
+
+const Router::Route* Router::find(std::string_view path) const {
+  if (const auto it = exact_.find(path); it != exact_.end()) return &it->second;
+  for (const auto& [prefix, route] : tails_)
+    if (path.size() > prefix.size() && path.starts_with(prefix) && !path.ends_with('/')) return &route;
+  return nullptr;
+}
+
+void Router::handle(std::shared_ptr<net::Exchange> exchange) const {
+  const net::HttpRequest& request = exchange->request();
+  const Route* route = find(request.path);
+  if (!route) {
+    std::string_view shorter = request.path;
+    while (shorter.size() > 1 && shorter.ends_with('/')) shorter.remove_suffix(1);
+    if (shorter.size() != request.path.size() && find(shorter)) {
+      auto response = api::status_response(307, concat("moved to ", shorter));
+      response.headers.emplace_back("Location", concat(shorter, request.query.empty() ? "" : "?", request.query));
+      return exchange->respond(std::move(response));
+    }
+    return exchange->respond(api::status_response(404, concat("no route ", in_quotes(request.path))));
+  }
+  const auto method = route->methods.find(request.method);
+  if (method == route->methods.end()) {
+    std::string allowed;
+    for (const auto& [name, handler] : route->methods) allowed += (allowed.empty() ? "" : ", ") + name;
+    auto response = api::status_response(405, concat(request.method, " is not allowed on ", request.path, " (", allowed, ")"));
+    response.headers.emplace_back("Allow", allowed);
+    return exchange->respond(std::move(response));
+  }
+  method->second(std::move(exchange));
+}
+
+}  // namespace sis::server

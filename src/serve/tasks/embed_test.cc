@@ -1,0 +1,331 @@
+#include "serve/tasks/embed.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <latch>
+#include <mutex>
+#include <numeric>
+#include <thread>
+
+namespace sis::tasks {
+namespace {
+
+constexpr int32_t kVocab = 100, kTokensMax = 16;
+
+// One token a word: [CLS] w.. [SEP]; unknown words are 1.
+constexpr const char* kTokenizer = R"({"version":"1.0","truncation":null,"padding":null,
+ "added_tokens":[{"id":0,"content":"[CLS]","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
+                 {"id":2,"content":"[SEP]","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],
+ "normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true},
+ "pre_tokenizer":{"type":"BertPreTokenizer"},
+ "post_processor":{"type":"BertProcessing","sep":["[SEP]",2],"cls":["[CLS]",0]},
+ "decoder":{"type":"WordPiece","prefix":"##","cleanup":true},
+ "model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100,
+          "vocab":{"[CLS]":0,"[UNK]":1,"[SEP]":2,"a":3,"b":4,"c":5,"d":6,"e":7,"f":8}}})";
+
+// Stands at the place of a model family, so that a test can count device calls and hold one: a token's state is its
+// id in every column. Everything around it (tokenizer, head, executor, service) is the real thing.
+class CountingEncoder final : public nn::Encoder {
+ public:
+  CountingEncoder() {
+    info_.hidden = 8;
+    info_.vocab = kVocab;
+    info_.tokens_max = kTokensMax;
+  }
+  const nn::EncoderInfo& info() const override { return info_; }
+  void forward(ops::Context&, const nn::RaggedBatch& batch, Mat<float> states) const override {
+    ++calls;
+    sequences += static_cast<int>(batch.sequences());
+    std::unique_lock lock(mutex);
+    open_changed.wait(lock, [this] { return open; });
+    for (int64_t t = 0; t < batch.tokens(); ++t)
+      for (int64_t c = 0; c < states.cols; ++c) states.at(t, c) = static_cast<float>(batch.ids[t]);
+  }
+  void hold() { std::lock_guard lock(mutex); open = false; }
+  void release() {
+    { std::lock_guard lock(mutex); open = true; }
+    open_changed.notify_all();
+  }
+  mutable std::atomic<int> calls{0}, sequences{0};
+
+ private:
+  nn::EncoderInfo info_;
+  mutable std::mutex mutex;
+  mutable std::condition_variable open_changed;
+  bool open = true;
+};
+
+struct Counts final : EmbedObserver {
+  void on_lookup(int h, int m) override { hits += h; misses += m; }
+  void on_batch(int, int, std::span<const Duration>, Duration) override { ++batches; }
+  std::atomic<int> hits{0}, misses{0}, batches{0};
+};
+
+class EmbedTest : public testing::Test {
+ protected:
+  void start(EmbedOptions options) {
+    EmbedModel model;
+    model.name = "m";
+    auto tokenizer = text::Tokenizer::from_json(kTokenizer);
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+    model.tokenizer = std::move(*tokenizer);
+    auto encoder = std::make_unique<CountingEncoder>();
+    encoder_ = encoder.get();
+    model.encoder = std::move(encoder);
+    nn::HeadConfig head;
+    head.pooling = ops::Pooling::kMean;
+    head.normalise = false;
+    ThreadTeam team({.workers = 1});
+    auto loaded = nn::EmbeddingHead::load(head, 8, Isa::kRef, team);
+    ASSERT_TRUE(loaded.ok());
+    model.head = std::move(*loaded);
+    model.tokens_max = kTokensMax;
+    service_ = std::make_unique<EmbedService>(std::move(model), options, executor_, prep_, clock_, counts_);
+  }
+  void TearDown() override {
+    if (encoder_) encoder_->release();
+    service_.reset();
+  }
+
+  static EmbedRequest texts(std::vector<std::string> inputs) {
+    EmbedRequest request;
+    for (auto& input : inputs) request.inputs.push_back({.text = std::move(input)});
+    return request;
+  }
+
+  struct Call {
+    std::future<Result<EmbedAnswer>> answer;
+    std::unique_ptr<EmbedService::Ticket> ticket;
+    Result<EmbedAnswer> get() {
+      // Far above any wait in these tests: a request that is never answered fails instead of hanging.
+      if (answer.wait_for(std::chrono::seconds(20)) != std::future_status::ready)
+        return Error{Code::kInternal, "no answer"};
+      return answer.get();
+    }
+    bool ready() const { return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
+  };
+  Call submit(EmbedRequest request) {
+    auto promise = std::make_shared<std::promise<Result<EmbedAnswer>>>();
+    Call call{promise->get_future(), nullptr};
+    call.ticket = service_->submit(std::move(request), [promise](Result<EmbedAnswer> result) { promise->set_value(std::move(result)); });
+    return call;
+  }
+  // The device holds a batch of one text `blocker`; everything after it queues up.
+  Call hold_device(const std::string& blocker) {
+    encoder_->hold();
+    const int before = encoder_->calls;
+    Call call = submit(texts({blocker}));
+    while (encoder_->calls == before) std::this_thread::yield();
+    return call;
+  }
+  void wait_queued(int64_t requests) {
+    while (service_->requests_queued() != requests) std::this_thread::yield();
+  }
+
+  SteadyClock clock_;
+  engine::DeviceExecutor executor_{{.threads = 1}, clock_};
+  TaskPool prep_{"prep", 1, 1000};
+  Counts counts_;
+  CountingEncoder* encoder_ = nullptr;
+  std::unique_ptr<EmbedService> service_;
+};
+
+TEST_F(EmbedTest, AnswersInInputOrderWithTokenCounts) {
+  start({});
+  auto answer = submit(texts({"b", "a a", "zzz"})).get();
+  ASSERT_TRUE(answer.ok()) << answer.error().message;
+  ASSERT_EQ(answer->items.size(), 3u);
+  EXPECT_FLOAT_EQ(answer->items[0]->vector[0], (0 + 4 + 2) / 3.0f);
+  EXPECT_FLOAT_EQ(answer->items[1]->vector[0], (0 + 3 + 3 + 2) / 4.0f);
+  EXPECT_FLOAT_EQ(answer->items[2]->vector[7], (0 + 1 + 2) / 3.0f);
+  EXPECT_EQ(answer->tokens, 10);
+  EXPECT_EQ(counts_.misses, 3);
+}
+
+// Window 50 ms, two single-text requests 10 ms apart: exactly one model call.
+TEST_F(EmbedTest, WindowMakesOneCall) {
+  start({.queue = {.window = std::chrono::milliseconds(50)}});
+  auto first = submit(texts({"a"}));
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  auto second = submit(texts({"b"}));
+  EXPECT_TRUE(first.get().ok());
+  EXPECT_TRUE(second.get().ok());
+  EXPECT_EQ(encoder_->calls, 1);
+}
+
+TEST_F(EmbedTest, CachedRequestsAnswerInsideSubmit) {
+  start({.cache_entries = 2});
+  EXPECT_TRUE(submit(texts({"a"})).get().ok());
+  auto again = submit(texts({"a", "a"}));
+  EXPECT_TRUE(again.ready());
+  EXPECT_EQ(again.ticket, nullptr);
+  EXPECT_EQ(again.get()->cache_hits, 2);
+  EXPECT_EQ(encoder_->calls, 1);
+  // Least recently used goes first: b, c push a out.
+  EXPECT_TRUE(submit(texts({"b", "c"})).get().ok());
+  EXPECT_FALSE(submit(texts({"a"})).ready());
+}
+
+// A text repeated in one request is computed once, yet each counts as a miss.
+TEST_F(EmbedTest, RepeatsInOneRequestAreComputedOnce) {
+  start({});
+  auto answer = submit(texts({"a", "a", "b"})).get();
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(answer->items[0], answer->items[1]);
+  EXPECT_EQ(encoder_->sequences, 2);
+  EXPECT_EQ(counts_.misses, 3);
+}
+
+TEST_F(EmbedTest, IdenticalTextsInFlightAreJoined) {
+  start({.cache_entries = 0});
+  auto blocker = hold_device("f");
+  auto one = submit(texts({"a"})), two = submit(texts({"a"})), three = submit(texts({"f"}));
+  wait_queued(1);
+  encoder_->release();
+  EXPECT_TRUE(blocker.get().ok());
+  EXPECT_EQ(one.get()->items[0], two.get()->items[0]);
+  EXPECT_TRUE(three.get().ok());
+  EXPECT_EQ(encoder_->sequences, 2);  // f, a
+}
+
+// A disconnect frees its own texts only; a companion that joined one of them still gets it.
+TEST_F(EmbedTest, CancelIsIsolated) {
+  start({});
+  auto blocker = hold_device("f");
+  auto leaves = submit(texts({"a", "b"})), stays = submit(texts({"b"}));
+  wait_queued(1);
+  leaves.ticket.reset();
+  encoder_->release();
+  ASSERT_TRUE(stays.get().ok());
+  EXPECT_FALSE(leaves.ready());
+  EXPECT_EQ(encoder_->sequences, 2);  // f, b: a was never computed
+  EXPECT_EQ(service_->requests_open(), 0);
+}
+
+TEST_F(EmbedTest, DeadlineAnswersWhileTheDeviceIsBusy) {
+  start({.timeout = std::chrono::milliseconds(30)});
+  auto blocker = hold_device("f");
+  auto late = submit(texts({"a"}));
+  std::this_thread::sleep_for(std::chrono::milliseconds(40));
+  service_->sweep();
+  auto result = late.get();
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, Code::kDeadline);
+  EXPECT_FALSE(blocker.get().ok());
+  encoder_->release();
+  // The abandoned text is not computed, the abandoned batch is not an answer.
+  EXPECT_TRUE(submit(texts({"b"})).get().ok());
+  EXPECT_EQ(encoder_->sequences, 2);
+}
+
+// Queue of 1: one queued, one waits for room, the next is refused at once; the waiting one is refused after its time.
+TEST_F(EmbedTest, QueueBoundsAndRoom) {
+  start({.queue_requests_max = 1, .queue_room_timeout = std::chrono::milliseconds(30)});
+  auto blocker = hold_device("f");
+  auto queued = submit(texts({"a"}));
+  wait_queued(1);
+  auto waiting = submit(texts({"b"}));
+  auto joiner = submit(texts({"b"}));  // brings nothing new: needs no room of its own
+  auto refused = submit(texts({"c"}));
+  ASSERT_TRUE(refused.ready());
+  EXPECT_EQ(refused.get().error().code, Code::kOverloaded);
+  std::this_thread::sleep_for(std::chrono::milliseconds(40));
+  service_->sweep();
+  auto result = waiting.get();
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, Code::kOverloaded);
+  encoder_->release();
+  EXPECT_TRUE(queued.get().ok());
+  EXPECT_TRUE(joiner.get().ok());  // its text survives the request that brought it
+}
+
+TEST_F(EmbedTest, LongTextsAreCutOrRefused) {
+  start({});
+  std::string longer;
+  for (int i = 0; i < 100; ++i) longer += "a ";
+  auto cut = submit(texts({longer})).get();
+  ASSERT_TRUE(cut.ok());
+  EXPECT_EQ(cut->tokens, kTokensMax);
+  auto strict = texts({"b", longer});
+  strict.truncate = false;
+  auto refused = submit(strict).get();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().reason, "context_length_exceeded");
+  EXPECT_NE(refused.error().message.find("input[1] has 102 tokens"), std::string::npos) << refused.error().message;
+  auto shorter = texts({longer});
+  shorter.tokens_max = 5;
+  EXPECT_EQ(submit(shorter).get()->tokens, 5);
+}
+
+// Ids are used as they are; the same ids as a text's give the same vector. A bad id fails its own request only.
+TEST_F(EmbedTest, TokenIds) {
+  start({});
+  EmbedRequest ids;
+  ids.inputs.push_back({.ids = {0, 3, 2}, .tokenised = true});
+  EXPECT_EQ(submit(ids).get()->items[0]->vector, submit(texts({"a"})).get()->items[0]->vector);
+
+  auto blocker = hold_device("f");
+  EmbedRequest bad = texts({"b"});
+  bad.inputs.push_back({.ids = {0, kVocab}, .tokenised = true});
+  auto failing = submit(bad), companion = submit(texts({"b"}));
+  encoder_->release();
+  auto result = failing.get();
+  ASSERT_FALSE(result.ok());
+  EXPECT_NE(result.error().message.find("token id 100 is outside the vocabulary 0..99"), std::string::npos);
+  EXPECT_TRUE(companion.get().ok());
+}
+
+TEST_F(EmbedTest, ClosingRefusesNewAndFinishesOld) {
+  start({});
+  auto blocker = hold_device("f");
+  auto admitted = submit(texts({"a"}));
+  service_->close();
+  EXPECT_EQ(submit(texts({"b"})).get().error().code, Code::kUnavailable);
+  encoder_->release();
+  EXPECT_TRUE(admitted.get().ok());
+}
+
+// Many threads submit, cancel and let time out at once; every request ends and nothing stays behind.
+TEST_F(EmbedTest, EverythingEndsUnderFire) {
+  start({.queue = {.texts_max = 8}, .queue_requests_max = 8, .queue_room_timeout = std::chrono::milliseconds(5),
+         .timeout = std::chrono::milliseconds(200), .cache_entries = 4});
+  std::atomic<int> answered{0};
+  std::atomic<bool> stop{false};
+  std::thread sweeper([&] {
+    while (!stop) {
+      service_->sweep();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 4; ++client)
+    clients.emplace_back([&, client] {
+      uint64_t seed = client;
+      for (int i = 0; i < 300; ++i) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        std::vector<std::string> inputs;
+        for (uint64_t k = 0; k < 1 + (seed >> 33) % 4; ++k) {
+          std::string words;
+          for (uint64_t w = 0; w < 1 + (seed >> (20 + k)) % 3; ++w) words += std::string(1, "abcdef"[(seed >> (40 + 2 * k + w)) % 6]) + " ";
+          inputs.push_back(words);
+        }
+        auto call = submit(texts(inputs));
+        if ((seed >> 60) % 4 == 0) {
+          call.ticket.reset();
+          continue;
+        }
+        if (call.get().ok()) ++answered;
+      }
+    });
+  for (auto& client : clients) client.join();
+  while (service_->requests_open() > 0 || service_->requests_queued() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  stop = true;
+  sweeper.join();
+  EXPECT_GT(answered, 0);
+}
+
+}  // namespace
+}  // namespace sis::tasks
