@@ -1,0 +1,260 @@
+// Folders as published open and hand out the right values; broken ones are refused naming file and
+// tensor.
+#include "infer/weights/source.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmath>
+
+#include "base/strings.h"
+#include "infer/weights/mapped_file.h"
+#include "infer/weights/weights_test_files.h"
+
+namespace sis::weights {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::unique_ptr<WeightSource> opened(const std::string& folder) {
+  auto source = WeightSource::open(folder);
+  EXPECT_TRUE(source.ok()) << (source.ok() ? "" : source.error().message);
+  return source.ok() ? *std::move(source) : nullptr;
+}
+
+std::string refusal(const std::string& folder) {
+  const auto source = WeightSource::open(folder);
+  EXPECT_FALSE(source.ok());
+  return source.ok() ? "" : source.error().message;
+}
+
+// [2, 3] f32, [4] bf16, [2] f16, [1] int64, [2] fp8; an odd header, so the data is misaligned.
+std::string mixed_file() {
+  std::string json =
+      R"({"matrix":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"brain":{"dtype":"BF16","shape":[4],"data_offsets":[24,32]},)"
+      R"("half":{"dtype":"F16","shape":[2],"data_offsets":[32,36]},"ids":{"dtype":"I64","shape":[1],"data_offsets":[36,44]},)"
+      R"("eight":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[44,46]},"none":{"dtype":"F32","shape":[0,7],"data_offsets":[46,46]},)"
+      R"("cube":{"dtype":"F32","shape":[1,1,1],"data_offsets":[46,50]},"scalar":{"dtype":"F32","shape":[],"data_offsets":[50,54]}})";
+  while ((json.size() + 8) % 2 == 0) json += ' ';
+  return file_of(json, raw<float>({1, 2, 3, 4, 5, 6}) + raw<uint16_t>({0x3F80, 0xBF80, 0x4049, 0}) +
+                           raw<uint16_t>({0x3C00, 0xC000}) + raw<int64_t>({9}) + "xx" +
+                           raw<float>({7}) + raw<float>({8}));
+}
+
+TEST(WeightSource, ReadsEveryFloatTypeFromMisalignedData) {
+  const ScratchFolder folder;
+  folder.write("model.safetensors", mixed_file());
+  const auto source = opened(folder.path());
+  ASSERT_TRUE(source);
+  EXPECT_THAT(source->names(),
+              ElementsAre("brain", "cube", "eight", "half", "ids", "matrix", "none", "scalar"));
+  EXPECT_EQ(source->bytes(), 54);
+  const auto matrix = source->matrix("matrix", 2, 3);
+  ASSERT_TRUE(matrix.ok());
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(matrix->data) % 2, 1u);  // the case this test is about
+  EXPECT_EQ(matrix->at(1, 2), 6.0f);
+  float row[3];
+  matrix->row_to(1, row);
+  EXPECT_THAT(row, ElementsAre(4.0f, 5.0f, 6.0f));
+  const auto brain = source->matrix("brain", 1, -1);
+  ASSERT_TRUE(brain.ok());
+  EXPECT_EQ(brain->dtype, DType::kBf16);
+  EXPECT_EQ(brain->rows, 1);
+  EXPECT_THAT(source->vector("brain", 4).value(), ElementsAre(1.0f, -1.0f, 3.140625f, 0.0f));
+  EXPECT_THAT(source->vector("half", -1).value(), ElementsAre(1.0f, -2.0f));
+  EXPECT_EQ(source->matrix("scalar", 1, 1)->at(0, 0), 8.0f);
+  const auto none = source->matrix("none", 0, 7);
+  ASSERT_TRUE(none.ok());
+  EXPECT_EQ(none->bytes(), 0);
+}
+
+TEST(WeightSource, TellsWhatATensorIs) {
+  const ScratchFolder folder;
+  folder.write("model.safetensors", mixed_file());
+  const auto source = opened(folder.path());
+  ASSERT_TRUE(source);
+  EXPECT_TRUE(source->has("eight"));
+  EXPECT_FALSE(source->has("eigh"));
+  EXPECT_FALSE(source->has("eightx"));
+  EXPECT_EQ(source->info("nothing"), nullptr);
+  EXPECT_EQ(source->info("eight")->stored, StoredType::kF8E4M3);
+  EXPECT_FALSE(source->info("eight")->dtype.has_value());
+  EXPECT_EQ(source->info("ids")->dtype, DType::kI64);
+  EXPECT_EQ(source->info("matrix")->bytes, 24);
+}
+
+TEST(WeightSource, RefusesWhatIsNotAskedForRight) {
+  const ScratchFolder folder;
+  const std::string file = folder.write("model.safetensors", mixed_file());
+  const auto source = opened(folder.path());
+  ASSERT_TRUE(source);
+  EXPECT_THAT(source->matrix("gone", -1, -1).error().message,
+              HasSubstr("tensor 'gone': not in the checkpoint"));
+  EXPECT_THAT(
+      source->matrix("matrix", 3, 2).error().message,
+      AllOf(HasSubstr(file), HasSubstr("tensor 'matrix': want shape [3, 2], found [2, 3]")));
+  EXPECT_THAT(source->matrix("cube", -1, -1).error().message,
+              HasSubstr("want shape [any, any], found [1, 1, 1]"));
+  EXPECT_THAT(source->vector("matrix", 6).error().message,
+              HasSubstr("want shape [6], found [2, 3]"));
+  EXPECT_THAT(source->vector("half", 3).error().message, HasSubstr("want shape [3], found [2]"));
+  EXPECT_THAT(
+      source->vector("eight", 2).error().message,
+      HasSubstr(
+          "tensor 'eight': want F32, F16 or BF16 weights, found F8_E4M3, which is not supported"));
+  EXPECT_THAT(source->matrix("ids", 1, 1).error().message, HasSubstr("found I64"));
+}
+
+TEST(WeightSource, HeaderFaultsNameTheFile) {
+  const ScratchFolder folder;
+  const std::string file = folder.write("model.safetensors", file_of("{", ""));
+  EXPECT_THAT(refusal(folder.path()), HasSubstr(file + ": header"));
+}
+
+TEST(WeightSource, NothingThere) {
+  const ScratchFolder folder;
+  const auto source = WeightSource::open(folder.path());
+  ASSERT_FALSE(source.ok());
+  EXPECT_EQ(source.error().code, Code::kNotFound);
+  EXPECT_THAT(source.error().message,
+              HasSubstr("no model.safetensors and no model.safetensors.index.json"));
+}
+
+TEST(WeightSource, NotARegularFile) {
+  const ScratchFolder folder;
+  std::filesystem::create_directory(folder / "model.safetensors");
+  EXPECT_THAT(refusal(folder.path()), HasSubstr("want a regular file"));
+  const ScratchFolder pipe;
+  ASSERT_EQ(mkfifo((pipe / "model.safetensors").c_str(), 0600), 0);
+  EXPECT_THAT(refusal(pipe.path()), HasSubstr("want a regular file"));
+  const ScratchFolder empty;
+  empty.write("model.safetensors", "");
+  EXPECT_THAT(refusal(empty.path()), HasSubstr("the file is empty"));
+}
+
+std::string tensor_file(std::string_view name, float value) {
+  return file_of(concat("{\"", name, R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})"),
+                 raw<float>({value}));
+}
+
+TEST(WeightSource, ShardsThroughLinksAsModelCachesKeepThem) {
+  const ScratchFolder folder;
+  std::filesystem::create_directories(folder / "blobs");
+  std::filesystem::create_directories(folder / "snapshot");
+  folder.write("blobs/1", tensor_file("a", 1));
+  folder.write("blobs/2", tensor_file("b", 2));
+  std::filesystem::create_symlink("../blobs/1", folder / "snapshot/m-1.safetensors");
+  std::filesystem::create_symlink("../blobs/2", folder / "snapshot/m-2.safetensors");
+  folder.write("snapshot/model.safetensors.index.json",
+               R"({"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors"}})");
+  const auto source = opened(folder / "snapshot");
+  ASSERT_TRUE(source);
+  EXPECT_EQ(source->vector("a", 1).value()[0], 1.0f);
+  EXPECT_EQ(source->vector("b", 1).value()[0], 2.0f);
+  EXPECT_EQ(source->bytes(), 8);
+}
+
+TEST(WeightSource, ShardMissing) {
+  const ScratchFolder folder;
+  const std::string index =
+      folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"m.safetensors"}})");
+  const auto source = WeightSource::open(folder.path());
+  ASSERT_FALSE(source.ok());
+  EXPECT_EQ(source.error().code, Code::kInvalidArgument);
+  EXPECT_THAT(source.error().message, AllOf(HasSubstr(index), HasSubstr("shard 'm.safetensors'"),
+                                            HasSubstr("cannot open")));
+}
+
+TEST(WeightSource, TensorNotInItsShard) {
+  const ScratchFolder folder;
+  folder.write("m-1.safetensors", tensor_file("a", 1));
+  folder.write("m-2.safetensors", tensor_file("b", 2));
+  folder.write("model.safetensors.index.json",
+               R"({"weight_map":{"a":"m-2.safetensors","b":"m-2.safetensors"}})");
+  EXPECT_THAT(refusal(folder.path()), HasSubstr("tensor 'a': not in its shard 'm-2.safetensors'"));
+}
+
+TEST(WeightSource, OnlyIndexedTensorsExist) {
+  const ScratchFolder folder;
+  folder.write("m-1.safetensors", tensor_file("a", 1));
+  folder.write("m-2.safetensors", tensor_file("b", 2));
+  folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"m-1.safetensors"}})");
+  const auto source = opened(folder.path());
+  ASSERT_TRUE(source);
+  EXPECT_THAT(source->names(), ElementsAre("a"));
+}
+
+TEST(WeightSource, IndexFaultsNameTheFile) {
+  const ScratchFolder folder;
+  const std::string index = folder.write("model.safetensors.index.json",
+                                         R"({"weight_map":{"a":"../../etc/x.safetensors"}})");
+  EXPECT_THAT(refusal(folder.path()), AllOf(HasSubstr(index), HasSubstr("found a path")));
+}
+
+TEST(WeightSource, SingleFileCountsBeforeAnIndex) {
+  const ScratchFolder folder;
+  folder.write("model.safetensors", tensor_file("a", 5));
+  folder.write("model.safetensors.index.json", "broken");
+  const auto source = opened(folder.path());
+  ASSERT_TRUE(source);
+  EXPECT_EQ(source->vector("a", 1).value()[0], 5.0f);
+}
+
+TEST(MappedFile, NoticesAFileThatChanges) {
+  const ScratchFolder folder;
+  const std::string path = folder.write("f", "0123456789");
+  auto file = MappedFile::open(path);
+  ASSERT_TRUE(file.ok());
+  EXPECT_FALSE(file->changed());
+  ASSERT_EQ(truncate(path.c_str(), 4), 0);
+  EXPECT_TRUE(file->changed());
+}
+
+// Pages of the mapping that are in this process's own tables, counted in /proc/self/smaps.
+int64_t resident_bytes(const void* address) {
+  std::ifstream maps("/proc/self/smaps");
+  std::string line;
+  bool inside = false;
+  while (std::getline(maps, line)) {
+    unsigned long begin = 0, end = 0;
+    if (sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2)
+      inside = reinterpret_cast<unsigned long>(address) >= begin &&
+               reinterpret_cast<unsigned long>(address) < end;
+    long kib = 0;
+    if (inside && sscanf(line.c_str(), "Rss: %ld kB", &kib) == 1) return kib * 1024;
+  }
+  return -1;
+}
+
+TEST(WeightSource, ReleaseLeavesMemoryAndKeepsValues) {
+  const int64_t count = 4 << 20;
+  const ScratchFolder folder;
+  std::string data(static_cast<size_t>(count) * 4, '\0');
+  const float last = 42.0f;
+  std::memcpy(data.data() + data.size() - 4, &last, 4);
+  folder.write("model.safetensors", file_of(concat(R"({"w":{"dtype":"F32","shape":[)", count,
+                                                   R"(],"data_offsets":[0,)", data.size(), "]}}"),
+                                            data));
+  const auto source = opened(folder.path());
+  ASSERT_TRUE(source);
+  const auto view = source->matrix("w", 1, count);
+  ASSERT_TRUE(view.ok());
+  float sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += view->at(0, i);
+  EXPECT_EQ(sum, last);
+  const int64_t before = resident_bytes(view->data);
+  if (before < count * 4) GTEST_SKIP() << "this kernel does not tell resident pages: " << before;
+  source->release("w");
+  source->release("no such tensor");
+  EXPECT_LT(resident_bytes(view->data), before / 8);
+  EXPECT_EQ(view->at(0, count - 1), last);
+}
+
+}  // namespace
+}  // namespace sis::weights
