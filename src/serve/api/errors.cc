@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/strings.h"
-#include "serve/api/json_text.h"
+#include "telemetry/json_text.h"
 
 namespace sis::api {
 namespace {
@@ -33,18 +33,18 @@ net::HttpResponse render(int status, const std::string& message, const std::stri
   std::string& out = response.body;
   const auto or_null = [&out](std::string_view text) {
     if (text.empty()) out += "null";
-    else append_string(out, text);
+    else telemetry::append_json_string(out, text);
   };
   out += R"({"error":{"message":)";
-  append_string(out, message);
+  telemetry::append_json_string(out, message);
   out += R"(,"type":)";
-  append_string(out, wire.type);
+  telemetry::append_json_string(out, wire.type);
   out += R"(,"param":)";
   or_null(param);
   out += R"(,"code":)";
   or_null(!code.empty() ? code : wire.code ? std::string_view(wire.code) : std::string_view());
   out += R"(},"detail":)";
-  append_string(out, message);
+  telemetry::append_json_string(out, message);
   out += '}';
   return response;
 }

@@ -4,8 +4,6 @@
 #include <charconv>
 #include <cstring>
 
-#include "base/strings.h"
-
 namespace sis::api {
 namespace {
 
@@ -30,26 +28,6 @@ void append_float(std::string& out, float value) {
   char digits[32];
   const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
   out.append(digits, end);
-}
-
-void append_string(std::string& out, std::string_view text) {
-  out += '"';
-  const bool valid = is_utf8(text);
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        else if (static_cast<unsigned char>(c) >= 0x80 && !valid) out += "\xEF\xBF\xBD";
-        else out += c;
-    }
-  }
-  out += '"';
 }
 
 void append_base64(std::string& out, std::span<const std::byte> bytes) {

@@ -1,19 +1,16 @@
-// Writes JSON by appending to a string: for answers on the hot path. Everything else uses nlohmann.
+// Writes JSON by appending to a string: for answers on the hot path (strings: telemetry/json_text.h). Everything else uses nlohmann.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 
 namespace sis::api {
 
 void append_int(std::string& out, int64_t value);
 // The shortest digits that read back as the same f32. Finite values only.
 void append_float(std::string& out, float value);
-// Quoted and escaped; bytes that are no UTF-8 become U+FFFD.
-void append_string(std::string& out, std::string_view text);
 // RFC 4648 standard alphabet with padding.
 void append_base64(std::string& out, std::span<const std::byte> bytes);
 

@@ -207,8 +207,12 @@ bool EmbedService::State::look_up(const PendingPtr& pending, TimePoint now, Fini
 // Why a text cannot be embedded, to be put behind "input[i]"; empty when it can.
 std::string EmbedService::State::tokenise(const EmbedRequest& request, const EmbedInput& input, Text& text) const {
   const int32_t limit = limit_of(request), vocab = model.encoder->info().vocab;
-  text.ids = input.tokenised ? input.ids
-                             : model.tokenizer->encode(input.text, {.tokens_max = request.truncate ? limit : 0}).ids;
+  if (input.tokenised) {
+    text.ids = input.ids;
+  } else {
+    const text::EncodeOptions options{.tokens_max = request.truncate ? limit : 0};
+    text.ids = model.tokenizer->encode(model.prompt.empty() ? input.text : model.prompt + input.text, options).ids;
+  }
   if (text.ids.empty()) return " has no tokens";
   for (const int32_t id : text.ids)
     if (id < 0 || id >= vocab) return concat(": token id ", id, " is outside the vocabulary 0..", vocab - 1);

@@ -17,6 +17,7 @@ struct EmbedModel {
   std::unique_ptr<nn::Encoder> encoder;
   nn::EmbeddingHead head;
   int32_t tokens_max = 0;  // per text, special tokens included
+  std::string prompt;      // put before every text, as the checkpoint's default prompt says
 
   // `dimensions` a request may ask for: none, any up to the model's (Matryoshka training), or these.
   bool any_dimensions = false;

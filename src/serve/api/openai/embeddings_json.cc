@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "serve/api/json_text.h"
+#include "telemetry/json_text.h"
 
 namespace sis::api {
 namespace {
@@ -217,7 +218,7 @@ Result<std::string> write_embeddings(const tasks::EmbedAnswer& answer, std::stri
     out += '}';
   }
   out += R"(],"model":)";
-  append_string(out, model);
+  telemetry::append_json_string(out, model);
   const int64_t tokens = count_tokens ? answer.tokens : 0;
   out += R"(,"usage":{"prompt_tokens":)";
   append_int(out, tokens);

@@ -151,14 +151,5 @@ TEST(EmbeddingsJson, ANumberThatIsNoneIsAnErrorNotJson) {
   EXPECT_EQ(result.error().code, Code::kInternal);
 }
 
-TEST(JsonText, StringsAreEscaped) {
-  std::string out;
-  append_string(out, std::string_view("a\"\\\n\x01\0z", 7));
-  EXPECT_EQ(out, "\"a\\\"\\\\\\n\\u0001\\u0000z\"");
-  out.clear();
-  append_string(out, "\xFFok");
-  EXPECT_EQ(nlohmann::json::parse(out), "\xEF\xBF\xBDok");
-}
-
 }  // namespace
 }  // namespace sis::api
