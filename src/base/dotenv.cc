@@ -57,10 +57,12 @@ class Parser {
       name = take_name();
       skip_blanks();
     }
-    if (name.empty()) return error(line_, concat("want NAME=VALUE, got ", in_quotes(rest_of_line())));
+    if (name.empty())
+      return error(line_, concat("want NAME=VALUE, got ", in_quotes(rest_of_line())));
     if (at_line_end() || peek() == '#') return {};  // a name alone sets nothing
     if (peek() != '=')
-      return error(line_, concat("want '=' after ", name, ", got ", in_quotes(text_.substr(at_, 1))));
+      return error(line_,
+                   concat("want '=' after ", name, ", got ", in_quotes(text_.substr(at_, 1))));
     ++at_;
     skip_blanks();
     DotenvEntry entry{std::string(name), "", line_};
@@ -134,8 +136,8 @@ class Parser {
 
 Result<std::vector<DotenvEntry>> parse_dotenv(std::string_view text, std::string_view origin) {
   if (static_cast<int64_t>(text.size()) > kDotenvBytesMax)
-    return Error{Code::kTooLarge, concat(origin, ": ", text.size(), " bytes, want at most ",
-                                         kDotenvBytesMax)};
+    return Error{Code::kTooLarge,
+                 concat(origin, ": ", text.size(), " bytes, want at most ", kDotenvBytesMax)};
   if (text.find('\0') != std::string_view::npos)
     return Error{Code::kInvalidArgument, concat(origin, ": want text, found a zero byte")};
   return Parser(text, origin).run();

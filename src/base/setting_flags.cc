@@ -7,7 +7,8 @@
 namespace sis {
 namespace {
 
-// Least number of inserted, deleted, replaced or swapped neighbouring bytes (optimal string alignment).
+// Least number of inserted, deleted, replaced or swapped neighbouring bytes (optimal string
+// alignment).
 int edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<int>> cost(a.size() + 1, std::vector<int>(b.size() + 1));
   for (size_t i = 0; i <= a.size(); ++i)
@@ -16,8 +17,8 @@ int edit_distance(std::string_view a, std::string_view b) {
         cost[i][j] = static_cast<int>(i + j);
         continue;
       }
-      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1,
-                             cost[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
+      cost[i][j] = std::min(
+          {cost[i - 1][j] + 1, cost[i][j - 1] + 1, cost[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
         cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
     }
@@ -140,7 +141,8 @@ class FlagParser {
 
 std::string SettingTable::nearest_flag(std::string_view flag) const {
   const std::string wanted = setting_flag(flag.substr(0, 64));
-  // Also "batch-window" for "embedding-batch-window-ms" style slips: one edit per four bytes, at least two.
+  // Also "batch-window" for "embedding-batch-window-ms" style slips: one edit per four bytes, at
+  // least two.
   int best = std::max<int>(2, static_cast<int>(wanted.size()) / 4) + 1;
   std::string nearest;
   for (const auto& [known, row] : by_flag_)

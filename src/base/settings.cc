@@ -12,7 +12,8 @@
 namespace sis {
 namespace {
 
-// Longest duration a setting may name: about 3 years, so that arithmetic on Durations cannot overflow.
+// Longest duration a setting may name: about 3 years, so that arithmetic on Durations cannot
+// overflow.
 constexpr double kSecondsMax = 1e8;
 
 std::string to_upper(std::string_view text) {
@@ -23,9 +24,8 @@ std::string to_upper(std::string_view text) {
 }
 
 std::string shortest(double value) {
-  return value == std::floor(value) && std::abs(value) < 1e15
-             ? concat(static_cast<int64_t>(value))
-             : concat(value);
+  return value == std::floor(value) && std::abs(value) < 1e15 ? concat(static_cast<int64_t>(value))
+                                                              : concat(value);
 }
 
 // "4", "-4", "+4" and "4.0" are integers; "4.5" is not.
@@ -41,7 +41,8 @@ std::optional<int64_t> parse_whole(std::string_view text) {
 
 using SourceMap = std::map<std::string, const SettingAssignment*, std::less<>>;
 
-// Upper-cased name -> the assignment that counts: the last one, but an exactly spelled name beats other cases.
+// Upper-cased name -> the assignment that counts: the last one, but an exactly spelled name beats
+// other cases.
 SourceMap index_source(const std::vector<SettingAssignment>& assignments) {
   SourceMap map;
   for (const auto& assignment : assignments) {
@@ -58,8 +59,8 @@ Result<std::vector<SettingAssignment>> read_file_source(const std::string& folde
   std::vector<SettingAssignment> assignments;
   SIS_ASSIGN(auto entries, read_dotenv(folder + "/" + file, file));
   for (auto& entry : entries)
-    assignments.push_back({std::move(entry.name), std::move(entry.value),
-                           concat(file, " line ", entry.line)});
+    assignments.push_back(
+        {std::move(entry.name), std::move(entry.value), concat(file, " line ", entry.line)});
   return assignments;
 }
 
@@ -82,18 +83,30 @@ std::string setting_flag(std::string_view name) {
 std::string setting_expectation(const SettingDef& def) {
   std::string want;
   switch (def.type) {
-    case SettingType::kBool: return "a boolean (1/0, true/false, yes/no, on/off)";
-    case SettingType::kString: return "text";
-    case SettingType::kPath: return "a path";
-    case SettingType::kList: return "a comma separated list";
+    case SettingType::kBool:
+      return "a boolean (1/0, true/false, yes/no, on/off)";
+    case SettingType::kString:
+      return "text";
+    case SettingType::kPath:
+      return "a path";
+    case SettingType::kList:
+      return "a comma separated list";
     case SettingType::kEnum:
       want = "one of ";
       for (size_t i = 0; i < def.choices.size(); ++i) want += concat(i ? ", " : "", def.choices[i]);
       return want;
-    case SettingType::kInt: want = "an integer"; break;
-    case SettingType::kNumber: want = "a number"; break;
-    case SettingType::kSeconds: want = "seconds"; break;
-    case SettingType::kMillis: want = "milliseconds"; break;
+    case SettingType::kInt:
+      want = "an integer";
+      break;
+    case SettingType::kNumber:
+      want = "a number";
+      break;
+    case SettingType::kSeconds:
+      want = "seconds";
+      break;
+    case SettingType::kMillis:
+      want = "milliseconds";
+      break;
   }
   if (std::isfinite(def.least) && std::isfinite(def.most))
     want += concat(" from ", shortest(def.least), " to ", shortest(def.most));
@@ -123,8 +136,8 @@ SettingTable::SettingTable(std::vector<SettingDef> rows) : rows_(std::move(rows)
   for (const SettingDef& def : rows_) {
     for (const auto& fallback : def.fallbacks) {
       const int other = find(fallback.name);
-      SIS_CHECK(other >= 0 && rows_[other].type == def.type, "setting ", def.name, " falls back on ",
-                fallback.name);
+      SIS_CHECK(other >= 0 && rows_[other].type == def.type, "setting ", def.name,
+                " falls back on ", fallback.name);
     }
     if (*def.initial != '\0') {
       const auto value = Settings::parse(def, def.initial);
@@ -146,9 +159,8 @@ int SettingTable::find_flag(std::string_view flag) const {
 Result<Settings::Value> Settings::parse(const SettingDef& def, std::string_view text) {
   Value value;
   const auto bad = [&] {
-    return Error{Code::kInvalidArgument,
-                 concat("want ", setting_expectation(def), ", got ",
-                        def.secret ? std::string("***") : in_quotes(text))};
+    return Error{Code::kInvalidArgument, concat("want ", setting_expectation(def), ", got ",
+                                                def.secret ? std::string("***") : in_quotes(text))};
   };
   const std::string_view word = trim(text);
   switch (def.type) {
@@ -179,7 +191,8 @@ Result<Settings::Value> Settings::parse(const SettingDef& def, std::string_view 
     }
     case SettingType::kInt: {
       const auto parsed = parse_whole(word);
-      if (!parsed || static_cast<double>(*parsed) < def.least || static_cast<double>(*parsed) > def.most)
+      if (!parsed || static_cast<double>(*parsed) < def.least ||
+          static_cast<double>(*parsed) > def.most)
         return bad();
       value.integer = *parsed;
       if (static_cast<double>(value.integer) < def.floor)
@@ -205,7 +218,8 @@ Result<Settings::Value> Settings::parse(const SettingDef& def, std::string_view 
   return bad();
 }
 
-// Fills a setting that no source gave from its fallbacks, depth first. state: 0 untouched, 1 in work, 2 done.
+// Fills a setting that no source gave from its fallbacks, depth first. state: 0 untouched, 1 in
+// work, 2 done.
 void Settings::resolve(int row, std::vector<uint8_t>& state) {
   SIS_CHECK(state[row] != 1, "setting ", table_->rows()[row].name, " falls back on itself");
   if (state[row] == 2) return;
@@ -260,8 +274,8 @@ Result<Settings> Settings::load(const SettingTable& table, const SettingSources&
     }
     auto value = parse(def, found->value);
     if (!value.ok())
-      return Error{Code::kInvalidArgument, concat(to_upper(found->name), " (", found->source, "): ",
-                                                  value.error().message)};
+      return Error{Code::kInvalidArgument, concat(to_upper(found->name), " (", found->source,
+                                                  "): ", value.error().message)};
     value->source = iequals(found->name, def.name)
                         ? found->source
                         : concat(found->source, ", as ", to_upper(found->name));

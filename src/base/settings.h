@@ -1,10 +1,12 @@
-// The mechanism of settings: one table declares them, several sources give values, one immutable object answers.
+// The mechanism of settings: one table declares them, several sources give values, one immutable
+// object answers.
 //
-// Sources, strongest first: command line, exported environment, `.env`, `env`, the table's default. Within one
-// source the first of a setting's names (its own, then its aliases in order) that is set wins. Names are
-// case-insensitive, empty means not set, names the table does not know are ignored. A value of the wrong type
-// is one error that names setting, source, expectation and value. Everything is read once; a Settings object
-// never changes afterwards and may be read from any thread. Which settings exist is the caller's table.
+// Sources, strongest first: command line, exported environment, `.env`, `env`, the table's default.
+// Within one source the first of a setting's names (its own, then its aliases in order) that is set
+// wins. Names are case-insensitive, empty means not set, names the table does not know are ignored.
+// A value of the wrong type is one error that names setting, source, expectation and value.
+// Everything is read once; a Settings object never changes afterwards and may be read from any
+// thread. Which settings exist is the caller's table.
 #pragma once
 
 #include <cstdint>
@@ -25,15 +27,15 @@ namespace sis {
 class Settings;
 
 enum class SettingType : uint8_t {
-  kBool,     // 1/0 true/false yes/no on/off t/f y/n
+  kBool,  // 1/0 true/false yes/no on/off t/f y/n
   kInt,
   kNumber,
   kSeconds,  // a number; read with duration()
   kMillis,   // the same in milliseconds
   kString,
   kPath,
-  kEnum,     // one of `choices`, any case; read with text(), spelled as in `choices`
-  kList,     // comma separated, items trimmed, blanks dropped
+  kEnum,  // one of `choices`, any case; read with text(), spelled as in `choices`
+  kList,  // comma separated, items trimmed, blanks dropped
 };
 
 enum class SettingUse : uint8_t {
@@ -53,14 +55,16 @@ struct SettingFallback {
 struct SettingDef {
   const char* name;  // upper case; --max-queue-size is the flag of MAX_QUEUE_SIZE
   SettingType type = SettingType::kString;
-  const char* initial = "";  // default; "" for none: text is empty, numbers are 0, lists have no items
+  const char* initial =
+      "";  // default; "" for none: text is empty, numbers are 0, lists have no items
   std::vector<SettingFallback> fallbacks = {};  // before `initial`, in order
-  std::vector<const char*> aliases = {};        // other names, each a variable and a flag, best first
-  std::vector<const char*> flags = {};          // extra flags without the dashes: "device"
-  double least = -std::numeric_limits<double>::infinity();  // numbers outside [least, most] are refused
+  std::vector<const char*> aliases = {};  // other names, each a variable and a flag, best first
+  std::vector<const char*> flags = {};    // extra flags without the dashes: "device"
+  double least =
+      -std::numeric_limits<double>::infinity();  // numbers outside [least, most] are refused
   double most = std::numeric_limits<double>::infinity();
   double floor = -std::numeric_limits<double>::infinity();  // lower numbers are raised to it
-  std::vector<const char*> choices = {};  // kEnum
+  std::vector<const char*> choices = {};                    // kEnum
   const char* unit = "";
   const char* group = "";
   const char* help = "";
@@ -77,7 +81,8 @@ struct SettingAssignment {
 
 class SettingTable {
  public:
-  // Checks the table itself (unique names, fallbacks that exist, defaults of the right type): SIS_CHECK.
+  // Checks the table itself (unique names, fallbacks that exist, defaults of the right type):
+  // SIS_CHECK.
   explicit SettingTable(std::vector<SettingDef> rows);
 
   const std::vector<SettingDef>& rows() const { return rows_; }
@@ -104,8 +109,8 @@ struct ParsedFlags {
 };
 // Splits arguments (without argv[0]) into settings and the rest.
 //   --name value, --name=value, --set NAME=VALUE; a bool also as --name and --no-name
-// `own_flags` are the program's: "--help", or with a value "--out=" (comes back as "--out=value"). A flag
-// nobody knows is an error with the nearest one; so is a missing value. "--" ends the flags.
+// `own_flags` are the program's: "--help", or with a value "--out=" (comes back as "--out=value").
+// A flag nobody knows is an error with the nearest one; so is a missing value. "--" ends the flags.
 Result<ParsedFlags> parse_setting_flags(const SettingTable& table,
                                         const std::vector<std::string>& arguments,
                                         const std::vector<std::string_view>& own_flags = {});
@@ -126,15 +131,15 @@ class Settings {
   // The value; the setting must exist and be of that type (SIS_CHECK).
   bool flag(std::string_view name) const;
   int64_t integer(std::string_view name) const;
-  double number(std::string_view name) const;             // kNumber, kSeconds, kMillis as given
-  Duration duration(std::string_view name) const;         // kSeconds, kMillis
-  const std::string& text(std::string_view name) const;   // kString, kPath, kEnum
+  double number(std::string_view name) const;            // kNumber, kSeconds, kMillis as given
+  Duration duration(std::string_view name) const;        // kSeconds, kMillis
+  const std::string& text(std::string_view name) const;  // kString, kPath, kEnum
   const std::vector<std::string>& list(std::string_view name) const;
 
   // Whether a source gave it (not a default, not a fallback).
   bool is_set(std::string_view name) const;
-  // "command line", "environment", ".env line 3", "default", "MAX_QUEUE_SIZE (env line 2)". With the name that
-  // was used where it was an alias: "environment, as BATCH_WINDOW_MS".
+  // "command line", "environment", ".env line 3", "default", "MAX_QUEUE_SIZE (env line 2)". With
+  // the name that was used where it was an alias: "environment, as BATCH_WINDOW_MS".
   const std::string& source_of(std::string_view name) const;
   // For people and logs: secrets as "***", absent values as "".
   std::string shown(std::string_view name) const;
