@@ -1,0 +1,62 @@
+// Where a request's time went: one short timer per request, one word per stage.
+//
+// The same words appear in logs, metrics, the Server-Timing header and the toolkit's reports. Owned
+// by the request and moved with it from thread to thread; one thread at a time.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdint>
+#include <iterator>
+#include <string>
+
+#include "base/clock.h"
+
+namespace sis::telemetry {
+
+enum class Stage : uint8_t { kParse, kCache, kQueue, kPrepare, kCompute, kWrite };
+inline constexpr int kStageCount = 6;
+
+constexpr const char* stage_name(Stage stage) {
+  constexpr const char* kNames[kStageCount] = {"parse",   "cache",   "queue",
+                                               "prepare", "compute", "write"};
+  return kNames[static_cast<int>(stage)];
+}
+
+class StageTimer {
+ public:
+  StageTimer() = default;
+  explicit StageTimer(TimePoint start) : start_(start), last_(start) {}
+
+  // What passed since the last mark (or the start) belongs to `stage`.
+  void mark(Stage stage, TimePoint now) {
+    spent_[static_cast<int>(stage)] += now - last_;
+    last_ = now;
+  }
+  // For parts measured elsewhere (a batch's compute time); does not move the mark.
+  void add(Stage stage, Duration spent) { spent_[static_cast<int>(stage)] += spent; }
+  // The next mark counts from here.
+  void skip_to(TimePoint now) { last_ = now; }
+
+  Duration spent(Stage stage) const { return spent_[static_cast<int>(stage)]; }
+  Duration total(TimePoint now) const { return now - start_; }
+
+  // "parse;dur=0.021, queue;dur=3.9, total;dur=18.2": milliseconds, stages that took time only.
+  // https://www.w3.org/TR/server-timing/
+  std::string server_timing(TimePoint now) const {
+    std::string out;
+    auto to = std::back_inserter(out);
+    for (int i = 0; i < kStageCount; ++i)
+      if (spent_[i] > Duration::zero())
+        fmt::format_to(to, "{};dur={:.3f}, ", stage_name(static_cast<Stage>(i)), to_ms(spent_[i]));
+    fmt::format_to(to, "total;dur={:.3f}", to_ms(total(now)));
+    return out;
+  }
+
+ private:
+  std::array<Duration, kStageCount> spent_{};
+  TimePoint start_{}, last_{};
+};
+
+}  // namespace sis::telemetry
