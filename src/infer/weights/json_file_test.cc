@@ -1,7 +1,6 @@
 // Small JSON files are read within limits, and every refusal names the file.
 #include "infer/weights/json_file.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -10,16 +9,13 @@
 namespace sis::weights {
 namespace {
 
-using ::testing::AllOf;
-using ::testing::HasSubstr;
-
 std::string refusal(const ScratchFolder& folder, std::string_view text,
                     const JsonLimits& limits = {}) {
   const std::string path = folder.write("config.json", text);
   const auto json = read_json_file(path, limits);
   EXPECT_FALSE(json.ok()) << text.substr(0, 100);
   if (json.ok()) return {};
-  EXPECT_THAT(json.error().message, HasSubstr(path));
+  EXPECT_SAYS(json.error().message, path);
   return json.error().message;
 }
 
@@ -37,15 +33,14 @@ TEST(JsonFile, MissingIsNotFound) {
   const auto json = read_json_file(folder / "gone.json");
   ASSERT_FALSE(json.ok());
   EXPECT_EQ(json.error().code, Code::kNotFound);
-  EXPECT_THAT(json.error().message, AllOf(HasSubstr("gone.json"), HasSubstr("No such file")));
+  EXPECT_SAYS(json.error().message, "gone.json", "No such file");
 }
 
 TEST(JsonFile, NotARegularFile) {
   const ScratchFolder folder;
   ASSERT_EQ(mkfifo((folder / "config.json").c_str(), 0600), 0);
-  EXPECT_THAT(read_json_file(folder / "config.json").error().message,
-              HasSubstr("want a regular file"));
-  EXPECT_THAT(read_json_file(folder.path()).error().message, HasSubstr("want a regular file"));
+  EXPECT_SAYS(read_json_file(folder / "config.json").error().message, "want a regular file");
+  EXPECT_SAYS(read_json_file(folder.path()).error().message, "want a regular file");
 }
 
 TEST(JsonFile, TooLarge) {
@@ -53,16 +48,15 @@ TEST(JsonFile, TooLarge) {
   const auto json = read_json_file(folder.write("config.json", "[1, 2, 3]"), {.bytes_max = 8});
   ASSERT_FALSE(json.ok());
   EXPECT_EQ(json.error().code, Code::kTooLarge);
-  EXPECT_THAT(json.error().message, HasSubstr("9 bytes, want at most 8"));
+  EXPECT_SAYS(json.error().message, "9 bytes, want at most 8");
 }
 
 TEST(JsonFile, TooDeepOrTooWide) {
   const ScratchFolder folder;
-  EXPECT_THAT(refusal(folder, std::string(100'000, '[')),
-              HasSubstr("JSON deeper than 64 levels at byte 64"));
+  EXPECT_SAYS(refusal(folder, std::string(100'000, '[')), "JSON deeper than 64 levels at byte 64");
   const std::string fits = std::string(64, '[') + std::string(64, ']');
   EXPECT_TRUE(read_json_file(folder.write("fits.json", fits)).ok());
-  EXPECT_THAT(refusal(folder, "[1,2,3,4]", {.values_max = 3}), HasSubstr("more than 3 values"));
+  EXPECT_SAYS(refusal(folder, "[1,2,3,4]", {.values_max = 3}), "more than 3 values");
   EXPECT_TRUE(read_json_file(folder.write("fits.json", R"(["[[,,","\"[,"])"),
                              {.depth_max = 1, .values_max = 2})
                   .ok());
@@ -70,13 +64,13 @@ TEST(JsonFile, TooDeepOrTooWide) {
 
 TEST(JsonFile, NotJson) {
   const ScratchFolder folder;
-  EXPECT_THAT(refusal(folder, ""), HasSubstr("not valid JSON"));
-  EXPECT_THAT(refusal(folder, "{\"a\": 1"), HasSubstr("not valid JSON"));
-  EXPECT_THAT(refusal(folder, "{\"a\": NaN}"), HasSubstr("not valid JSON"));
-  EXPECT_THAT(refusal(folder, "{\"a\": \"\xff\"}"), HasSubstr("UTF-8"));
-  EXPECT_THAT(refusal(folder, "{} {}"), HasSubstr("not valid JSON"));
-  EXPECT_THAT(refusal(folder, "]]]]"), HasSubstr("not valid JSON"));
-  EXPECT_THAT(refusal(folder, "[1e999999]"), HasSubstr("not valid JSON"));
+  EXPECT_SAYS(refusal(folder, ""), "not valid JSON");
+  EXPECT_SAYS(refusal(folder, "{\"a\": 1"), "not valid JSON");
+  EXPECT_SAYS(refusal(folder, "{\"a\": NaN}"), "not valid JSON");
+  EXPECT_SAYS(refusal(folder, "{\"a\": \"\xff\"}"), "UTF-8");
+  EXPECT_SAYS(refusal(folder, "{} {}"), "not valid JSON");
+  EXPECT_SAYS(refusal(folder, "]]]]"), "not valid JSON");
+  EXPECT_SAYS(refusal(folder, "[1e999999]"), "not valid JSON");
 }
 
 }  // namespace

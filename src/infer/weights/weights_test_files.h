@@ -29,6 +29,16 @@ inline std::span<const std::byte> bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
+// True when `message` holds every one of `parts`.
+template <class... Parts>
+::testing::AssertionResult says(const std::string& message, const Parts&... parts) {
+  for (const std::string_view part : {std::string_view(parts)...})
+    if (message.find(part) == std::string::npos)
+      return ::testing::AssertionFailure() << "want \"" << part << "\" in: " << message;
+  return ::testing::AssertionSuccess();
+}
+#define EXPECT_SAYS(...) EXPECT_TRUE(::sis::weights::says(__VA_ARGS__))
+
 // The bytes of plain values.
 template <class T>
 std::string raw(std::initializer_list<T> values) {
