@@ -26,18 +26,18 @@ struct EmbeddingsRoute::Request {
   explicit Request(std::shared_ptr<net::Exchange> exchange_in, const EmbeddingsRoute& route)
       : exchange(std::move(exchange_in)), route(route), timer(exchange->request().received_at) {}
 
-  // The first caller decides the status that is counted and logged.
-  void account(int status) {
+  // The first caller decides the status that is counted and logged. A disconnect calls it beside the answering
+  // thread, so nothing here reads what that one writes.
+  void account(int status, Duration queue = {}, Duration compute = {}, int32_t cache_hits = 0) {
     if (accounted.exchange(true)) return;
-    const TimePoint end = now();
-    const Duration latency = timer.total(end);
-    observer->on_request(status, latency, timer.spent(Stage::kQueue));
+    const Duration latency = now() - exchange->request().received_at;
+    observer->on_request(status, latency, queue);
     route.log_.log(status >= 500 ? telemetry::Level::kWarning : telemetry::Level::kInfo, "embedding_request", exchange->request().request_id,
                    {{"model", observer == &route.unknown_ ? "unknown" : call.model},
                     {"status", status},
                     {"latency_ms", to_ms(latency)},
-                    {"queue_ms", to_ms(timer.spent(Stage::kQueue))},
-                    {"compute_ms", to_ms(timer.spent(Stage::kCompute))},
+                    {"queue_ms", to_ms(queue)},
+                    {"compute_ms", to_ms(compute)},
                     {"batch_size", texts},
                     {"cache_hits", cache_hits}});
   }
@@ -51,18 +51,21 @@ struct EmbeddingsRoute::Request {
 
   void answer(Result<tasks::EmbedAnswer> result) {
     if (!result.ok()) return fail(result.error());
-    timer.mark(Stage::kPrepare, now());
-    timer.add(Stage::kQueue, result->queue);
-    timer.add(Stage::kCompute, result->compute);
-    cache_hits = result->cache_hits;
-    timer.skip_to(now());
+    if (result->compute > Duration::zero()) {
+      timer.add(Stage::kQueue, result->queue);
+      timer.add(Stage::kCompute, result->compute);
+      timer.mark(Stage::kPrepare, now() - result->queue - result->compute);
+      timer.skip_to(now());
+    } else {
+      timer.mark(Stage::kCache, now());
+    }
     auto body = write_embeddings(*result, call.model, call.base64, call.dimensions.value_or(0), route.options_.count_tokens);
     if (!body.ok()) return fail(body.error());
     const TimePoint end = now();
     timer.mark(Stage::kWrite, end);
     net::HttpResponse response{.body = std::move(*body)};
     response.headers.emplace_back("Server-Timing", timer.server_timing(end));
-    account(200);
+    account(200, result->queue, result->compute, result->cache_hits);
     exchange->respond(std::move(response));
   }
 
@@ -72,7 +75,6 @@ struct EmbeddingsRoute::Request {
   EmbeddingsCall call;
   RequestObserver* observer = &route.unknown_;
   size_t texts = 0;
-  int32_t cache_hits = 0;
   std::atomic<bool> accounted{false};
 };
 

@@ -1,0 +1,338 @@
+#include "serve/server/app.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <mutex>
+#include <thread>
+
+#include "base/strings.h"
+#include "base/task_pool.h"
+#include "infer/engine/device_executor.h"
+#include "net/http_server.h"
+#include "serve/api/errors.h"
+#include "serve/api/openai/embeddings.h"
+#include "serve/api/ops/health.h"
+#include "serve/server/catalog.h"
+#include "serve/server/metrics_observers.h"
+#include "serve/server/model_pool.h"
+#include "serve/server/router.h"
+#include "serve/server/runtime_config.h"
+#include "telemetry/metrics.h"
+#include "version.h"
+
+namespace sis::server {
+namespace {
+
+constexpr Duration kDrainBudget = std::chrono::seconds(5);
+constexpr size_t kPrepQueueMax = 4096;
+
+sigset_t waited_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+Result<Isa> choose_isa(const Settings& settings) {
+  const std::string& word = settings.text("CPU_ISA");
+  if (word == "auto") return detect_isa();
+  const auto isa = parse_isa(word);
+  if (!isa || *isa > detect_isa())
+    return Error{Code::kInvalidArgument, concat("CPU_ISA (", settings.source_of("CPU_ISA"), "): this machine has ",
+                                                isa_name(detect_isa()), ", not ", in_quotes(word))};
+  return *isa;
+}
+
+Status check_device(const Settings& settings) {
+  const std::string& device = settings.text("MODEL_DEVICE");
+  if (device == "auto" || device == "cpu") return {};
+  return Error{Code::kInvalidArgument, concat("MODEL_DEVICE (", settings.source_of("MODEL_DEVICE"),
+                                              "): want auto or cpu (this build has no other device), got ", in_quotes(device))};
+}
+
+net::ServerOptions server_options(const Settings& settings) {
+  net::ServerOptions options;
+  options.address = settings.text("HOST");
+  options.port = static_cast<uint16_t>(settings.integer("PORT"));
+  options.io_threads = static_cast<int>(settings.integer("IO_THREADS"));
+  options.header_bytes_max = static_cast<size_t>(settings.integer("MAX_HEADER_BYTES"));
+  options.body_bytes_max = static_cast<size_t>(settings.integer("MAX_BODY_BYTES"));
+  options.connections_max = static_cast<int>(settings.integer("MAX_CONNECTIONS"));
+  options.header_timeout = settings.duration("HEADER_TIMEOUT_SEC");
+  options.idle_timeout = settings.duration("IDLE_TIMEOUT_SEC");
+  options.body_gap_timeout = settings.duration("BODY_GAP_TIMEOUT_SEC");
+  options.write_timeout = settings.duration("WRITE_TIMEOUT_SEC");
+  options.compress_bytes_min = static_cast<size_t>(settings.integer("COMPRESS_MIN_BYTES"));
+  options.cors_origins = settings.list("CORS_ORIGINS");
+  options.tls_certificate_file = settings.text("TLS_CERT_FILE");
+  options.tls_key_file = settings.text("TLS_KEY_FILE");
+  options.render_error = [](int status, const std::string& message, const std::string&) { return api::status_response(status, message); };
+  return options;
+}
+
+api::EmbeddingsOptions embeddings_options(const Settings& settings) {
+  api::EmbeddingsOptions options;
+  options.limits = {.texts_max = settings.integer("MAX_BATCH_SIZE"),
+                    .text_chars_max = settings.integer("MAX_TEXT_CHARS"),
+                    .strict_fields = settings.flag("STRICT_REQUEST_FIELDS"),
+                    .truncate = settings.flag("EMBEDDING_TRUNCATE")};
+  options.count_tokens = !settings.flag("EMBEDDING_USAGE_DISABLE_TOKEN_COUNT");
+  options.retry_after = settings.duration("QUEUE_TIMEOUT_SEC");
+  return options;
+}
+
+class AppImpl final : public App {
+ public:
+  AppImpl(const Settings& settings, telemetry::Logger log, Isa isa, std::vector<ModelEntry> entries)
+      : settings_(settings),
+        log_(std::move(log)),
+        entries_(std::move(entries)),
+        metrics_(registry_),
+        process_metrics_(telemetry::expose_process(registry_)),
+        prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax),
+        executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")), .isa = isa}, clock_),
+        pool_(settings_, executor_, prep_, clock_, log_),
+        unknown_observer_(metrics_, "unknown"),
+        embeddings_(embeddings_options(settings), prep_, unknown_observer_, log_.named("sis.embedding")) {}
+
+  ~AppImpl() override {
+    if (http_) http_->stop();
+  }
+
+  Status bind() {
+    add_routes();
+    auto server = net::HttpServer::create(server_options(settings_), [this](std::shared_ptr<net::Exchange> exchange) { router_.handle(std::move(exchange)); });
+    if (!server.ok()) return std::move(server).error();
+    http_ = std::move(*server);
+    return {};
+  }
+
+  Status run() override;
+
+ private:
+  void add_routes();
+  void add_metrics();
+  Status load();
+  void announce() const;
+  int wait_for_signal();
+  api::HealthView health() const;
+  std::vector<api::ModelView> model_views() const;
+  void serve_model(const std::shared_ptr<net::Exchange>& exchange) const;
+
+  const Settings& settings_;
+  const telemetry::Logger log_;
+  const std::vector<ModelEntry> entries_;
+  SteadyClock clock_;
+  telemetry::Registry registry_;
+  Metrics metrics_;
+  std::shared_ptr<void> process_metrics_;
+  TaskPool prep_;
+  engine::DeviceExecutor executor_;
+  ModelPool pool_;
+  RequestMeter unknown_observer_;
+  std::vector<std::unique_ptr<RequestMeter>> meters_;
+  api::EmbeddingsRoute embeddings_;
+  Router router_;
+  std::vector<std::shared_ptr<void>> callbacks_;
+  ModelPool::Warmup warmup_;
+  std::atomic<bool> ready_{false}, draining_{false};  // ready_: the pool and warmup_ no longer change
+  std::unique_ptr<net::HttpServer> http_;
+};
+
+void AppImpl::add_routes() {
+  const auto json = [](std::string body, int status = 200) { return net::HttpResponse{.status = status, .body = std::move(body)}; };
+  router_.add("GET", "/", [json](auto exchange) {
+    exchange->respond(json(nlohmann::json{{"success", true},
+                                          {"service", "simple-inference-server"},
+                                          {"version", SIS_VERSION},
+                                          {"status", "running"},
+                                          {"endpoints", {"/v1/embeddings", "/v1/models", "/health", "/ready", "/metrics"}}}
+                               .dump()));
+  });
+  for (const char* path : {"/health", "/healthz"})
+    router_.add("GET", path, [this, json](auto exchange) {
+      const auto view = health();
+      exchange->respond(json(api::health_json(view), api::is_healthy(view) ? 200 : 503));
+    });
+  for (const char* path : {"/live", "/livez"})
+    router_.add("GET", path, [json](auto exchange) { exchange->respond(json(R"({"status":"alive"})")); });
+  for (const char* path : {"/ready", "/readyz"})
+    router_.add("GET", path, [this, json](auto exchange) {
+      if (ready_ && !draining_) return exchange->respond(json(R"({"status":"ready"})"));
+      exchange->respond(json(draining_ ? R"({"status":"draining"})" : R"({"status":"loading"})", 503));
+    });
+  for (const char* path : {"/metrics", "/metrics/"})
+    router_.add("GET", path, [this](auto exchange) {
+      if (!settings_.flag("ENABLE_METRICS")) return exchange->respond(api::status_response(404, "metrics are off (ENABLE_METRICS=0)"));
+      auto exposition = registry_.expose(exchange->request().header("Accept"));
+      exchange->respond({.content_type = std::move(exposition.content_type), .body = std::move(exposition.body)});
+    });
+  router_.add("GET", "/v1/models", [this, json](auto exchange) { exchange->respond(json(api::models_json(model_views()))); });
+  router_.add("GET", "/v1/models/*", [this](auto exchange) { serve_model(exchange); });
+  router_.add("POST", "/v1/embeddings", [this](auto exchange) {
+    if (ready_ && !draining_) return embeddings_.handle(std::move(exchange));
+    exchange->respond(api::error_response({Code::kUnavailable, draining_ ? "the server is shutting down" : "the models are still loading"},
+                                          std::chrono::seconds(1)));
+  });
+}
+
+void AppImpl::add_metrics() {
+  callbacks_.push_back(registry_.gauge_callback("inference_queue_depth", "Requests waiting in any queue", {}, [this] {
+    int64_t depth = 0;
+    if (ready_)
+      for (const auto& entry : pool_.embedders()) depth += entry.service->requests_queued();
+    return std::vector<telemetry::Sample>{{{}, static_cast<double>(depth)}};
+  }));
+  callbacks_.push_back(registry_.gauge_callback("inference_active_connections", "Open client connections", {}, [this] {
+    return std::vector<telemetry::Sample>{{{}, static_cast<double>(http_->stats().connections_open)}};
+  }));
+  callbacks_.push_back(registry_.gauge_callback("embedding_batch_queue_size", "Requests waiting to be embedded", {"model"}, [this] {
+    std::vector<telemetry::Sample> samples;
+    if (ready_)
+      for (const auto& entry : pool_.embedders()) samples.push_back({{entry.name}, static_cast<double>(entry.service->requests_queued())});
+    return samples;
+  }));
+  callbacks_.push_back(registry_.counter_callback("device_busy_seconds_total", "Seconds the device computed", {"device"}, [this] {
+    return std::vector<telemetry::Sample>{{{"cpu"}, executor_.stats().busy_seconds}};
+  }));
+}
+
+api::HealthView AppImpl::health() const {
+  api::HealthView view;
+  view.registry = ready_;
+  view.draining = draining_;
+  view.version = SIS_VERSION;
+  view.service = settings_.text("SERVICE_NAME").empty() ? view.service : settings_.text("SERVICE_NAME");
+  view.warmup.required = settings_.flag("ENABLE_WARMUP");
+  view.runtime_config = runtime_config(settings_);
+  if (!ready_) return view;
+  view.warmup.completed = true;
+  for (const auto& entry : pool_.embedders()) {
+    view.models.push_back(entry.name);
+    view.embedding_queues.push_back({entry.name, entry.service->requests_queued(), entry.service->options().queue_requests_max});
+    view.warmup.ok_models.push_back(entry.name);
+  }
+  for (const auto& name : warmup_.warmed) view.warmup.capabilities[name]["text-embedding"] = true;
+  return view;
+}
+
+std::vector<api::ModelView> AppImpl::model_views() const {
+  std::vector<api::ModelView> views;
+  if (!ready_) return views;
+  for (const auto& entry : pool_.embedders())
+    views.push_back({.id = entry.name,
+                     .created = entry.loaded_at,
+                     .embedding_dimensions = entry.service->model().dimensions(),
+                     .tokens_max = entry.service->model().tokens_max});
+  return views;
+}
+
+void AppImpl::serve_model(const std::shared_ptr<net::Exchange>& exchange) const {
+  const std::string id = exchange->request().path.substr(std::string_view("/v1/models/").size());
+  for (const auto& view : model_views())
+    if (view.id == id) return exchange->respond({.body = api::model_json(view).dump()});
+  exchange->respond(api::error_response({Code::kNotFound, concat("model ", in_quotes(id), " is not loaded"), "model", "model_not_found"}));
+}
+
+Status AppImpl::load() {
+  SIS_TRY(pool_.load(entries_, [this](const std::string& model) { return std::make_unique<EmbedMeter>(metrics_, model); }));
+  for (const auto& entry : pool_.embedders()) {
+    meters_.push_back(std::make_unique<RequestMeter>(metrics_, entry.name));
+    embeddings_.add(entry.name, *entry.service, *meters_.back());
+  }
+  if (settings_.flag("ENABLE_WARMUP")) {
+    warmup_ = pool_.warm();
+    if (!warmup_.failures.empty()) return Error{Code::kInternal, concat("warm-up failed: ", fmt::join(warmup_.failures, "; "))};
+    for (const auto& name : warmup_.warmed) metrics_.warmup_pool_ready_workers.with({name, "text-embedding", "embed-worker"}).set(1);
+  }
+  return {};
+}
+
+void AppImpl::announce() const {
+  const std::string host = settings_.text("HOST") == "0.0.0.0" ? "localhost" : settings_.text("HOST");
+  const char* scheme = settings_.text("TLS_CERT_FILE").empty() ? "http" : "https";
+  std::fprintf(stderr, "sis %s on %s://%s:%d, cpu %s, %d threads\n", SIS_VERSION, scheme, host.c_str(), http_->port(), isa_name(executor_.isa()), executor_.threads());
+  for (const auto& entry : pool_.embedders()) {
+    const auto& info = entry.service->model().encoder->info();
+    std::fprintf(stderr, "  %s: %s, %d dimensions, %s\n", entry.name.c_str(), info.family.c_str(), entry.service->model().dimensions(), info.kernels.c_str());
+  }
+  if (!pool_.embedders().empty())
+    std::fprintf(stderr, "try: curl %s://%s:%d/v1/embeddings -H 'Content-Type: application/json' -d '{\"model\":\"%s\",\"input\":\"hello world\"}'\n",
+                 scheme, host.c_str(), http_->port(), pool_.embedders().front().name.c_str());
+}
+
+Status AppImpl::run() {
+  // Until the models are up a signal ends the process: there is nothing to drain.
+  std::atomic<bool> loading{true};
+  std::atomic<int> signal_seen{0};
+  std::thread signals([&] {
+    const sigset_t set = waited_signals();
+    for (int count = 1;; ++count) {
+      int signal = 0;
+      if (sigwait(&set, &signal) != 0) continue;
+      if (signal_seen == -1) return;  // run() is over
+      if (loading || count > 1) {
+        log_.warning("shutdown_now", {{"signal", signal}});
+        log_.flush();
+        _exit(128 + signal);
+      }
+      signal_seen = signal;
+      signal_seen.notify_all();
+    }
+  });
+  const auto end_signals = [&] {
+    signal_seen = -1;
+    pthread_kill(signals.native_handle(), SIGTERM);
+    signals.join();
+  };
+
+  add_metrics();
+  http_->start();
+  log_.info("listening", {{"address", settings_.text("HOST")}, {"port", http_->port()}});
+  log_.info("runtime_config", {{"config", runtime_config(settings_).dump()}, {"isa", isa_name(executor_.isa())}, {"threads", executor_.threads()}});
+  if (auto status = load(); !status.ok()) {
+    end_signals();
+    return status;
+  }
+  Periodic sweeper("sis-sweep", std::chrono::milliseconds(10), [this] { pool_.sweep(); });
+  ready_ = true;
+  loading = false;
+  announce();
+  log_.info("ready", {{"models", static_cast<int64_t>(pool_.embedders().size())}});
+
+  signal_seen.wait(0);
+  log_.info("draining", {{"signal", signal_seen.load()}});
+  draining_ = true;
+  pool_.close();
+  const TimePoint until = clock_.now() + kDrainBudget;
+  const bool drained = http_->drain(until - clock_.now());
+  http_->stop();
+  log_.info("stopped", {{"drained", drained}});
+  end_signals();
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Logger log) {
+  SIS_TRY(check_device(settings));
+  SIS_ASSIGN(const Isa isa, choose_isa(settings));
+  SIS_ASSIGN(auto entries, selected_models(settings));
+  for (const auto& warning : entries.warnings) log.warning("catalog", {{"warning", warning}});
+  auto app = std::make_unique<AppImpl>(settings, std::move(log), isa, std::move(entries.models));
+  SIS_TRY(app->bind());
+  return std::unique_ptr<App>(std::move(app));
+}
+
+void block_signals() {
+  signal(SIGPIPE, SIG_IGN);
+  const sigset_t set = waited_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+}  // namespace sis::server

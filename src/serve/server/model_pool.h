@@ -1,0 +1,54 @@
+// The models of this process: which ones the settings name, loaded, warmed and taken down together.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/settings.h"
+#include "base/task_pool.h"
+#include "infer/engine/device_executor.h"
+#include "serve/server/catalog.h"
+#include "serve/tasks/embed.h"
+#include "telemetry/log.h"
+
+namespace sis::server {
+
+class ModelPool {
+ public:
+  struct EmbedEntry {
+    std::string name;
+    int64_t loaded_at = 0;  // unix seconds
+    std::unique_ptr<tasks::EmbedObserver> observer;
+    std::unique_ptr<tasks::EmbedService> service;
+  };
+
+  ModelPool(const Settings& settings, engine::DeviceExecutor& executor, TaskPool& prep, const Clock& clock, telemetry::Logger log)
+      : settings_(settings), executor_(executor), prep_(prep), clock_(clock), log_(std::move(log)) {}
+
+  // `observers` makes what hears about one model's lookups and batches.
+  using MakeObserver = std::function<std::unique_ptr<tasks::EmbedObserver>(const std::string& model)>;
+  Status load(const std::vector<ModelEntry>& entries, const MakeObserver& observers);
+
+  struct Warmup {
+    std::vector<std::string> warmed, failures;  // failures: "name: reason"
+  };
+  Warmup warm();
+
+  void sweep();
+  void close();
+  bool idle() const;  // nothing admitted is unanswered
+  const std::vector<EmbedEntry>& embedders() const { return embedders_; }
+
+ private:
+  Status load_embedder(const ModelEntry& entry, const MakeObserver& observers);
+
+  const Settings& settings_;
+  engine::DeviceExecutor& executor_;
+  TaskPool& prep_;
+  const Clock& clock_;
+  const telemetry::Logger log_;
+  std::vector<EmbedEntry> embedders_;
+};
+
+}  // namespace sis::server
