@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <numeric>
@@ -13,13 +14,14 @@
 #include "serve/api/json_text.h"
 #include "serve/server/catalog.h"
 #include "serve/server/embed_loader.h"
+#include "serve/server/model_folder.h"
 #include "telemetry/json_text.h"
 
 namespace sis::apps {
 namespace {
 
 struct Options {
-  std::string model = "demo/embed";
+  std::string model = server::kDemoEmbedName;
   std::string dtype = "auto", isa = "auto", format = "json";
   std::string input = "-", output = "-";
   int threads = 0, repeat = 0, batch_tokens = 4096, batch_texts = 256;
@@ -167,7 +169,14 @@ int run(const Options& options) {
 
   SteadyClock clock;
   engine::DeviceExecutor executor({.threads = options.threads, .isa = isa}, clock);
-  const std::string folder = options.model == "demo/embed" ? server::demo_model_folder() : options.model;
+  std::string folder = options.model;
+  if (options.model == server::kDemoEmbedName) {
+    const char* data_dir = std::getenv("SIS_DATA_DIR");
+    auto found = server::resolve_model_folder({.name = options.model, .path = ""},
+                                              {.data_dir = data_dir ? data_dir : "", .executable_dir = server::executable_dir()});
+    if (!found.ok()) return fail(1, found.error().message);
+    folder = std::move(*found);
+  }
   auto model = server::load_embed_model({.name = options.model, .folder = folder, .dtype = options.dtype}, executor);
   if (!model.ok()) return fail(1, model.error().message);
   const DType compute = *server::choose_dtype(options.dtype, isa);

@@ -35,6 +35,12 @@ bool is_utf8(std::string_view text);
 // Code points of well-formed UTF-8.
 int64_t count_code_points(std::string_view text);
 
+// "a, b, c"
+template <class Items>
+std::string join_list(const Items& items) {
+  return fmt::format("{}", fmt::join(items, ", "));
+}
+
 // `text` made safe to print inside an error: control bytes escaped, cut to `max_bytes` with "...".
 std::string in_quotes(std::string_view text, size_t max_bytes = 80);
 

@@ -93,11 +93,12 @@ class AppImpl final : public App {
         log_(std::move(log)),
         entries_(std::move(entries)),
         metrics_(registry_),
+        warmup_workers_(registry_.gauges("warmup_pool_ready_workers", "Workers warmed up.", {"model", "capability", "executor"})),
         process_metrics_(telemetry::expose_process(registry_)),
         prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax),
         executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")), .isa = isa}, clock_),
         pool_(settings_, executor_, prep_, clock_, log_),
-        unknown_observer_(metrics_, "unknown"),
+        unknown_observer_(metrics_, kUnknownModel),
         embeddings_(embeddings_options(settings), prep_, unknown_observer_, log_.named("sis.embedding")) {}
 
   ~AppImpl() override {
@@ -116,7 +117,7 @@ class AppImpl final : public App {
 
  private:
   void add_routes();
-  void add_metrics();
+  void refresh_gauges();
   Status load();
   void announce() const;
   int wait_for_signal();
@@ -129,7 +130,8 @@ class AppImpl final : public App {
   const std::vector<ModelEntry> entries_;
   SteadyClock clock_;
   telemetry::Registry registry_;
-  Metrics metrics_;
+  ServerMetrics metrics_;
+  telemetry::Family<telemetry::Gauge>& warmup_workers_;
   std::shared_ptr<void> process_metrics_;
   TaskPool prep_;
   engine::DeviceExecutor executor_;
@@ -138,7 +140,6 @@ class AppImpl final : public App {
   std::vector<std::unique_ptr<RequestMeter>> meters_;
   api::EmbeddingsRoute embeddings_;
   Router router_;
-  std::vector<std::shared_ptr<void>> callbacks_;
   ModelPool::Warmup warmup_;
   std::atomic<bool> ready_{false}, draining_{false};  // ready_: the pool and warmup_ no longer change
   std::unique_ptr<net::HttpServer> http_;
@@ -169,6 +170,7 @@ void AppImpl::add_routes() {
   for (const char* path : {"/metrics", "/metrics/"})
     router_.add("GET", path, [this](auto exchange) {
       if (!settings_.flag("ENABLE_METRICS")) return exchange->respond(api::status_response(404, "metrics are off (ENABLE_METRICS=0)"));
+      refresh_gauges();
       auto exposition = registry_.expose(exchange->request().header("Accept"));
       exchange->respond({.content_type = std::move(exposition.content_type), .body = std::move(exposition.body)});
     });
@@ -181,25 +183,17 @@ void AppImpl::add_routes() {
   });
 }
 
-void AppImpl::add_metrics() {
-  callbacks_.push_back(registry_.gauge_callback("inference_queue_depth", "Requests waiting in any queue", {}, [this] {
-    int64_t depth = 0;
-    if (ready_)
-      for (const auto& entry : pool_.embedders()) depth += entry.service->requests_queued();
-    return std::vector<telemetry::Sample>{{{}, static_cast<double>(depth)}};
-  }));
-  callbacks_.push_back(registry_.gauge_callback("inference_active_connections", "Open client connections", {}, [this] {
-    return std::vector<telemetry::Sample>{{{}, static_cast<double>(http_->stats().connections_open)}};
-  }));
-  callbacks_.push_back(registry_.gauge_callback("embedding_batch_queue_size", "Requests waiting to be embedded", {"model"}, [this] {
-    std::vector<telemetry::Sample> samples;
-    if (ready_)
-      for (const auto& entry : pool_.embedders()) samples.push_back({{entry.name}, static_cast<double>(entry.service->requests_queued())});
-    return samples;
-  }));
-  callbacks_.push_back(registry_.counter_callback("device_busy_seconds_total", "Seconds the device computed", {"device"}, [this] {
-    return std::vector<telemetry::Sample>{{{"cpu"}, executor_.stats().busy_seconds}};
-  }));
+// Levels are read when somebody looks.
+void AppImpl::refresh_gauges() {
+  int64_t depth = 0;
+  if (ready_)
+    for (const auto& entry : pool_.embedders()) {
+      const int64_t queued = entry.service->requests_queued();
+      metrics_.embedding(entry.name).batch_queue_size.set(static_cast<double>(queued));
+      depth += queued;
+    }
+  metrics_.queue_depth.set(static_cast<double>(depth));
+  metrics_.active_connections.set(static_cast<double>(http_->stats().connections_open));
 }
 
 api::HealthView AppImpl::health() const {
@@ -247,8 +241,8 @@ Status AppImpl::load() {
   }
   if (settings_.flag("ENABLE_WARMUP")) {
     warmup_ = pool_.warm();
-    if (!warmup_.failures.empty()) return Error{Code::kInternal, concat("warm-up failed: ", fmt::join(warmup_.failures, "; "))};
-    for (const auto& name : warmup_.warmed) metrics_.warmup_pool_ready_workers.with({name, "text-embedding", "embed-worker"}).set(1);
+    if (!warmup_.failures.empty()) return Error{Code::kInternal, concat("warm-up failed: ", join_list(warmup_.failures))};
+    for (const auto& name : warmup_.warmed) warmup_workers_.with({name, "text-embedding", "embed-worker"}).set(1);
   }
   return {};
 }
@@ -291,7 +285,6 @@ Status AppImpl::run() {
     signals.join();
   };
 
-  add_metrics();
   http_->start();
   log_.info("listening", {{"address", settings_.text("HOST")}, {"port", http_->port()}});
   log_.info("runtime_config", {{"config", runtime_config(settings_).dump()}, {"isa", isa_name(executor_.isa())}, {"threads", executor_.threads()}});
@@ -322,9 +315,11 @@ Status AppImpl::run() {
 Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Logger log) {
   SIS_TRY(check_device(settings));
   SIS_ASSIGN(const Isa isa, choose_isa(settings));
-  SIS_ASSIGN(auto entries, selected_models(settings));
-  for (const auto& warning : entries.warnings) log.warning("catalog", {{"warning", warning}});
-  auto app = std::make_unique<AppImpl>(settings, std::move(log), isa, std::move(entries.models));
+  // Only a catalog that was asked for has to be there.
+  SIS_ASSIGN(const Catalog catalog, load_catalog(settings.text("MODEL_CONFIG_PATH"), !settings.is_set("MODEL_CONFIG_PATH")));
+  for (const auto& warning : catalog.warnings) log.warning("catalog", {{"warning", warning}});
+  SIS_ASSIGN(auto entries, select_models(catalog, settings.list("MODELS")));
+  auto app = std::make_unique<AppImpl>(settings, std::move(log), isa, std::move(entries));
   SIS_TRY(app->bind());
   return std::unique_ptr<App>(std::move(app));
 }

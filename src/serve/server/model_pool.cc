@@ -2,15 +2,29 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "base/strings.h"
 #include "serve/server/embed_loader.h"
+#include "serve/server/model_folder.h"
 
 namespace sis::server {
 namespace {
 
 bool contains(const std::vector<std::string>& list, const std::string& name) {
   return std::find(list.begin(), list.end(), name) != list.end();
+}
+
+// The catalog's word, else the checkpoint's own (nullopt), else what is usual for the repository.
+std::optional<ops::Pooling> pooling_of(const ModelEntry& entry, const std::string& folder) {
+  if (!entry.pooling && std::filesystem::exists(folder + "/modules.json")) return std::nullopt;
+  switch (entry.pooling ? *entry.pooling : default_pooling(entry)) {
+    case ModelPooling::kCls: return ops::Pooling::kCls;
+    case ModelPooling::kMean: return ops::Pooling::kMean;
+    case ModelPooling::kLastToken: return ops::Pooling::kLast;
+    case ModelPooling::kMax: return ops::Pooling::kMax;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -27,13 +41,15 @@ Status ModelPool::load(const std::vector<ModelEntry>& entries, const MakeObserve
 
 Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObserver& observers) {
   const auto begin = clock_.now();
-  SIS_ASSIGN(const std::string folder, resolve_model_folder(entry, settings_.text("HF_HOME")));
+  SIS_ASSIGN(const std::string folder, resolve_model_folder(entry, {.hf_home = settings_.text("HF_HOME"),
+                                                                   .data_dir = settings_.text("SIS_DATA_DIR"),
+                                                                   .executable_dir = executable_dir()}));
   SIS_ASSIGN(auto model, load_embed_model({.name = entry.name,
                                            .folder = folder,
-                                           .dtype = entry.dtype.empty() || entry.dtype == "auto" ? settings_.text("DTYPE") : entry.dtype,
-                                           .pooling = entry.pooling,
+                                           .dtype = entry.dtype == ModelDtype::kAuto ? settings_.text("DTYPE") : model_dtype_name(entry.dtype),
+                                           .pooling = pooling_of(entry, folder),
                                            .any_dimensions = entry.matryoshka,
-                                           .dimensions_allowed = entry.dimensions},
+                                           .dimensions_allowed = {entry.dimensions.begin(), entry.dimensions.end()}},
                                           executor_));
   const auto& info = model.encoder->info();
   log_.info("model_loaded", {{"model", entry.name},

@@ -112,7 +112,7 @@ Status EmbeddingsRoute::check(const EmbeddingsCall& call, const Model& model) co
   if (wanted == native || loaded.any_dimensions || std::find(allowed.begin(), allowed.end(), wanted) != allowed.end()) return {};
   return Error{Code::kInvalidArgument,
                concat("dimensions: ", in_quotes(call.model), " is not trained for ", wanted, " of its ", native, " (",
-                      allowed.empty() ? "whole vectors only" : concat("allowed: ", fmt::join(allowed, ", ")), ")"),
+                      allowed.empty() ? "whole vectors only" : "allowed: " + join_list(allowed), ")"),
                "dimensions"};
 }
 

@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""The server as a process: start, settings, faults, overload, disconnects, shutdown. Standard library only.
+
+usage: test_serve.py SIS_BINARY [unittest options]
+"""
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from sis_server import ROOT, Server  # noqa: E402
+
+BINARY = None
+JSON = {"Content-Type": "application/json"}
+
+
+def embed_body(texts, **fields):
+    return json.dumps({"model": "demo/embed", "input": texts, **fields})
+
+
+def heavy_body(seed, texts=32, words=480):
+    """Distinct long texts: some tenths of a second of device time."""
+    return embed_body([f"{seed} {i} " + "river stone lamp cloud " * (words // 4) for i in range(texts)])
+
+
+def until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+class Start(unittest.TestCase):
+    def test_answers_health_before_ready_and_then_serves(self):
+        with Server(BINARY) as server:
+            print(f"\n  ready {time.monotonic() - server.started:.2f} s after start", file=sys.stderr)
+            self.assertEqual(server.request("GET", "/ready")[0], 200)
+            status, headers, body = server.request("POST", "/v1/embeddings", embed_body("hello"), JSON)
+            self.assertEqual(status, 200, body)
+            self.assertTrue(any("curl" in line for line in server.said))
+
+    def fails(self, settings, *words, files=None):
+        """The start ends with one line on stderr that holds all `words`."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (files or {}).items():
+                (Path(folder) / name).write_text(text)
+            environment = {"PATH": os.environ["PATH"], "PORT": "0", "SIS_DATA_DIR": str(ROOT / "demo"),
+                           "MODEL_CONFIG_PATH": str(ROOT / "models.yaml"), **settings}
+            done = subprocess.run([BINARY, "serve"], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertLess(done.returncode, 128, done.stderr)
+        lines = [line for line in done.stderr.splitlines() if line]
+        self.assertEqual(len(lines), 1, done.stderr)
+        for word in words:
+            self.assertIn(word, lines[0])
+
+    def test_wrong_settings_stop_the_start_with_one_line(self):
+        self.fails({"MAX_BATCH_SIZE": "many"}, "MAX_BATCH_SIZE", "many", "environment")
+        self.fails({"PORT": "99999"}, "PORT", "99999")
+        self.fails({"ENABLE_WARMUP": "maybe"}, "ENABLE_WARMUP", "maybe")
+        self.fails({"MODEL_DEVICE": "cuda:7"}, "MODEL_DEVICE", "cuda:7")
+        self.fails({"CPU_ISA": "neon"}, "CPU_ISA", "neon")
+        self.fails({"MODELS": "no/such"}, "no/such")
+        self.fails({"MODEL_CONFIG_PATH": "/nowhere/models.yaml"}, "/nowhere/models.yaml")
+        self.fails({}, "MAX_TEXT_CHARS", ".env line 2", "lots", files={".env": "# mine\nMAX_TEXT_CHARS=lots\n"})
+        self.fails({"TLS_CERT_FILE": "/nowhere.pem", "TLS_KEY_FILE": "/nowhere.pem"}, "/nowhere.pem")
+
+    def test_a_port_in_use_is_named(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            self.fails({"HOST": "127.0.0.1", "PORT": str(port)}, str(port))
+
+    def test_broken_checkpoints_are_named(self):
+        faults = {
+            "config.json": ["{", '{"model_type":"mamba"}', "[" * 5000],
+            "model.safetensors": ["", "x" * 100, "\x10\x00\x00\x00\x00\x00\x00\x00{\"a\":1}"],
+            "tokenizer.json": ["", "{}", '{"model":{"type":"Magic"}}', "[" * 100000],
+            "modules.json": ["{}", '[{"type":"x.Pooling","path":"../.."}]', '[{"type":"x.Magic","path":""}]'],
+        }
+        for name, texts in faults.items():
+            for text in texts:
+                with self.subTest(file=name, text=text[:30]), tempfile.TemporaryDirectory() as folder:
+                    model = Path(folder) / "model"
+                    shutil.copytree(ROOT / "demo/models/embed", model)
+                    (model / name).write_text(text)
+                    catalog = "models:\n  - {name: broken, hf_repo_id: broken, handler: app.models.hf_embedding.HFEmbeddingModel, path: " + str(model) + "}\n"
+                    (Path(folder) / "models.yaml").write_text(catalog)
+                    self.fails({"MODELS": "broken", "MODEL_CONFIG_PATH": str(Path(folder) / "models.yaml")}, name)
+
+    def test_sources_of_settings_in_order(self):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "env").write_text("MAX_BATCH_SIZE=3\nMAX_TEXT_CHARS=30\nEMBEDDING_CACHE_SIZE=7\nMAX_QUEUE_SIZE=9\n")
+            Path(folder, ".env").write_text("MAX_TEXT_CHARS=40\nMAX_QUEUE_SIZE=\n")
+            done = subprocess.run([BINARY, "settings", "--json"], cwd=folder, capture_output=True, text=True,
+                                  env={"PATH": os.environ["PATH"], "max_batch_size": "5"})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for name, value in (("MAX_BATCH_SIZE", "5"), ("MAX_TEXT_CHARS", "40"), ("EMBEDDING_CACHE_SIZE", "7"), ("MAX_QUEUE_SIZE", "9")):
+                entry = next(one for one in json.loads(done.stdout) if one["name"] == name)
+                self.assertEqual(str(entry["value"]), value, entry)
+
+
+class Requests(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(BINARY, {"EMBEDDING_CACHE_SIZE": "64", "MAX_BODY_BYTES": str(1 << 20), "HEADER_TIMEOUT_SEC": "1", "BODY_GAP_TIMEOUT_SEC": "1",
+                                     "EMBEDDING_GENERATE_TIMEOUT_SEC": "30"})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def raw(self, data, half_close=False, timeout=20):
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=timeout) as client:
+            client.sendall(data)
+            if half_close:
+                client.shutdown(socket.SHUT_WR)
+            answer = b""
+            while chunk := client.recv(65536):
+                answer += chunk
+        return answer
+
+    def post(self, body, extra=b""):
+        return b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n" + extra + b"Content-Length: " + str(len(body)).encode() + b"\r\n\r\n" + body
+
+    def test_batch_equals_single_bit_for_bit(self):
+        texts = [f"{i} {'long ' * (i % 40)}text number {i}" for i in range(30)]
+        batch = json.loads(self.server.request("POST", "/v1/embeddings", embed_body(texts), JSON)[2])
+        with Server(BINARY, {"EMBEDDING_CACHE_SIZE": "0", "EMBEDDING_BATCH_WINDOW_MS": "0"}) as other:
+            for i in (0, 7, 29):
+                single = json.loads(other.request("POST", "/v1/embeddings", embed_body(texts[i]), JSON)[2])
+                self.assertEqual(single["data"][0]["embedding"], batch["data"][i]["embedding"])
+
+    def test_bodies_over_the_limit(self):
+        declared = self.raw(b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 104857600\r\n\r\n")
+        self.assertIn(b" 413 ", declared.split(b"\r\n")[0])
+        chunked = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunked += (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 17
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=20) as client:
+            try:
+                client.sendall(chunked)
+            except OSError:
+                pass  # refused while we were still sending
+            self.assertIn(b" 413 ", client.recv(65536).split(b"\r\n")[0])
+
+    def test_invalid_utf8_and_depth(self):
+        self.assertIn(b" 400 ", self.raw(self.post(b'{"model":"demo/embed","input":"\xff\xfe"}')).split(b"\r\n")[0])
+        self.assertIn(b" 400 ", self.raw(self.post(b'{"model":"demo/embed","input":' + b"[" * 200000)).split(b"\r\n")[0])
+        self.assertEqual(self.server.request("GET", "/health")[0], 200)
+
+    def test_slow_senders_are_cut(self):
+        self.assertIn(b" 408 ", self.raw(b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n").split(b"\r\n")[0])
+        self.assertIn(b" 408 ", self.raw(b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{").split(b"\r\n")[0])
+
+    def test_garbage_and_smuggling(self):
+        for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+                     b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                     b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"):
+            answer = self.raw(data)
+            self.assertTrue(answer == b"" or answer.split(b" ")[1].startswith((b"4", b"505")), answer[:100])
+        self.assertEqual(self.server.request("GET", "/health")[0], 200)
+
+    def test_disconnect_is_counted_once_and_frees_the_queue(self):
+        before = self.server.metric("embedding_requests_total", status="499")
+        blockers = [threading.Thread(target=self.server.request, args=("POST", "/v1/embeddings", heavy_body(f"d{i}"), JSON, 60)) for i in range(3)]
+        for blocker in blockers:
+            blocker.start()
+        client = socket.create_connection(("127.0.0.1", self.server.port))
+        client.sendall(self.post(heavy_body("gone").encode()))
+        time.sleep(0.05)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        self.assertTrue(until(lambda: self.server.metric("embedding_requests_total", status="499") == before + 1))
+        for blocker in blockers:
+            blocker.join()
+        self.assertTrue(until(lambda: self.server.metric("inference_queue_depth") == 0))
+        self.assertEqual(self.server.metric("embedding_requests_total", status="499"), before + 1)
+
+    def test_logs_are_json_with_the_request_id(self):
+        self.server.request("POST", "/v1/embeddings", embed_body("logged"), {**JSON, "X-Request-ID": "find-me-7"})
+        self.assertTrue(until(lambda: any("find-me-7" in line for line in self.server.log)))
+        entries = [json.loads(line) for line in list(self.server.log)]
+        entry = next(one for one in entries if one["request_id"] == "find-me-7" and one["message"] == "embedding_request")
+        for key in ("level", "logger", "timestamp", "model", "latency_ms", "status"):
+            self.assertIn(key, entry)
+
+    def test_cache_counts(self):
+        hits = self.server.metric("embedding_cache_hits_total", model="demo/embed")
+        misses = self.server.metric("embedding_cache_misses_total", model="demo/embed")
+        for _ in range(3):
+            self.server.request("POST", "/v1/embeddings", embed_body("count me once"), JSON)
+        self.assertEqual(self.server.metric("embedding_cache_hits_total", model="demo/embed"), hits + 2)
+        self.assertEqual(self.server.metric("embedding_cache_misses_total", model="demo/embed"), misses + 1)
+
+
+class Overload(unittest.TestCase):
+    def flood(self, server, count):
+        statuses, lock = [], threading.Lock()
+
+        def one(i):
+            status, headers, _ = server.request("POST", "/v1/embeddings", heavy_body(f"f{i}"), JSON, 120)
+            with lock:
+                statuses.append((status, headers.get("Retry-After")))
+
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return statuses
+
+    def test_a_full_queue_answers_429_with_a_hint(self):
+        with Server(BINARY, {"EMBEDDING_BATCH_QUEUE_SIZE": "1", "EMBEDDING_BATCH_QUEUE_TIMEOUT_SEC": "0.05"}) as server:
+            statuses = self.flood(server, 12)
+            refused = [hint for status, hint in statuses if status == 429]
+            self.assertEqual({status for status, _ in statuses}, {200, 429})
+            self.assertTrue(all(hint is not None and int(hint) >= 1 for hint in refused))
+            self.assertEqual(server.metric("embedding_requests_total", status="429"), len(refused))
+            self.assertEqual(server.metric("embedding_requests_total", status="200"), len(statuses) - len(refused))
+
+    def test_a_timeout_answers_504(self):
+        with Server(BINARY, {"EMBEDDING_GENERATE_TIMEOUT_SEC": "0.02"}) as server:
+            statuses = [status for status, _ in self.flood(server, 6)]
+            self.assertIn(504, statuses)
+            self.assertEqual(server.metric("embedding_requests_total", status="504"), statuses.count(504))
+
+
+class Shutdown(unittest.TestCase):
+    def test_sigterm_finishes_what_runs_and_exits_0(self):
+        server = Server(BINARY)
+        answers = []
+        threads = [threading.Thread(target=lambda i=i: answers.append(server.request("POST", "/v1/embeddings", heavy_body(f"s{i}", texts=8), JSON, 60)[0])) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        self.assertTrue(until(lambda: server.metric("inference_active_connections") >= 4))
+        time.sleep(0.05)
+        self.assertEqual(server.stop(signal.SIGTERM), 0)
+        for thread in threads:
+            thread.join()
+        self.assertEqual(answers, [200] * 4)
+        messages = [json.loads(line)["message"] for line in server.log]
+        self.assertIn("draining", messages)
+        self.assertIn("stopped", messages)
+
+    def test_idle_connections_do_not_hold_it_up(self):
+        server = Server(BINARY)
+        idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+        begin = time.monotonic()
+        self.assertEqual(server.stop(signal.SIGINT), 0)
+        self.assertLess(time.monotonic() - begin, 4.0)  # not the drain budget
+        for connection in idle:
+            connection.close()
+
+
+if __name__ == "__main__":
+    BINARY = str(Path(sys.argv.pop(1)).resolve())
+    unittest.main(verbosity=2)
