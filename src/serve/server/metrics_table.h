@@ -1,0 +1,95 @@
+// THE table of metric families the server has: names, labels and buckets as documented, declared in
+// one place.
+//
+// Label `model` is the API name; requests for models that are not loaded count as "unknown".
+// Per-model handles are looked up once when the model is loaded and kept, so that a request moves
+// its metrics without a lock.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "telemetry/metrics.h"
+
+namespace sis::server {
+
+inline constexpr const char* kUnknownModel = "unknown";
+
+// The counter of each HTTP status of one model; the ones we answer with are looked up once.
+class StatusCounters {
+ public:
+  StatusCounters(telemetry::Family<telemetry::Counter>& family, std::string model);
+  telemetry::Counter& at(int status);
+
+ private:
+  telemetry::Family<telemetry::Counter>* family_;
+  std::string model_;
+  static constexpr std::array<int, 14> kStatuses = {200, 400, 401, 404, 405, 413, 415,
+                                                    422, 429, 499, 500, 502, 503, 504};
+  std::array<std::atomic<telemetry::Counter*>, kStatuses.size()>
+      counters_{};  // made when first needed
+};
+
+// Handles of one embedding model.
+struct EmbeddingMetrics {
+  StatusCounters requests;                   // embedding_requests_total
+  telemetry::Histogram& latency_seconds;     // 200 only
+  telemetry::Histogram& queue_wait_seconds;  // slot acquired
+  telemetry::Histogram& batch_wait_seconds;  // enqueue to dispatch
+  telemetry::Counter& cache_hits;            // per text
+  telemetry::Counter& cache_misses;
+  telemetry::Histogram& batch_texts;  // per device batch
+  telemetry::Histogram& batch_tokens;
+  telemetry::Gauge& batch_queue_size;  // requests queued now
+  telemetry::Counter& tokens;          // tokens run through the model
+};
+
+class ServerMetrics {
+ public:
+  explicit ServerMetrics(telemetry::Registry& registry);
+  ~ServerMetrics();
+  ServerMetrics(const ServerMetrics&) = delete;
+
+  // Made on first use, then the same object; keep the reference.
+  EmbeddingMetrics& embedding(const std::string& model);
+  telemetry::Counter& embedding_queue_rejections;
+
+  // General family, unlabelled as its readers expect. Call once per finished HTTP request of an
+  // inference route.
+  void finished(int status, double duration_ms) {
+    requests.add();
+    duration_ms_histogram.observe(duration_ms);
+    recent_ms_->observe(duration_ms);
+    if (status >= 500)
+      errors_5xx.add();
+    else if (status >= 400)
+      errors_4xx.add();
+  }
+  telemetry::Counter& requests;  // inference_requests_total
+  telemetry::Histogram&
+      duration_ms_histogram;  // inference_request_duration_ms, with _p50 _p95 _p99
+  telemetry::Counter& errors_5xx;
+  telemetry::Counter& errors_4xx;
+  telemetry::Counter& cache_hits;  // inference_cache_hits_total: response cache
+  telemetry::Counter& cache_misses;
+  telemetry::Gauge& queue_depth;
+  telemetry::Gauge& active_batches;
+  telemetry::Gauge& active_connections;
+  telemetry::Histogram& batch_size;
+  telemetry::Gauge& tokens_per_second;
+  telemetry::Counter& rate_limit_hits;
+  telemetry::Counter& circuit_breaker_open;
+
+ private:
+  struct Families;
+  std::unique_ptr<Families> families_;
+  std::shared_ptr<telemetry::RecentQuantiles> recent_ms_;
+  std::vector<std::shared_ptr<void>> callbacks_;
+};
+
+}  // namespace sis::server

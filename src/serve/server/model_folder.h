@@ -1,0 +1,28 @@
+// Where the weights of a catalog entry lie on this machine.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "serve/server/catalog.h"
+
+namespace sis::server {
+
+struct ModelPlaces {
+  std::string hf_home = "./models";  // HF_HOME
+  std::string data_dir;              // SIS_DATA_DIR; empty: not set
+  std::string executable_dir;        // folder of this program; see executable_dir()
+};
+
+// The folder with the entry's config.json, the first of
+//   its `path`;
+//   for the demo model: models/embed under $SIS_DATA_DIR, ./demo, <program>/../../demo,
+//   <program>/../share/sis/demo; $HF_HOME/hub/models--org--name/snapshots/<commit of refs/main>,
+//   the same without hub/; $HF_HOME/org/name.
+// kNotFound lists every place looked at.
+Result<std::string> resolve_model_folder(const ModelEntry& entry, const ModelPlaces& places);
+
+// Folder of the running program; empty when /proc does not tell.
+std::string executable_dir();
+
+}  // namespace sis::server
