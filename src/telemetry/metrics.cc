@@ -147,6 +147,7 @@ struct Registry::Entry {
 struct Registry::State {
   mutable std::mutex mutex;  // the list of entries; never taken by observers
   std::vector<std::unique_ptr<Entry>> entries;
+  std::vector<std::unique_ptr<std::function<void()>>> hooks;
 };
 
 Registry::Registry() : state_(std::make_shared<State>()) {}
@@ -225,10 +226,21 @@ std::shared_ptr<void> Registry::counter_callback(std::string name, std::string h
                       true);
 }
 
+std::shared_ptr<void> Registry::on_scrape(std::function<void()> hook) {
+  const std::lock_guard lock(state_->mutex);
+  auto& added =
+      state_->hooks.emplace_back(std::make_unique<std::function<void()>>(std::move(hook)));
+  return {added.get(), [state = state_](std::function<void()>* mine) {
+            const std::lock_guard state_lock(state->mutex);
+            std::erase_if(state->hooks, [&](const auto& other) { return other.get() == mine; });
+          }};
+}
+
 Registry::Exposition Registry::expose(std::string_view accept) const {
   std::vector<MetricFamily> families;
   {
     const std::lock_guard lock(state_->mutex);
+    for (const auto& hook : state_->hooks) (*hook)();
     for (const auto& entry : state_->entries) {
       MetricFamily family{entry->name, entry->help, MetricType::Gauge, {}};
       const auto collect = [&](const auto& source, MetricType type) {

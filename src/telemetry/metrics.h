@@ -141,6 +141,10 @@ class Registry {
   std::shared_ptr<void> counter_callback(std::string name, std::string help,
                                          std::vector<std::string> labels, Callback callback);
 
+  // Runs at the start of every scrape, to set gauges that are only worth computing then. Same
+  // rules.
+  std::shared_ptr<void> on_scrape(std::function<void()> hook);
+
   // The answer to a scrape with this Accept header.
   struct Exposition {
     std::string content_type;

@@ -113,11 +113,16 @@ TEST(Metrics, CallbacksRunOnScrapeUntilTheirHandleGoes) {
     ++calls;
     return std::vector<Sample>{{{"a"}, 1}, {{"b"}, 2}};
   });
+  Gauge& depth = registry.gauge("depth", "Depth.");
+  auto hook = registry.on_scrape([&] { depth.add(1); });
   EXPECT_EQ(calls, 0);
   EXPECT_TRUE(has_line(registry.expose("").body, "live{queue=\"b\"} 2"));
   EXPECT_EQ(calls, 1);
+  EXPECT_EQ(depth.value(), 1);
+  hook.reset();
   handle.reset();
   EXPECT_EQ(registry.expose("").body.find("live"), std::string::npos);
+  EXPECT_EQ(depth.value(), 1);
   EXPECT_EQ(calls, 1);
 }
 
