@@ -1,0 +1,566 @@
+#include "net/http_session.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/strings.h"
+#include "net/compression.h"
+
+namespace sis::net {
+namespace {
+
+constexpr size_t kPipelineMax = 64;          // unanswered requests per connection
+constexpr size_t kInputPauseBytes = 64 << 10;   // pipelined bytes kept while none may be begun
+constexpr size_t kOutputPauseBytes = 256 << 10;  // unread answers that stop new requests
+constexpr size_t kBodyReserveMax = 1 << 20;  // a declared length is no reason to book more at once
+constexpr size_t kBodyPadding = 64;          // what simdjson reads past the end
+
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+HttpResponse plain_error(int status, const std::string& message) {
+  return {.status = status, .content_type = "text/plain", .headers = {}, .body = message + "\n"};
+}
+
+void bump(std::atomic<int64_t>& counter) {  // one writer: no locked instruction needed
+  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+// Answer steps of a request whose turn has not come.
+struct HttpSession::Held {
+  std::optional<HttpResponse> response;  // complete answer, or the head of a stream
+  bool stream = false, finished = false, dropped = false;
+  std::string bytes;     // of the stream
+  bool interim = false;  // not a request at all: a 100 Continue in the queue
+};
+
+struct HttpSession::Body {
+  ChunkDecoder chunks;
+  std::unique_ptr<Decompressor> decoder;
+  uint64_t left = 0;      // of a declared length
+  uint64_t received = 0;  // before decoding
+  TimePoint started_at{}, last_at{};
+};
+
+HttpSession::HttpSession(SessionContext& context, uint64_t connection, std::string peer,
+                         TimePoint now)
+    : context_(context),
+      connection_(connection),
+      peer_(std::move(peer)),
+      out_(&context.buffers),
+      now_(now),
+      idle_since_(now) {}
+
+HttpSession::~HttpSession() = default;
+
+// ---------------------------------------------------------------- input
+
+bool HttpSession::may_begin() const {
+  return slots_count() < kPipelineMax && out_.bytes() < kOutputPauseBytes;
+}
+
+bool HttpSession::wants_input() const {
+  if (ended_) return false;
+  if (last_request_ || stage_ == Stage::kBody) return true;
+  return in_.size() < kInputPauseBytes || may_begin();
+}
+
+void HttpSession::pump(TimePoint now) {
+  now_ = now;
+  paused_ = false;
+  for (;;) {
+    if (last_request_) {
+      in_.clear();  // whatever follows the last request is not ours to understand
+      return;
+    }
+    if (stage_ == Stage::kHead && !may_begin()) {
+      paused_ = !in_.empty();
+      return;
+    }
+    if (stage_ == Stage::kHead ? !read_head() : !read_body()) break;
+  }
+  if (!ended_ || last_request_ || !mid_request()) return;
+  const bool in_body = stage_ == Stage::kBody;
+  refuse({400, concat("request: the connection ended inside its ", in_body ? "body" : "headers")},
+         in_body && reading_ ? reading_->request().path : std::string());
+}
+
+bool HttpSession::read_head() {
+  if (!head_started_)  // empty lines before a request are skipped (RFC 9112 2.2)
+    for (int i = 0; i < 2 && in_.view().starts_with("\r\n"); ++i) in_.consume(2);
+  const auto data = in_.view();
+  if (data.empty()) return false;
+  if (data == "\r") {  // half of an empty line
+    if (ended_) in_.clear();
+    return false;
+  }
+  const HeadScan scan = scan_head(data, scanned_);
+  const size_t bytes_max = context_.options.header_bytes_max;
+  if (scan.head_bytes > bytes_max || (scan.head_bytes == 0 && data.size() > bytes_max)) {
+    refuse({431, concat("headers: want at most ", bytes_max, " bytes")}, "");
+    return false;
+  }
+  if (scan.hopeless) {
+    refuse({400, concat("request: want 'METHOD /path HTTP/1.1' and lines that end in CR LF, found ",
+                        in_quotes(data, 40))},
+           "");
+    return false;
+  }
+  if (scan.head_bytes == 0) {
+    if (!head_started_) head_started_ = true, head_started_at_ = now_;
+    return false;
+  }
+  head_started_ = false;
+  scanned_ = 0;
+  reading_ = std::make_shared<PendingExchange>(context_.sink, connection_);
+  HttpRequest& request = reading_->request();
+  head_ = RequestHead{};
+  auto refusal = parse_request_head(data.substr(0, scan.head_bytes), request, head_);
+  in_.consume(scan.head_bytes);
+  if (request.request_id.empty())
+    request.request_id = hex_id(context_.rng.next(), context_.rng.next());
+  request.peer = peer_;
+  request.received_at = now_;
+  if (!refusal) refusal = judge(head_, request);
+  if (refusal) {
+    refuse(std::move(*refusal), request.path);
+    return false;
+  }
+  if (!head_.chunked && head_.content_length <= 0) {
+    request.body.reserve(kBodyPadding);
+    dispatch();
+    return true;
+  }
+  begin_body(head_);
+  return true;
+}
+
+std::optional<Refusal> HttpSession::judge(const RequestHead& head,
+                                          const HttpRequest& request) const {
+  if (request.method == "CONNECT") return Refusal{400, "method: CONNECT is for proxies"};
+  if (head.expect_unknown)
+    return Refusal{417, concat("Expect: want 100-continue, found ", in_quotes(request.header("expect")))};
+  const bool body = head.chunked || head.content_length > 0;
+  if (body && head.coding_unknown)
+    return Refusal{415, concat("Content-Encoding: want one of gzip, deflate, zstd, br, found ",
+                               in_quotes(request.header("content-encoding")))};
+  if (head.content_length > 0 &&
+      static_cast<uint64_t>(head.content_length) > context_.options.body_bytes_max)
+    return Refusal{413, concat("body: want at most ", context_.options.body_bytes_max,
+                               " bytes, Content-Length says ", request.header("content-length"))};
+  return std::nullopt;
+}
+
+void HttpSession::begin_body(const RequestHead& head) {
+  stage_ = Stage::kBody;
+  body_ = std::make_unique<Body>();
+  body_->started_at = body_->last_at = now_;
+  if (!head.chunked) body_->left = static_cast<uint64_t>(head.content_length);
+  if (head.body_coding != Coding::kIdentity)
+    body_->decoder = Decompressor::create(head.body_coding, context_.options.body_bytes_max);
+  else if (!head.chunked)
+    reading_->request().body.reserve(
+        std::min<size_t>(body_->left, kBodyReserveMax) + kBodyPadding);
+  if (!head.expect_continue || !in_.empty()) return;
+  if (slots_count() == 0) {
+    out_.append(kContinue);
+  } else {  // earlier requests are answered first
+    Slot slot;
+    slot.held = std::make_unique<Held>();
+    slot.held->interim = true;
+    slots_.push_back(std::move(slot));
+  }
+}
+
+bool HttpSession::take_body(std::string_view bytes) {
+  auto& body = reading_->request().body;
+  const size_t bytes_max = context_.options.body_bytes_max;
+  body_->received += bytes.size();
+  body_->last_at = now_;
+  if (body_->received > bytes_max) {
+    refuse({413, concat("body: want at most ", bytes_max, " bytes")}, reading_->request().path);
+    return false;
+  }
+  if (!body_->decoder) {
+    body.append(bytes);
+    return true;
+  }
+  if (auto status = body_->decoder->feed(bytes, body); !status) {
+    refuse({status.error().code == Code::kTooLarge ? 413 : 400, status.error().message},
+           reading_->request().path);
+    return false;
+  }
+  return true;
+}
+
+bool HttpSession::read_body() {
+  bool done = false;
+  if (head_.chunked) {
+    while (!in_.empty() && !done) {
+      const auto step = body_->chunks.next(in_.view());
+      if (step.state == ChunkDecoder::State::kBad) {
+        refuse({400, body_->chunks.error()}, reading_->request().path);
+        return false;
+      }
+      if (!step.payload.empty() && !take_body(step.payload)) return false;
+      in_.consume(step.consumed);
+      done = step.state == ChunkDecoder::State::kDone;
+    }
+  } else {
+    const size_t bytes = static_cast<size_t>(std::min<uint64_t>(body_->left, in_.size()));
+    if (bytes > 0 && !take_body(in_.view().substr(0, bytes))) return false;
+    in_.consume(bytes);
+    body_->left -= bytes;
+    done = body_->left == 0;
+  }
+  if (!done) return false;
+  if (body_->decoder && body_->received > 0)
+    if (auto status = body_->decoder->finish(); !status) {
+      refuse({400, status.error().message}, reading_->request().path);
+      return false;
+    }
+  auto& text = reading_->request().body;
+  text.reserve(text.size() + kBodyPadding);
+  stage_ = Stage::kHead;
+  body_.reset();
+  dispatch();
+  return true;
+}
+
+// ---------------------------------------------------------------- requests
+
+std::string HttpSession::fixed_lines(const HttpRequest& request, const RequestHead& head) {
+  std::string lines;
+  lines.reserve(64);
+  lines.append("X-Request-ID: ").append(request.request_id).append("\r\n");
+  const auto& origins = context_.options.cors_origins;
+  if (origins.empty()) return lines;
+  const auto origin = request.header("origin");
+  const bool any = std::find(origins.begin(), origins.end(), "*") != origins.end();
+  if (!any) lines.append("Vary: Origin\r\n");
+  if (origin.empty()) return lines;
+  if (any) lines.append("Access-Control-Allow-Origin: *\r\n");
+  else if (std::find(origins.begin(), origins.end(), origin) != origins.end())
+    lines.append("Access-Control-Allow-Origin: ").append(origin).append("\r\n");
+  else return lines;
+  if (!head.preflight) lines.append("Access-Control-Expose-Headers: X-Request-ID\r\n");
+  return lines;
+}
+
+HttpSession::Slot& HttpSession::push_slot(const HttpRequest& request, const RequestHead& head) {
+  Slot slot;
+  slot.fixed_lines = fixed_lines(request, head);
+  slot.head = request.head;
+  slot.http10 = head.http10;
+  slot.keep_alive = head.keep_alive;
+  if (!head.keep_alive) last_request_ = true;
+  slots_.push_back(std::move(slot));
+  return slots_.back();
+}
+
+void HttpSession::dispatch() {
+  bump(context_.requests);
+  auto exchange = std::move(reading_);
+  const uint64_t sequence = first_sequence_ + slots_count();
+  Slot& slot = push_slot(exchange->request(), head_);
+  const bool cors = !context_.options.cors_origins.empty();
+  if ((head_.preflight && cors) || head_.asterisk) {
+    exchange->bind(sequence, Coding::kIdentity);
+    HttpResponse response{.status = 204, .content_type = "", .headers = {}, .body = {}};
+    if (head_.asterisk)
+      response.headers.emplace_back("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    if (head_.preflight && cors) {
+      const auto wanted = exchange->request().header("access-control-request-headers");
+      response.headers.emplace_back("Access-Control-Allow-Methods",
+                                    "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+      if (!wanted.empty())
+        response.headers.emplace_back("Access-Control-Allow-Headers", std::string(wanted));
+      response.headers.emplace_back("Access-Control-Max-Age", "600");
+    }
+    exchange->respond(std::move(response));
+    return;
+  }
+  slot.exchange = exchange;
+  exchange->bind(sequence, head_.accepted);
+  try {
+    (*context_.handler)(std::move(exchange));
+  } catch (...) {
+    // The exchange died on the way out, which answers 500. The I/O thread serves others and goes on.
+  }
+}
+
+void HttpSession::refuse(Refusal refusal, std::string_view path) {
+  bump(context_.protocol_errors);
+  HttpRequest unknown;
+  const HttpRequest* request = &unknown;
+  if (reading_) request = &reading_->request();
+  else unknown.request_id = hex_id(context_.rng.next(), context_.rng.next());
+  const auto& render = context_.options.render_error;
+  HttpResponse response = render ? render(refusal.status, refusal.message, std::string(path))
+                                 : plain_error(refusal.status, refusal.message);
+  if (refusal.status == 415)
+    response.headers.emplace_back("Accept-Encoding", "gzip, deflate, zstd, br");
+  RequestHead head = reading_ ? head_ : RequestHead{};
+  head.keep_alive = false;
+  Slot& slot = push_slot(*request, head);
+  const bool first = slots_count() == 1;
+  if (!first) {
+    slot.held = std::make_unique<Held>();
+    slot.held->response = std::move(response);
+  }
+  // The exchange has no slot of its own: answering it keeps its end from speaking up.
+  if (reading_) {
+    reading_->bind(std::numeric_limits<uint64_t>::max(), Coding::kIdentity);
+    reading_.reset();
+  }
+  body_.reset();
+  stage_ = Stage::kHead;
+  head_started_ = false;
+  in_.clear();
+  if (first) respond_now(std::move(response));
+}
+
+void HttpSession::turn_away(TimePoint now) {
+  now_ = now;
+  refuse({503, "connections: the limit is reached, try again later"}, "");
+}
+
+bool HttpSession::input_ended(TimePoint now) {
+  ended_ = true;
+  pump(now);
+  if (slots_count() == 0 || closing_) return !out_.empty();
+  if (!out_.empty()) return true;  // writing it will tell
+  Slot& slot = front();
+  if (slot.http10) return slot.streaming;  // a stream's next write will tell
+  if (!slot.streaming) out_.append(kContinue);
+  else if (slot.chunked) out_.tail().push_back('0');
+  return true;
+}
+
+// ---------------------------------------------------------------- answers
+
+void HttpSession::handle(Answer& answer, TimePoint now) {
+  now_ = now;
+  const uint64_t index = answer.sequence - first_sequence_;
+  if (index >= slots_count()) return;
+  Slot& slot = slots_[first_slot_ + index];
+  const bool first = index == 0;
+  if (!first && !slot.held) slot.held = std::make_unique<Held>();
+  switch (answer.kind) {
+    case Answer::Kind::kRespond:
+      if (!first) {
+        slot.held->response = std::move(answer.response);
+        return;
+      }
+      respond_now(std::move(*answer.response));
+      break;
+    case Answer::Kind::kStart:
+      slot.gauge = std::move(answer.gauge);
+      if (!first) {
+        slot.held->response = std::move(answer.response);
+        slot.held->stream = true;
+        return;
+      }
+      start_now(std::move(*answer.response));
+      break;
+    case Answer::Kind::kWrite:
+      if (slot.gauge) slot.gauge->travelling -= static_cast<int64_t>(answer.bytes.size());
+      if (!first) {
+        slot.held->bytes.append(answer.bytes);
+        if (slot.gauge) slot.gauge->waiting = static_cast<int64_t>(slot.held->bytes.size());
+        return;
+      }
+      if (slot.streaming) {
+        write_now(answer.bytes);
+        slot.gauge->waiting += static_cast<int64_t>(answer.bytes.size());
+      }
+      return;
+    case Answer::Kind::kFinish:
+      if (!first) {
+        slot.held->finished = true;
+        return;
+      }
+      if (slot.streaming) finish_now();
+      break;
+    case Answer::Kind::kDrop:
+      drop(index);
+      break;
+    case Answer::Kind::kCall: return;
+  }
+  advance();
+}
+
+// The handler gave up: 500 when nothing was said yet, else the body can only be cut.
+void HttpSession::drop(size_t index) {
+  Slot& slot = slots_[first_slot_ + index];
+  if (slot.streaming) {
+    broken_ = true;
+    return;
+  }
+  if (index > 0 && slot.held->stream) {
+    slot.held->dropped = true;
+    return;
+  }
+  const std::string message = "the request was dropped without an answer";
+  const auto& render = context_.options.render_error;
+  HttpResponse response = render ? render(500, message, "") : plain_error(500, message);
+  if (index == 0) respond_now(std::move(response));
+  else slot.held->response = std::move(response);
+}
+
+bool HttpSession::close_after_front() {
+  const bool last = slots_count() == 1 && !(stage_ == Stage::kBody || head_started_);
+  if (last && (ended_ || context_.draining) && (in_.empty() || context_.draining)) last_request_ = true;
+  return !front().keep_alive || (last && last_request_);
+}
+
+void HttpSession::respond_now(HttpResponse&& response) {
+  Slot& slot = front();
+  if (slot.streaming) return;
+  if (response.status < 200 || response.status > 599) response.status = 500;
+  const bool close = close_after_front();
+  const bool body = status_has_body(response.status);
+  HeadPlan plan{.date_lines = context_.date.get(now_), .fixed_lines = slot.fixed_lines};
+  plan.framing = body ? Framing::kLength : Framing::kNone;
+  plan.body_bytes = response.body.size();
+  plan.persistence = close         ? Persistence::kClose
+                     : slot.http10 ? Persistence::kKeepAlive
+                                   : Persistence::kDefault;
+  append_head(out_.tail(), response, plan);
+  if (body && !slot.head) out_.append(std::move(response.body));
+  if (close) closing_ = last_request_ = true;
+  pop_front();
+}
+
+void HttpSession::start_now(HttpResponse&& response) {
+  Slot& slot = front();
+  if (slot.streaming) return;
+  if (response.status < 200 || response.status > 599) response.status = 500;
+  const bool body = status_has_body(response.status) && !slot.head;
+  if (slot.http10) slot.keep_alive = false;  // the end of the body is the end of the connection
+  const bool close = close_after_front();
+  HeadPlan plan{.date_lines = context_.date.get(now_), .fixed_lines = slot.fixed_lines};
+  plan.framing = !status_has_body(response.status) ? Framing::kNone
+                 : slot.http10                     ? Framing::kUntilClose
+                                                   : Framing::kChunked;
+  plan.persistence = close ? Persistence::kClose : Persistence::kDefault;
+  append_head(out_.tail(), response, plan);
+  if (close) last_request_ = true, slot.keep_alive = false;
+  slot.streaming = true;
+  slot.chunked = body && !slot.http10;
+  if (!body) {  // nothing more may follow: the producer need not go on
+    if (slot.gauge) slot.gauge->gone = true;
+    slot.chunked = false;
+    finish_now();
+    return;
+  }
+  if (!response.body.empty()) write_now(response.body);
+}
+
+void HttpSession::write_now(std::string_view bytes) {
+  if (front().chunked) append_chunk(out_.tail(), bytes);
+  else out_.append(bytes);
+}
+
+void HttpSession::finish_now() {
+  if (front().chunked) out_.append(std::string_view("0\r\n\r\n"));
+  if (close_after_front()) closing_ = last_request_ = true;
+  pop_front();
+}
+
+void HttpSession::pop_front() {
+  ++first_slot_;
+  ++first_sequence_;
+  if (first_slot_ == slots_.size()) {
+    slots_.clear();
+    first_slot_ = 0;
+    idle_since_ = now_;
+  } else if (first_slot_ >= kPipelineMax) {
+    slots_.erase(slots_.begin(), slots_.begin() + static_cast<std::ptrdiff_t>(first_slot_));
+    first_slot_ = 0;
+  }
+}
+
+// Says what the requests now at the front have ready.
+void HttpSession::advance() {
+  while (slots_count() > 0 && !closing_ && !broken_ && front().held) {
+    const std::unique_ptr<Held> held = std::move(front().held);
+    if (held->interim) {
+      out_.append(kContinue);
+      pop_front();
+    } else if (!held->response) {
+      return;
+    } else if (!held->stream) {
+      respond_now(std::move(*held->response));
+    } else {
+      const auto gauge = front().gauge;
+      const uint64_t sequence = first_sequence_;
+      start_now(std::move(*held->response));
+      if (first_sequence_ != sequence) continue;  // it had no body
+      if (!held->bytes.empty()) write_now(held->bytes);
+      if (held->finished) finish_now();
+      else if (held->dropped) broken_ = true;
+      else return;
+    }
+  }
+}
+
+void HttpSession::output_waits(size_t bytes) {
+  if (slots_count() == 0) return;
+  if (const auto& gauge = front().gauge; gauge && front().streaming)
+    gauge->waiting = static_cast<int64_t>(bytes);
+}
+
+// ---------------------------------------------------------------- time and life
+
+TimePoint HttpSession::deadline() const {
+  const auto& options = context_.options;
+  if (closing_ || last_request_) return TimePoint::max();
+  if (stage_ == Stage::kBody) {
+    TimePoint deadline = body_->last_at + options.body_gap_timeout;
+    if (options.body_bytes_per_second_min > 0) {
+      const auto earned = from_seconds(static_cast<double>(body_->received) /
+                                       options.body_bytes_per_second_min);
+      deadline = std::min(deadline,
+                          body_->started_at + std::max<Duration>(options.body_gap_timeout, earned));
+    }
+    return deadline;
+  }
+  if (head_started_) return head_started_at_ + options.header_timeout;
+  if (slots_count() == 0) return idle_since_ + options.idle_timeout;
+  return TimePoint::max();
+}
+
+bool HttpSession::expire(TimePoint now) {
+  now_ = now;
+  if (stage_ == Stage::kBody) {
+    const auto& body = *body_;
+    refuse({408, concat("body: ", body.received, " bytes in ",
+                        to_seconds(now - body.started_at), " s, want no gap above ",
+                        to_seconds(context_.options.body_gap_timeout), " s and at least ",
+                        context_.options.body_bytes_per_second_min, " bytes/s")},
+           reading_->request().path);
+    return true;
+  }
+  if (head_started_) {
+    refuse({408, concat("headers: not complete after ",
+                        to_seconds(context_.options.header_timeout), " s")},
+           "");
+    return true;
+  }
+  return false;
+}
+
+void HttpSession::cancel_all() {
+  auto slots = std::move(slots_);
+  const size_t first = first_slot_;
+  slots_.clear();
+  first_slot_ = 0;
+  for (size_t i = first; i < slots.size(); ++i) {
+    if (slots[i].gauge) slots[i].gauge->gone = true;
+    if (const auto exchange = slots[i].exchange.lock()) exchange->cancel();
+  }
+}
+
+}  // namespace sis::net
