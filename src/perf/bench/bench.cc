@@ -1,0 +1,45 @@
+#include <fmt/format.h>
+
+#include "base/strings.h"
+#include "perf/bench/commands.h"
+
+namespace sis::perf {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* about;
+  int (*run)(const BenchContext&, const std::vector<std::string>&);
+};
+constexpr Command kCommands[] = {
+    {"embeddings", "POST /v1/embeddings of any OpenAI-style server", bench_embeddings},
+    {"http", "one request over and over against any HTTP server", bench_http},
+};
+
+void print_usage(std::FILE* out) {
+  fmt::print(out, "usage: sis bench <what> [flags]\n\n");
+  for (const Command& command : kCommands)
+    fmt::print(out, "  {:<12}{}\n", command.name, command.about);
+  fmt::print(out, "\n'sis bench <what> --help' lists the flags.\n");
+}
+
+}  // namespace
+
+int bench(const BenchContext& context, const std::vector<std::string>& arguments) {
+  if (arguments.empty()) {
+    print_usage(context.messages);
+    return kExitUsage;
+  }
+  if (arguments[0] == "--help" || arguments[0] == "-h") {
+    print_usage(context.out);
+    return kExitOk;
+  }
+  for (const Command& command : kCommands)
+    if (arguments[0] == command.name)
+      return command.run(context, {arguments.begin() + 1, arguments.end()});
+  fmt::print(context.messages, "sis bench: nothing called {} to measure\n", in_quotes(arguments[0]));
+  print_usage(context.messages);
+  return kExitUsage;
+}
+
+}  // namespace sis::perf

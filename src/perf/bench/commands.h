@@ -1,0 +1,18 @@
+// The commands behind `sis bench <what>`. Each parses its flags (and the environment), runs,
+// reports, and returns the process's exit code: 0 done, 1 nothing was answered well or the run was
+// cut short, 2 wrong arguments.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "perf/bench/common.h"
+
+namespace sis::perf {
+
+int bench(const BenchContext& context,
+          const std::vector<std::string>& arguments);  // arguments[0] is <what>
+int bench_embeddings(const BenchContext& context, const std::vector<std::string>& arguments);
+int bench_http(const BenchContext& context, const std::vector<std::string>& arguments);
+
+}  // namespace sis::perf

@@ -1,0 +1,56 @@
+// What every `sis bench` command shares: how load is put on, where results go, how a run is
+// reported.
+#pragma once
+
+#include <atomic>
+#include <cstdio>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "perf/bench/flags.h"
+#include "perf/load/run.h"
+#include "perf/report/summary.h"
+
+namespace sis::perf {
+
+// The surroundings of a command, so that tests can give their own.
+struct BenchContext {
+  Environment environment;
+  std::FILE* out = stdout;       // reports
+  std::FILE* messages = stderr;  // progress and complaints
+  const std::atomic<bool>* stop = nullptr;
+  std::string command;  // as typed, for the JSON; secrets are taken out
+};
+
+inline constexpr int kExitOk = 0, kExitFailed = 1, kExitUsage = 2;
+
+// Values of the flags as they are typed; resolve() turns them into RunOptions.
+struct LoadFlags {
+  int64_t requests = 20, concurrency = 5, threads = 1, pipeline = 1, seed = 1;
+  double rate = 0;
+  std::string arrivals = "constant";
+  Duration duration{}, timeout = from_seconds(30);
+  uint64_t warmup_requests = 0;
+  Duration warmup_duration{};
+  bool verify_ssl = false, verbose = false, keep_alive = true, progress = true;
+  std::string json;
+
+  void add_to(FlagSet& flags);
+  Result<RunOptions> resolve(const FlagSet& flags, const net::Url& url) const;
+};
+
+// Runs, shows progress, prints the summary, appends the JSON to `runs`. The exit code of this run.
+int run_and_report(const BenchContext& context, const LoadFlags& flags, const RunOptions& options,
+                   const RunLabel& label, const Workload& workload, nlohmann::ordered_json& runs);
+
+// Writes the document when --json asked for it; kExitFailed when it cannot be written.
+int write_json(const BenchContext& context, const LoadFlags& flags, const std::string& started,
+               const nlohmann::ordered_json& runs);
+
+int complain(const BenchContext& context, const Error& error, int exit_code);
+
+// `arguments` as one shell-like line, values of secret flags replaced by ***.
+std::string shown_command(const std::vector<std::string>& arguments);
+
+}  // namespace sis::perf

@@ -1,0 +1,109 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/strings.h"
+#include "perf/bench/commands.h"
+#include "perf/load/plain_http.h"
+
+namespace sis::perf {
+namespace {
+
+constexpr std::streamoff kBodyFileBytesMax = 64 << 20;
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file)
+    return Error{Code::kNotFound, concat("--body-file ", in_quotes(path), ": ", std::strerror(errno))};
+  const std::streamoff bytes = file.tellg();
+  if (bytes < 0 || bytes > kBodyFileBytesMax)
+    return Error{Code::kTooLarge, concat("--body-file ", in_quotes(path), ": want a file of at most ",
+                                         kBodyFileBytesMax >> 20, " MiB")};
+  std::string text(static_cast<size_t>(bytes), '\0');
+  file.seekg(0);
+  if (!file.read(text.data(), bytes))
+    return Error{Code::kUnavailable, concat("--body-file ", in_quotes(path), ": cannot be read")};
+  return text;
+}
+
+}  // namespace
+
+int bench_http(const BenchContext& context, const std::vector<std::string>& arguments) {
+  LoadFlags load;
+  std::string url_text, method, body, body_file;
+  int64_t expected_status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;
+
+  FlagSet flags("sis bench http URL [flags]",
+                "Sends one request over and over and tells latency, throughput and errors.");
+  flags.section("Request");
+  flags.text({{"base-url", "url"}, {"BASE_URL"}}, &url_text, "URL",
+             "the same as naming the URL first");
+  flags.text({{"method"}, {}}, &method, "WORD", "default: GET, or POST with a body");
+  flags.custom(
+      {{"header"}, {}}, "'NAME: VALUE'", "", "may be given many times",
+      [&](std::string_view text) -> Status {
+        const size_t colon = text.find(':');
+        if (colon == std::string_view::npos || colon == 0)
+          return Error{Code::kInvalidArgument, concat("want 'Name: value', got ", in_quotes(text))};
+        headers.emplace_back(text.substr(0, colon), trim(text.substr(colon + 1)));
+        return {};
+      });
+  flags.text({{"body"}, {}}, &body, "TEXT", "request body");
+  flags.text({{"body-file"}, {}}, &body_file, "FILE", "request body from a file");
+  flags.integer({{"expect-status"}, {}}, &expected_status, 0, 599,
+                "the status that counts as success; 0: any 2xx or 3xx");
+  load.add_to(flags);
+
+  auto others = flags.parse(arguments, context.environment);
+  if (!others.ok()) return complain(context, others.error(), kExitUsage);
+  if (flags.help_wanted()) {
+    fmt::print(context.out, "{}", flags.help());
+    return kExitOk;
+  }
+  if (others->size() > 1)
+    return complain(
+        context,
+        Error{Code::kInvalidArgument, concat("want one URL, got also ", in_quotes((*others)[1]))},
+        kExitUsage);
+  if (!others->empty()) url_text = others->front();
+  if (url_text.empty())
+    return complain(context,
+                    Error{Code::kInvalidArgument,
+                          "want a URL, as in: sis bench http http://localhost:8000/health"},
+                    kExitUsage);
+  const auto url = net::parse_url(url_text);
+  if (!url.ok()) return complain(context, url.error(), kExitUsage);
+  const auto options = load.resolve(flags, *url);
+  if (!options.ok()) return complain(context, options.error(), kExitUsage);
+  if (!body.empty() && !body_file.empty())
+    return complain(context,
+                    Error{Code::kInvalidArgument, "--body, --body-file: want only one of them"},
+                    kExitUsage);
+  if (!body_file.empty()) {
+    auto text = read_file(body_file);
+    if (!text.ok()) return complain(context, text.error(), kExitUsage);
+    body = std::move(*text);
+  }
+  if (method.empty()) method = body.empty() ? "GET" : "POST";
+
+  PlainHttpOptions plain{.url = *url,
+                         .expected_status = static_cast<int>(expected_status),
+                         .keep_alive = options->keep_alive};
+  plain.request = {.method = method, .headers = headers, .body = body};
+  const auto workload = PlainHttpWorkload::create(plain);
+  if (!workload.ok()) return complain(context, workload.error(), kExitUsage);
+
+  const std::string started = utc_now();
+  nlohmann::ordered_json runs = nlohmann::ordered_json::array();
+  RunLabel label{.what = "http", .load = method};
+  if (!body.empty()) label.load += concat(" with a body of ", body.size(), " bytes");
+  const int exit_code = run_and_report(context, load, *options, label, **workload, runs);
+  return std::max(exit_code, write_json(context, load, started, runs));
+}
+
+}  // namespace sis::perf

@@ -1,0 +1,234 @@
+#include "perf/load/embeddings.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/strings.h"
+#include "net/http_client.h"
+
+namespace sis::perf {
+namespace {
+
+constexpr size_t kPoolMax = 4096;                   // different requests
+constexpr size_t kPoolBytesMax = size_t{64} << 20;  // of all of them
+constexpr size_t kUsageWindow = 512;
+constexpr uint64_t kAlwaysChecked = 100;
+
+int64_t find_number_after(std::string_view text, size_t at, std::string_view key) {
+  size_t i = at + key.size();
+  while (i < text.size() && (text[i] == ' ' || text[i] == ':')) ++i;
+  int64_t value = 0;
+  const size_t begin = i;
+  for (; i < text.size() && text[i] >= '0' && text[i] <= '9' && i - begin < 15; ++i)
+    value = value * 10 + (text[i] - '0');
+  return i == begin ? -1 : value;
+}
+
+class EmbeddingsJudge final : public Judge {
+ public:
+  EmbeddingsJudge(int batch, uint64_t check_every)
+      : batch_(static_cast<size_t>(batch)), check_every_(check_every) {}
+
+  Judgement judge(uint64_t, const Answer& answer) override {
+    if (answer.status != 200)
+      return {.status_fault = true,
+              .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    const std::string_view body = trim(answer.body);
+    if (body.empty() || body.front() != '{' || body.back() != '}')
+      return {.error = concat("status 200 without a JSON object: ", in_quotes(body, 60))};
+    if (seen_ < kAlwaysChecked || seen_ % check_every_ == 0) {
+      if (std::string why = check(body); !why.empty()) return {.error = std::move(why)};
+    }
+    ++seen_;
+    return {.ok = true, .items = static_cast<uint32_t>(batch_), .tokens = find_prompt_tokens(body)};
+  }
+
+ private:
+  std::string check(std::string_view body) {
+    // simdjson reads past the end: a copy with room behind it, booked once.
+    if (padded_.size() < body.size() + simdjson::SIMDJSON_PADDING)
+      padded_.resize(body.size() * 2 + simdjson::SIMDJSON_PADDING);
+    std::copy(body.begin(), body.end(), padded_.begin());
+    simdjson::dom::element document;
+    if (const auto error = parser_.parse(padded_.data(), body.size(), false).get(document); error)
+      return concat("answer is not JSON: ", simdjson::error_message(error));
+    simdjson::dom::array data;
+    if (document["data"].get(data)) return "answer has no array 'data'";
+    size_t count = 0, width = 0;
+    for (const auto item : data) {
+      int64_t index;
+      if (item["index"].get(index) || index != static_cast<int64_t>(count))
+        return concat("data[", count, "].index: want ", count);
+      simdjson::dom::element vector;
+      if (item["embedding"].get(vector)) return concat("data[", count, "] has no 'embedding'");
+      size_t numbers = 0;
+      if (std::string why = check_vector(vector, count, numbers); !why.empty()) return why;
+      if (width != 0 && numbers != width)
+        return concat("data[", count, "]: ", numbers, " numbers, but data[0] has ", width);
+      width = numbers;
+      ++count;
+    }
+    if (count != batch_) return concat("answer has ", count, " embeddings for ", batch_, " texts");
+    return {};
+  }
+
+  // Either a list of finite numbers or base64 of 4-byte ones.
+  std::string check_vector(simdjson::dom::element vector, size_t item, size_t& numbers) {
+    std::string_view base64;
+    if (!vector.get(base64)) {
+      const size_t pad = base64.ends_with("==") ? 2 : base64.ends_with("=") ? 1 : 0;
+      const size_t bytes = base64.size() / 4 * 3 - pad;
+      if (base64.empty() || base64.size() % 4 != 0 || bytes % 4 != 0)
+        return concat("data[", item, "].embedding: base64 of ", base64.size(),
+                      " characters is not a list of 4-byte floats");
+      numbers = bytes / 4;
+      return {};
+    }
+    simdjson::dom::array list;
+    if (vector.get(list))
+      return concat("data[", item, "].embedding: want a list of numbers or base64");
+    for (const auto element : list) {
+      double value;
+      if (element.get(value) || !std::isfinite(value))
+        return concat("data[", item, "].embedding[", numbers, "]: want a number");
+      ++numbers;
+    }
+    return numbers > 0 ? std::string() : concat("data[", item, "].embedding is empty");
+  }
+
+  size_t batch_;
+  uint64_t check_every_, seen_ = 0;
+  simdjson::dom::parser parser_;
+  std::vector<char> padded_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<EmbeddingsWorkload>> EmbeddingsWorkload::create(
+    const EmbeddingsOptions& options) {
+  auto workload = std::make_unique<EmbeddingsWorkload>();
+  workload->options_ = options;
+  Rng rng(options.seed);
+  const auto batch = static_cast<size_t>(options.batch);
+
+  // One pass over the given texts, or enough made-up requests that their lengths are the wanted
+  // mix.
+  size_t wanted = 1;
+  if (!options.texts.empty()) {
+    // Whole passes: with 10 texts and batches of 4, five requests hold each text twice.
+    size_t texts = options.texts.size();
+    while (texts % batch != 0 && texts < options.texts.size() * batch)
+      texts += options.texts.size();
+    wanted = texts / batch;
+  } else if (options.lengths) {
+    wanted = kPoolMax;
+  }
+  wanted = std::min(wanted, options.texts.empty() ? kPoolMax : size_t{1} << 20);
+  if (options.requests > 0) wanted = std::min<size_t>(wanted, options.requests);
+
+  static const std::string kTagMark(kTagBytes, 'x');
+  size_t pool_bytes = 0, next_text = 0;
+  for (size_t i = 0; i < wanted && (i == 0 || pool_bytes < kPoolBytesMax); ++i) {
+    std::vector<std::string> texts;
+    for (size_t k = 0; k < batch; ++k) {
+      if (!options.texts.empty())
+        texts.push_back(options.texts[next_text++ % options.texts.size()]);
+      else if (!options.lengths)
+        texts.push_back(options.text);
+      else {
+        // The distinct tag counts towards the wanted length.
+        int64_t words = options.lengths->sample(rng);
+        if (options.distinct) words -= static_cast<int64_t>(kTagWords);
+        texts.push_back(random_text(rng, std::max<int64_t>(words, 0)));
+      }
+    }
+    // Written by hand around the strings, so that the places of the tags are known.
+    std::string body = concat(R"({"model":)", nlohmann::json(options.model).dump());
+    if (options.encoding != VectorEncoding::kDefault)
+      body += options.encoding == VectorEncoding::kFloat ? R"(,"encoding_format":"float")"
+                                                         : R"(,"encoding_format":"base64")";
+    body += R"(,"input":)";
+    std::vector<size_t> tags;
+    if (batch > 1) body += '[';
+    for (size_t k = 0; k < batch; ++k) {
+      if (k > 0) body += ',';
+      const std::string text = nlohmann::json(texts[k]).dump();
+      if (options.distinct) {
+        body += '"';
+        tags.push_back(body.size());
+        body += kTagMark;
+        if (text.size() > 2) body += ' ';
+        body += std::string_view(text).substr(1);
+      } else {
+        body += text;
+      }
+    }
+    if (batch > 1) body += ']';
+    body += '}';
+
+    net::FetchRequest request{.method = "POST",
+                              .target = net::join_target(options.url, options.path)};
+    request.headers = {{"Content-Type", "application/json"},
+                       {"Accept", "application/json"},
+                       {"User-Agent", "sis-bench"}};
+    if (!options.api_key.empty())
+      request.headers.emplace_back("Authorization", concat("Bearer ", options.api_key));
+    if (!options.keep_alive) request.headers.emplace_back("Connection", "close");
+    const size_t body_bytes = body.size();
+    request.body = std::move(body);
+    SIS_ASSIGN(std::string bytes, net::request_bytes(options.url, request));
+    for (size_t& tag : tags) tag += bytes.size() - body_bytes;
+    pool_bytes += bytes.size();
+    workload->pool_.push_back({std::move(bytes), std::move(tags)});
+  }
+  return workload;
+}
+
+std::string_view EmbeddingsWorkload::request(uint64_t index, std::string& scratch) const {
+  const Prebuilt& prebuilt = pool_[index % pool_.size()];
+  if (prebuilt.tags.empty()) return prebuilt.bytes;
+  scratch.assign(prebuilt.bytes);
+  uint64_t number = options_.salt + index * prebuilt.tags.size();
+  for (const size_t tag : prebuilt.tags) write_tag(number++, scratch.data() + tag);
+  return scratch;
+}
+
+std::unique_ptr<Judge> EmbeddingsWorkload::make_judge() const {
+  return std::make_unique<EmbeddingsJudge>(options_.batch, options_.check_every);
+}
+
+int64_t find_prompt_tokens(std::string_view body) {
+  static constexpr std::string_view kKey = "\"prompt_tokens\"";
+  // The vectors between the two ends are most of the body and hold no keys of interest.
+  const std::string_view tail =
+      body.size() > kUsageWindow ? body.substr(body.size() - kUsageWindow) : body;
+  if (const size_t at = tail.rfind(kKey); at != std::string_view::npos)
+    return find_number_after(tail, at, kKey);
+  if (body.size() <= kUsageWindow) return -1;
+  const std::string_view front = body.substr(0, kUsageWindow);
+  const size_t at = front.find(kKey);
+  return at == std::string_view::npos ? -1 : find_number_after(front, at, kKey);
+}
+
+std::string error_message(std::string_view body) {
+  constexpr size_t kShown = 200;
+  if (trim(body).empty()) return "empty body";
+  const auto json =
+      nlohmann::json::parse(body.substr(0, 64 << 10), nullptr, /*allow_exceptions=*/false);
+  if (json.is_object()) {
+    for (const char* key : {"error", "detail", "message"}) {
+      const auto found = json.find(key);
+      if (found == json.end()) continue;
+      if (found->is_string()) return in_quotes(found->get_ref<const std::string&>(), kShown);
+      if (found->is_object() && found->contains("message") && (*found)["message"].is_string())
+        return in_quotes((*found)["message"].get_ref<const std::string&>(), kShown);
+      return in_quotes(found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), kShown);
+    }
+  }
+  return in_quotes(body, kShown);
+}
+
+}  // namespace sis::perf

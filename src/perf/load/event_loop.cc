@@ -1,0 +1,600 @@
+#include "perf/load/event_loop.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace sis::perf {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr size_t kReadBytes = 256 << 10;
+constexpr int kEventsMax = 256;
+constexpr int kPartsMax = 64;
+constexpr Duration kBackoffMin = milliseconds(10), kBackoffMax = std::chrono::seconds(1);
+// Closer than this to the next due send the loop polls without sleeping: a wake-up costs about as
+// much.
+constexpr Duration kSpinBefore = microseconds(40);
+
+TimePoint clock_now() { return std::chrono::steady_clock::now(); }
+
+double thread_cpu_s() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+// Time this thread was ready to run but had no core; 0 where the kernel does not tell.
+double thread_cpu_wait_s() {
+  FILE* file = std::fopen("/proc/thread-self/schedstat", "r");
+  if (file == nullptr) return 0;
+  unsigned long long ran = 0, waited = 0;
+  const int fields = std::fscanf(file, "%llu %llu", &ran, &waited);
+  std::fclose(file);
+  return fields == 2 ? static_cast<double>(waited) * 1e-9 : 0;
+}
+
+}  // namespace
+
+EventLoop::EventLoop(const LoopOptions& options, const Workload& workload, LoopProgress* progress,
+                     const std::atomic<bool>* stop)
+    : options_(options),
+      workload_(workload),
+      progress_(progress),
+      stop_(stop),
+      judge_(workload.make_judge()),
+      connections_(static_cast<size_t>(options.connections)),
+      buffer_(kReadBytes),
+      next_index_(options.first_index) {
+  SIS_CHECK(options.connections > 0 && options.pipeline > 0, "connections=", options.connections);
+  SIS_CHECK(!options.open_loop || options.pipeline == 1, "open loop with pipelining");
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  SIS_CHECK(epoll_ >= 0, "epoll_create1 errno=", errno);
+  for (Connection& connection : connections_) {
+    connection.slots.resize(static_cast<size_t>(options.pipeline));
+    connection.parser = net::HttpResponseParser({.body_bytes_max = options.body_bytes_max});
+  }
+  free_.reserve(connections_.size());
+  sweep_every_ = std::clamp<Duration>(options.timeout / 100, milliseconds(1), milliseconds(50));
+}
+
+EventLoop::~EventLoop() {
+  connections_.clear();
+  if (epoll_ >= 0) ::close(epoll_);
+}
+
+Status EventLoop::run(const std::function<void()>& line_up, Tally& tally) {
+  // TLS writes through write(2): a lost peer must be an error here, not the end of the process.
+  sigset_t pipe_signal;
+  sigemptyset(&pipe_signal);
+  sigaddset(&pipe_signal, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe_signal, nullptr);
+  prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);  // due sends want exact wake-ups
+  if (options_.cpu >= 0) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(options_.cpu, &set);
+    sched_setaffinity(0, sizeof set, &set);
+  }
+
+  Tally warm;
+  tally_ = &warm;
+  connect_all();
+  const bool reached = ready_ > 0;
+  if (reached && (options_.warmup_requests > 0 || options_.warmup_duration > Duration{})) {
+    if (progress_ != nullptr) progress_->warming = true;
+    run_phase(options_.warmup_requests, options_.warmup_duration, warm);
+    if (progress_ != nullptr) progress_->warming = false;
+  }
+  line_up();  // also when nothing was reached: the others wait for us
+  if (!reached) {
+    tally.connect_failures = warm.connect_failures;
+    tally.messages = warm.messages;
+    tally.errors = warm.errors;
+    return Error{Code::kUnavailable, connect_error_};
+  }
+  tally.connects = warm.connects;
+  tally.connect_failures = warm.connect_failures;
+  run_phase(options_.requests, options_.duration, tally);
+  return {};
+}
+
+void EventLoop::connect_all() {
+  const TimePoint start = clock_now();
+  alive_at_ = start;
+  sending_ = true;  // failed connects are tried again until the time is over or one stands
+  for (Connection& connection : connections_) start_connect(connection, start);
+  const auto pending = [&] {
+    return std::any_of(connections_.begin(), connections_.end(), [&](const Connection& connection) {
+      return connection.state == State::kConnecting;
+    });
+  };
+  while (pending() && !(stop_ != nullptr && stop_->load())) poll_once(clock_now());
+  sending_ = false;
+}
+
+void EventLoop::run_phase(uint64_t requests, Duration duration, Tally& tally) {
+  tally_ = &tally;
+  const double cpu_before = thread_cpu_s(), wait_before = thread_cpu_wait_s();
+  const TimePoint start = clock_now();
+  phase_start_ = tally.started = tally.last_done = alive_at_ = start;
+  phase_end_ = duration > Duration{} ? start + duration : TimePoint::max();
+  quota_left_ = requests > 0 ? requests : UINT64_MAX;
+  latency_us_sum_ = 0;
+  sending_ = true;
+  stopped_ = false;
+  free_.clear();
+  open_.reset();
+  if (options_.open_loop) {
+    open_.emplace(Schedule(*options_.open_loop), start);
+    open_->freed(start);
+  }
+  for (Connection& connection : connections_) {
+    connection.listed = false;
+    if (connection.state == State::kReady) {
+      if (open_)
+        make_free(connection, start);
+      else
+        fill(connection, clock_now());
+    } else if (connection.state == State::kClosed) {
+      start_connect(connection, start);
+    }
+  }
+
+  for (;;) {
+    const TimePoint now = clock_now();
+    if (stop_ != nullptr && stop_->load(std::memory_order_relaxed)) {
+      tally.interrupted = true;
+      stopped_ = true;
+    }
+    if (ready_ == 0 && now - alive_at_ > options_.give_up_after) tally.gave_up = stopped_ = true;
+    if (sending_ && (stopped_ || !may_send(now))) sending_ = false;
+    if (!sending_ && (in_flight_ == 0 || stopped_)) break;
+    if (open_ && sending_) send_due(now);
+    poll_once(now);
+  }
+
+  const TimePoint end = clock_now();
+  if (open_ && phase_end_ != TimePoint::max())
+    tally.unsent += open_->count_due(std::min(phase_end_, end), quota_left_);
+  else if (requests > 0)
+    tally.unsent += quota_left_;
+  tally.abandoned = in_flight_;
+  for (Connection& connection : connections_) {
+    if (connection.in_flight == 0) continue;
+    in_flight_ -= connection.in_flight;
+    connection.in_flight = 0;
+    set_closed(connection);  // answers to requests of another phase must not be mixed up
+  }
+  // A run cut short has no full window: throughput then refers to the time it lasted.
+  if (duration > Duration{}) tally.window_end = std::min(phase_end_, end);
+  const double wall = std::max(1e-9, to_seconds(end - start));
+  tally.cpu_s = thread_cpu_s() - cpu_before;
+  tally.cpu_wait_s = std::max(0.0, thread_cpu_wait_s() - wait_before);
+  tally.cpu_share_max = (tally.cpu_s + tally.cpu_wait_s) / wall;
+  publish(end);
+}
+
+bool EventLoop::may_send(TimePoint now) const {
+  if (quota_left_ == 0 || !sending_) return false;
+  if (now < phase_end_) return true;
+  return open_ && open_->next_due() < phase_end_ && !free_.empty();  // due in time, not yet sent
+}
+
+Duration EventLoop::poll_timeout(TimePoint now) const {
+  TimePoint until = next_sweep_;
+  if (sending_ && phase_end_ != TimePoint::max()) until = std::min(until, phase_end_);
+  if (open_ && sending_ && !free_.empty()) {
+    const TimePoint due = open_->next_due();
+    if (due - now < kSpinBefore) return Duration{};
+    until = std::min(until, due - kSpinBefore / 2);
+  }
+  return std::max(Duration{}, until - now);
+}
+
+void EventLoop::poll_once(TimePoint now) {
+  std::array<epoll_event, kEventsMax> events;
+  const int64_t wait_ns = std::chrono::nanoseconds(poll_timeout(now)).count();
+  const timespec wait{.tv_sec = wait_ns / 1'000'000'000, .tv_nsec = wait_ns % 1'000'000'000};
+  int n = epoll_pwait2(epoll_, events.data(), kEventsMax, &wait, nullptr);
+  if (n < 0 && errno == ENOSYS)  // kernels before 5.11: whole milliseconds, the rest is polled
+    n = epoll_wait(epoll_, events.data(), kEventsMax, static_cast<int>(wait_ns / 1'000'000));
+  const TimePoint polled = clock_now();
+  for (int i = 0; i < n; ++i) {
+    on_event(connections_[events[static_cast<size_t>(i)].data.u32],
+             events[static_cast<size_t>(i)].events, polled);
+    if (open_ && sending_) send_due(clock_now());
+  }
+  if (polled >= next_sweep_) sweep(polled);
+  if (polled >= next_publish_) publish(polled);
+}
+
+void EventLoop::on_event(Connection& connection, uint32_t events, TimePoint polled) {
+  if (connection.state == State::kConnecting) {
+    on_connect(connection, clock_now());
+    return;
+  }
+  if (connection.state != State::kReady) return;
+  if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+    on_readable(connection, events, polled);
+  if ((events & EPOLLOUT) && connection.state == State::kReady &&
+      connection.written_slots < connection.in_flight)
+    flush(connection, clock_now());
+}
+
+// Timeouts and retries are coarse: every hundredth of the timeout is exact enough, and a pass over
+// all connections costs less than keeping a timer for each request.
+void EventLoop::sweep(TimePoint now) {
+  next_sweep_ = now + sweep_every_;
+  for (Connection& connection : connections_) {
+    switch (connection.state) {
+      case State::kReady:
+        if (connection.in_flight > 0 && now - connection.slot(0).started > options_.timeout)
+          lose(connection, Fault::kTimeout,
+               concat("no answer within ", to_seconds(options_.timeout), " s"), now);
+        break;
+      case State::kConnecting:
+        if (now >= connection.until) {
+          connect_error_ = concat("connect to ", options_.endpoint.text(), ": no answer");
+          connect_failed(connection, now);
+        }
+        break;
+      case State::kBackoff:
+        if (now >= connection.until && (may_send(now) || connection.in_flight > 0))
+          start_connect(connection, now);
+        break;
+      case State::kClosed:
+        if (open_ && options_.reuse && may_send(now)) start_connect(connection, now);
+        break;
+    }
+  }
+}
+
+void EventLoop::start_connect(Connection& connection, TimePoint now) {
+  connection.until = now + std::min<Duration>(options_.timeout, std::chrono::seconds(10));
+  if (!connection.stream.open(options_.endpoint, options_.tls, options_.host).ok()) {
+    on_connect(connection, now);
+    return;
+  }
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u32 = static_cast<uint32_t>(&connection - connections_.data());
+  SIS_CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.stream.fd(), &event) == 0,
+            "epoll_ctl errno=", errno);
+  connection.state = State::kConnecting;
+}
+
+void EventLoop::on_connect(Connection& connection, TimePoint now) {
+  const net::IoState state =
+      connection.stream.is_open() ? connection.stream.advance() : net::IoState::kFailed;
+  if (state == net::IoState::kAgain) return;
+  if (state != net::IoState::kDone) {
+    connect_error_ =
+        concat("connect to ", options_.endpoint.text(), ": ",
+               state == net::IoState::kClosed ? "connection closed" : connection.stream.failure());
+    connect_failed(connection, now);
+    return;
+  }
+  connection.state = State::kReady;
+  ++ready_;
+  connection.served = 0;
+  connection.backoff = Duration{};
+  connection.written_slots = connection.written_bytes = 0;
+  connection.body.clear();
+  connection.parser.begin({.head_request = workload_.head_requests()});
+  ++tally_->connects;
+  alive_at_ = now;
+  if (phase_start_ == TimePoint{}) return;  // connecting ahead of the first phase
+  if (connection.in_flight > 0)
+    flush(connection, now);
+  else if (open_)
+    make_free(connection, now);
+  else
+    fill(connection, now);
+}
+
+void EventLoop::connect_failed(Connection& connection, TimePoint now) {
+  ++tally_->connect_failures;
+  tally_->note_message(next_index_, since_start(now), connect_error_, options_.errors_max);
+  set_closed(connection);
+  while (connection.in_flight > 0) fail_oldest(connection, Fault::kConnect, connect_error_, now);
+  connection.backoff = std::clamp(connection.backoff * 2, kBackoffMin, kBackoffMax);
+  connection.until = now + connection.backoff;
+  connection.state = State::kBackoff;
+}
+
+void EventLoop::set_closed(Connection& connection) {
+  if (connection.state == State::kReady) --ready_;
+  connection.stream.close();  // also leaves the epoll set
+  connection.state = State::kClosed;
+  connection.written_slots = connection.written_bytes = 0;
+}
+
+EventLoop::Slot& EventLoop::add_slot(Connection& connection, TimePoint intended, TimePoint now) {
+  Slot& slot = connection.slot(connection.in_flight);
+  ++connection.in_flight;
+  ++in_flight_;
+  if (quota_left_ != UINT64_MAX) --quota_left_;
+  slot.index = next_index_;
+  next_index_ += options_.index_step;
+  slot.bytes = workload_.request(slot.index, slot.scratch);
+  slot.intended = intended;
+  slot.started = now;
+  slot.resent = false;
+  ++tally_->sent;
+  return slot;
+}
+
+void EventLoop::fill(Connection& connection, TimePoint now) {
+  if (!may_send(now)) return;
+  while (connection.in_flight < connection.slots.size() && quota_left_ > 0)
+    add_slot(connection, now, now);
+  flush(connection, now);
+}
+
+void EventLoop::make_free(Connection& connection, TimePoint now) {
+  if (connection.listed) return;
+  if (free_.empty() && open_) open_->freed(now);
+  connection.listed = true;
+  free_.push_back(static_cast<uint32_t>(&connection - connections_.data()));
+}
+
+void EventLoop::send_due(TimePoint now) {
+  while (!free_.empty() && quota_left_ > 0 && open_->next_due() < phase_end_) {
+    Connection& connection = connections_[free_.back()];
+    const bool fresh = !options_.reuse && connection.state == State::kClosed;
+    if (connection.state != State::kReady && !fresh) {  // lost while idle and being reopened
+      connection.listed = false;
+      free_.pop_back();
+      continue;
+    }
+    const auto taken = open_->take(now);
+    if (!taken) return;
+    connection.listed = false;
+    free_.pop_back();
+    tally_->late.record(taken->late);
+    tally_->waited.record(taken->waited);
+    add_slot(connection, taken->intended, now);
+    if (fresh)
+      start_connect(connection, now);
+    else
+      flush(connection, now);
+    now = clock_now();
+  }
+}
+
+void EventLoop::flush(Connection& connection, TimePoint now) {
+  while (connection.written_slots < connection.in_flight) {
+    std::array<iovec, kPartsMax> parts;
+    size_t count = 0;
+    for (size_t i = connection.written_slots; i < connection.in_flight && count < kPartsMax; ++i) {
+      std::string_view bytes = connection.slot(i).bytes;
+      if (i == connection.written_slots) bytes.remove_prefix(connection.written_bytes);
+      parts[count++] = {const_cast<char*>(bytes.data()), bytes.size()};
+    }
+    const net::IoResult io = connection.stream.write({parts.data(), count});
+    tally_->bytes_out += io.bytes;
+    connection.written_bytes += io.bytes;
+    while (connection.written_slots < connection.in_flight &&
+           connection.written_bytes >= connection.slot(connection.written_slots).bytes.size()) {
+      connection.written_bytes -= connection.slot(connection.written_slots).bytes.size();
+      ++connection.written_slots;
+    }
+    if (io.state == net::IoState::kDone) continue;
+    if (io.state == net::IoState::kFailed) {
+      // The answer may be there already: a server that refuses a large body answers and closes.
+      // What can be read is read first; only then the connection counts as lost.
+      const std::string why = connection.stream.failure();
+      on_readable(connection, EPOLLHUP, now);
+      if (connection.state == State::kReady && connection.in_flight > 0 &&
+          connection.written_slots < connection.in_flight)
+        lose(connection, Fault::kClosed, concat("send: ", why), now);
+    }
+    return;
+  }
+}
+
+void EventLoop::on_readable(Connection& connection, uint32_t events, TimePoint polled) {
+  for (;;) {
+    const net::IoResult io = connection.stream.read(buffer_);
+    if (io.state == net::IoState::kAgain) return;
+    const TimePoint now = clock_now();
+    if (io.state == net::IoState::kDone) {
+      tally_->bytes_in += io.bytes;
+      tally_->poll_delay.record(now - polled);
+      if (!consume(connection, {buffer_.data(), io.bytes}, now)) return;
+      // A short read has drained a plain socket; the next bytes raise a new edge.
+      const bool drained = !connection.stream.is_tls() && io.bytes < buffer_.size();
+      if (drained && !(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
+      continue;
+    }
+    std::string why =
+        io.state == net::IoState::kFailed ? concat("receive: ", connection.stream.failure()) : "";
+    if (connection.in_flight == 0) {  // an idle connection ended: nothing lost
+      set_closed(connection);
+      reopen(connection, now);
+      return;
+    }
+    if (why.empty()) {
+      Status status = connection.parser.finish_at_close();
+      if (status.ok()) {
+        complete(connection, connection.body, now);
+        set_closed(connection);
+        reopen(connection, now);
+        return;
+      }
+      why = status.error().message;
+    }
+    lose(connection, Fault::kClosed, why, now);
+    return;
+  }
+}
+
+// False when the connection was given up.
+bool EventLoop::consume(Connection& connection, std::string_view bytes, TimePoint now) {
+  while (!bytes.empty()) {
+    if (connection.in_flight == 0 ||
+        (connection.written_slots == 0 && connection.written_bytes == 0)) {
+      if (connection.in_flight > 0) {
+        lose(connection, Fault::kProtocol, "answer before the request was sent", now);
+        return false;
+      }
+      tally_->note_message(next_index_, since_start(now), "bytes after the end of an answer",
+                           options_.errors_max);
+      set_closed(connection);
+      reopen(connection, now);
+      return false;
+    }
+    auto step = connection.parser.feed(bytes);
+    if (!step.ok()) {
+      lose(connection, Fault::kProtocol, step.error().message, now);
+      return false;
+    }
+    bytes.remove_prefix(step->consumed);
+    const bool whole = connection.parser.done() && connection.body.empty();
+    if (!whole) connection.body.append(step->body);
+    if (!connection.parser.done()) continue;
+
+    const bool keep = options_.reuse && connection.parser.keep_alive();
+    // An answer ahead of the request's last byte: the rest of the request is still owed, so the
+    // stream is spent.
+    const bool early = connection.written_slots == 0;
+    complete(connection, whole ? step->body : std::string_view(connection.body), now);
+    if (!keep || early) {
+      set_closed(connection);
+      reopen(connection, clock_now());
+      return false;
+    }
+  }
+  if (connection.in_flight == 0 && open_)
+    make_free(connection, now);
+  else if (!open_ && connection.in_flight < connection.slots.size())
+    fill(connection, clock_now());
+  return connection.state == State::kReady;
+}
+
+// Judges the oldest request's answer and takes the request off the connection.
+void EventLoop::complete(Connection& connection, std::string_view body, TimePoint now) {
+  Slot& slot = connection.slot(0);
+  const int status = connection.parser.status();
+  Judgement judgement = judge_->judge(slot.index, {status, body});
+  Tally& tally = *tally_;
+  ++tally.statuses[status < 600 ? static_cast<size_t>(status) : 0];
+  if (!judgement.ok) {
+    fail_oldest(connection, judgement.status_fault ? Fault::kStatus : Fault::kBody, judgement.error,
+                now);
+  } else {
+    const Duration latency = now - slot.intended;
+    tally.latency.record(latency);
+    if (open_) tally.service.record(now - slot.started);
+    ++tally.ok;
+    tally.items += judgement.items;
+    if (judgement.tokens >= 0) {
+      tally.tokens += static_cast<uint64_t>(judgement.tokens);
+      ++tally.answers_with_tokens;
+    }
+    if (now <= phase_end_) {
+      ++tally.ok_in_window;
+      tally.items_in_window += judgement.items;
+      tally.tokens_in_window += judgement.tokens >= 0 ? static_cast<uint64_t>(judgement.tokens) : 0;
+    }
+    latency_us_sum_ +=
+        static_cast<uint64_t>(std::chrono::duration_cast<microseconds>(latency).count());
+    note_second(now, true, to_ms(latency));
+    tally.last_done = now;
+    connection.first = (connection.first + 1) % connection.slots.size();
+    --connection.in_flight;
+    --in_flight_;
+    if (connection.written_slots > 0) --connection.written_slots;
+  }
+  ++connection.served;
+  connection.body.clear();
+  connection.parser.begin({.head_request = workload_.head_requests()});
+  alive_at_ = now;
+}
+
+void EventLoop::fail_oldest(Connection& connection, Fault fault, const std::string& message,
+                            TimePoint now) {
+  Slot& slot = connection.slot(0);
+  Tally& tally = *tally_;
+  ++tally.failed;
+  ++tally.faults[static_cast<size_t>(fault)];
+  tally.failed_latency.record(now - slot.intended);
+  tally.note_message(slot.index, since_start(now), message, options_.errors_max);
+  note_second(now, false, to_ms(now - slot.intended));
+  tally.last_done = now;
+  connection.first = (connection.first + 1) % connection.slots.size();
+  --connection.in_flight;
+  --in_flight_;
+  if (connection.written_slots > 0) --connection.written_slots;
+}
+
+// The connection is gone with requests on it. The oldest fails, unless the server merely closed a
+// kept connection as the request was on its way; those behind it are sent again.
+void EventLoop::lose(Connection& connection, Fault fault, const std::string& message,
+                     TimePoint now) {
+  if (connection.in_flight > 0) {
+    Slot& oldest = connection.slot(0);
+    const bool raced = fault == Fault::kClosed && connection.served > 0 &&
+                       !connection.parser.started() && !oldest.resent;
+    if (raced) {
+      oldest.resent = true;
+      ++tally_->resent;
+    } else {
+      fail_oldest(connection, fault, message, now);
+    }
+  }
+  set_closed(connection);
+  reopen(connection, now);
+}
+
+void EventLoop::reopen(Connection& connection, TimePoint now) {
+  connection.body.clear();
+  if (!options_.reuse && connection.in_flight == 0) {
+    if (open_) {
+      make_free(connection, now);
+      return;
+    }
+    if (may_send(now)) add_slot(connection, now, now);  // its clock runs while connecting
+  }
+  if (connection.in_flight > 0 || may_send(now)) start_connect(connection, now);
+}
+
+void EventLoop::note_second(TimePoint now, bool ok, double latency_ms) {
+  const auto second = static_cast<size_t>(since_start(now));
+  if (second >= Tally::kTimelineMax) return;
+  auto& timeline = tally_->timeline;
+  if (second >= timeline.size()) timeline.resize(second + 1);
+  Second& entry = timeline[second];
+  ++(ok ? entry.ok : entry.failed);
+  entry.latency_sum_ms += latency_ms;
+  entry.latency_max_ms = std::max(entry.latency_max_ms, latency_ms);
+}
+
+double EventLoop::since_start(TimePoint now) const {
+  return phase_start_ == TimePoint{} ? 0 : std::max(0.0, to_seconds(now - phase_start_));
+}
+
+void EventLoop::publish(TimePoint now) {
+  next_publish_ = now + milliseconds(10);
+  if (progress_ == nullptr) return;
+  progress_->ok.store(tally_->ok, std::memory_order_relaxed);
+  progress_->failed.store(tally_->failed, std::memory_order_relaxed);
+  progress_->latency_us.store(latency_us_sum_, std::memory_order_relaxed);
+}
+
+}  // namespace sis::perf

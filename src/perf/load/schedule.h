@@ -1,0 +1,76 @@
+// When requests should be sent in an open loop, whatever the server does.
+//
+// Arrivals are fixed before the run: request i is due at due_ns(i) after the start, at a constant
+// rate or with exponential gaps (Poisson). take() hands the next one out once it is due; arrivals
+// nobody could take stay due, with their intended time, so that a stalled server is charged for
+// every request it delayed. Pure on given times: the caller owns the clock.
+//
+// Two kinds of delay between intended and actual send are told apart:
+//   waited for a connection   all were busy: the server (or too few connections) is the cause
+//   late                      a connection was free, the generator itself was behind
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/rng.h"
+
+namespace sis::perf {
+
+enum class Arrivals : uint8_t { kConstant, kPoisson };
+
+class Schedule {
+ public:
+  struct Options {
+    double rate = 1;  // per second, over all parts
+    Arrivals arrivals = Arrivals::kConstant;
+    uint64_t seed = 0;
+    // This schedule yields every `parts`-th arrival of a constant train beginning with `part`, or
+    // its own Poisson stream of rate / parts: one per event loop.
+    int part = 0, parts = 1;
+  };
+  explicit Schedule(const Options& options);
+
+  // The next arrival, after the start.
+  Duration next() const { return next_; }
+  void advance();
+  // How many arrivals from next() on are due at or before `until`; at most `limit` are counted.
+  // Consumes them.
+  uint64_t skip_until(Duration until, uint64_t limit);
+
+ private:
+  Options options_;
+  Rng rng_;
+  uint64_t taken_ = 0;
+  double poisson_s_ = 0;
+  Duration next_{};
+};
+
+class OpenLoop {
+ public:
+  struct Taken {
+    TimePoint intended;
+    Duration waited;  // for a free connection
+    Duration late;    // the generator's own delay
+  };
+
+  OpenLoop(Schedule schedule, TimePoint start)
+      : schedule_(schedule), start_(start), free_since_(start) {}
+
+  // The next request if it is due. Call only when a connection is free.
+  std::optional<Taken> take(TimePoint now);
+  TimePoint next_due() const { return start_ + schedule_.next(); }
+  // A connection became free after none was.
+  void freed(TimePoint now) { free_since_ = now; }
+  uint64_t count_due(TimePoint until, uint64_t limit) {
+    return schedule_.skip_until(until - start_, limit);
+  }
+
+ private:
+  Schedule schedule_;
+  TimePoint start_;
+  TimePoint free_since_;
+};
+
+}  // namespace sis::perf

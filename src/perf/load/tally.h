@@ -1,0 +1,72 @@
+// What one event loop counted in one phase; tallies of several loops merge into the run's.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "perf/report/histogram.h"
+
+namespace sis::perf {
+
+enum class Fault : uint8_t { kConnect, kTimeout, kClosed, kProtocol, kStatus, kBody };
+inline constexpr size_t kFaults = 6;
+// "connect", "timeout", ...
+const char* fault_name(Fault fault);
+
+struct ErrorRecord {
+  uint64_t request = 0;
+  double at_s = 0;  // since the phase began
+  std::string message;
+};
+
+struct Second {  // one second of the timeline
+  uint64_t ok = 0, failed = 0;
+  double latency_sum_ms = 0, latency_max_ms = 0;
+};
+
+struct Tally {
+  static constexpr size_t kMessagesMax = 64;  // distinct messages counted one by one
+  static constexpr size_t kTimelineMax = 86400;
+
+  uint64_t sent = 0, ok = 0, failed = 0;
+  std::array<uint64_t, kFaults> faults{};
+  std::array<uint64_t, 600> statuses{};  // index 0: outside 100..599
+  uint64_t items = 0, tokens = 0, answers_with_tokens = 0;
+  uint64_t bytes_out = 0, bytes_in = 0;
+  uint64_t connects = 0, connect_failures = 0, resent = 0;
+  uint64_t unsent = 0;     // due or ordered, but never sent
+  uint64_t abandoned = 0;  // sent, not answered when the run was cut short
+  bool gave_up = false;    // nothing could be reached any more
+  bool interrupted = false;
+
+  Histogram latency;         // good answers, from the intended send
+  Histogram service;         // good answers, from the actual send (open loop only)
+  Histogram failed_latency;  // other answers and timeouts, from the intended send
+  Histogram late;            // open loop: the generator's own delay before a send
+  Histogram waited;          // open loop: for a free connection
+  Histogram poll_delay;      // answer ready until read by the generator, at most
+
+  TimePoint started{}, last_done{};
+  TimePoint window_end{};     // end of the sending time when one was set
+  uint64_t ok_in_window = 0;  // good answers before it
+  uint64_t items_in_window = 0, tokens_in_window = 0;
+  double cpu_s = 0;          // of the generator's threads
+  double cpu_wait_s = 0;     // runnable, but another process had the core
+  double cpu_share_max = 0;  // busiest thread: (cpu + wait) / wall
+
+  std::vector<ErrorRecord> errors;           // the first ones
+  std::map<std::string, uint64_t> messages;  // how often each was seen
+  uint64_t other_messages = 0;
+  std::vector<Second> timeline;
+
+  void note_message(uint64_t request, double at_s, const std::string& message, size_t errors_max);
+  void merge(const Tally& other);
+  // Seconds that throughput refers to: the sending window, or first send to last answer.
+  double wall_s() const;
+};
+
+}  // namespace sis::perf

@@ -1,0 +1,362 @@
+#include "perf/report/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/strings.h"
+
+namespace sis::perf {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr double kSaturatedShare = 0.95;  // of a core, by the generator's busiest thread
+constexpr double kLateMs = 1.0;           // p99 of the generator's own send delay
+constexpr double kRateReached = 0.98;
+
+struct Quantile {
+  const char* name;
+  double q;
+};
+constexpr Quantile kShown[] = {{"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}};
+constexpr Quantile kStored[] = {{"p50", 0.5},  {"p75", 0.75},    {"p90", 0.9},      {"p95", 0.95},
+                                {"p99", 0.99}, {"p99_9", 0.999}, {"p99_99", 0.9999}};
+
+double per_second(uint64_t count, double wall_s) {
+  return wall_s > 0 ? static_cast<double>(count) / wall_s : 0;
+}
+
+struct Rates {
+  double wall_s = 0, requests = 0, items = 0, tokens = 0;
+};
+
+// With a sending window only what was answered inside it counts; otherwise everything.
+Rates rates(const Tally& tally) {
+  const bool window = tally.window_end != TimePoint{};
+  Rates out{.wall_s = tally.wall_s()};
+  out.requests = per_second(window ? tally.ok_in_window : tally.ok, out.wall_s);
+  out.items = per_second(window ? tally.items_in_window : tally.items, out.wall_s);
+  out.tokens = per_second(window ? tally.tokens_in_window : tally.tokens, out.wall_s);
+  return out;
+}
+
+std::string latency_line(const Histogram& histogram) {
+  std::string line;
+  for (const auto& [name, q] : kShown)
+    line += fmt::format("  {} {}", name, short_number(histogram.quantile_ms(q)));
+  return line + fmt::format("  max {}  mean {}", short_number(histogram.max_ms()),
+                            short_number(histogram.mean_ms()));
+}
+
+Json histogram_json(const Histogram& histogram, bool with_counts) {
+  Json out;
+  out["count"] = histogram.count();
+  if (histogram.empty()) return out;
+  out["min"] = histogram.min_ms();
+  for (const auto& [name, q] : kStored) out[name] = histogram.quantile_ms(q);
+  out["max"] = histogram.max_ms();
+  out["mean"] = histogram.mean_ms();
+  out["stdev"] = histogram.stdev_ms();
+  if (histogram.clamped() > 0) out["over_an_hour"] = histogram.clamped();
+  if (with_counts) {
+    Json counts = Json::array();
+    histogram.for_each([&](double upper_ms, uint64_t count) {
+      counts.push_back({upper_ms, count});
+    });
+    out["counts_up_to_ms"] = std::move(counts);
+  }
+  return out;
+}
+
+std::string bytes_text(uint64_t bytes) {
+  const double value = static_cast<double>(bytes);
+  if (value < 1e3) return concat(bytes, " B");
+  if (value < 1e6) return concat(short_number(value / 1e3), " kB");
+  if (value < 1e9) return concat(short_number(value / 1e6), " MB");
+  return concat(short_number(value / 1e9), " GB");
+}
+
+std::string faults_text(const Tally& tally) {
+  std::string out;
+  for (size_t i = 0; i < kFaults; ++i)
+    if (tally.faults[i] > 0)
+      out += fmt::format("{}{} {}", out.empty() ? "" : ", ", fault_name(static_cast<Fault>(i)),
+                         with_commas(tally.faults[i]));
+  std::string statuses;
+  for (size_t code = 0; code < tally.statuses.size(); ++code)
+    if (tally.statuses[code] > 0 && (code < 200 || code >= 400))
+      statuses += fmt::format("{}{}: {}", statuses.empty() ? "" : ", ", code,
+                              with_commas(tally.statuses[code]));
+  if (!statuses.empty()) out += concat("; by status ", statuses);
+  return out;
+}
+
+std::string load_text(const RunOptions& options) {
+  std::string out =
+      options.rate > 0
+          ? fmt::format("open loop, {} requests/s {}, up to {} connections",
+                        short_number(options.rate),
+                        options.arrivals == Arrivals::kPoisson ? "Poisson" : "constant",
+                        options.connections)
+          : fmt::format("{}", options.connections);
+  if (options.pipeline > 1) out += concat(", ", options.pipeline, " pipelined on each");
+  if (!options.keep_alive) out += ", a connection per request";
+  return out;
+}
+
+}  // namespace
+
+const char* verdict_name(VerdictKind kind) {
+  switch (kind) {
+    case VerdictKind::kValid:
+      return "valid";
+    case VerdictKind::kGeneratorSaturated:
+      return "generator saturated";
+    case VerdictKind::kServerSaturated:
+      return "server saturated";
+    case VerdictKind::kIncomplete:
+      return "incomplete";
+    case VerdictKind::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+Verdict judge_run(const RunOptions& options, const RunResult& result) {
+  const Tally& tally = result.tally;
+  if (tally.gave_up)
+    return {VerdictKind::kIncomplete,
+            fmt::format("the server could not be reached any more; {} requests not sent",
+                        with_commas(tally.unsent))};
+  if (tally.interrupted)
+    return {VerdictKind::kIncomplete, fmt::format("interrupted; {} requests in flight were dropped",
+                                                  with_commas(tally.abandoned))};
+  if (tally.ok == 0) return {VerdictKind::kFailed, "no request was answered well"};
+  const double cpu = tally.cpu_share_max * 100;
+  const double late_p99 = tally.late.quantile_ms(0.99);
+  if (options.rate > 0) {
+    // The generator is at fault when it was late although a connection was free.
+    if (late_p99 > kLateMs)
+      return {VerdictKind::kGeneratorSaturated,
+              fmt::format("its own sends were late: p99 {} ms, max {} ms, CPU {:.0f} %",
+                          short_number(late_p99), short_number(tally.late.max_ms()), cpu)};
+    const double waited_p99 = tally.waited.quantile_ms(0.99);
+    const double due = static_cast<double>(tally.sent + tally.unsent);
+    if (tally.unsent > 0 && static_cast<double>(tally.sent) < kRateReached * due)
+      return {VerdictKind::kServerSaturated,
+              fmt::format("{} of {} due requests were never sent: all {} connections were busy",
+                          with_commas(tally.unsent), with_commas(tally.sent + tally.unsent),
+                          options.connections)};
+    if (waited_p99 > std::max(kLateMs, tally.service.quantile_ms(0.5)))
+      return {
+          VerdictKind::kServerSaturated,
+          fmt::format("requests waited for a free connection: p99 {} ms; the server is too slow "
+                      "for {} requests/s or "
+                      "{} connections are too few",
+                      short_number(waited_p99), short_number(options.rate), options.connections)};
+    return {VerdictKind::kValid,
+            fmt::format("sends on time: p99 {} ms late, generator CPU {:.0f} %",
+                        short_number(late_p99), cpu)};
+  }
+  if (tally.cpu_share_max >= kSaturatedShare)
+    return {VerdictKind::kGeneratorSaturated,
+            fmt::format("its busiest thread used or waited for a core {:.0f} % of the time: the "
+                        "server may be faster",
+                        cpu)};
+  return {VerdictKind::kValid, fmt::format("generator CPU {:.0f} % of a core", cpu)};
+}
+
+std::string summary_text(const RunLabel& label, const RunOptions& options, const RunResult& result,
+                         bool verbose) {
+  const Tally& tally = result.tally;
+  const Rates rate = rates(tally);
+  std::string out;
+  const auto line = [&](std::string_view name, const std::string& value) {
+    out += fmt::format("{:<12} {}\n", concat(name, ":"), value);
+  };
+
+  line(label.what,
+       label.model.empty() ? options.url.text() : concat(label.model, " at ", options.url.text()));
+  if (!label.load.empty()) line("load", label.load);
+  line("requests",
+       with_commas(tally.ok + tally.failed) +
+           (tally.unsent > 0 ? concat(" (", with_commas(tally.unsent), " more not sent)") : ""));
+  line("concurrency", load_text(options));
+  line("successes", with_commas(tally.ok));
+  line("failures",
+       with_commas(tally.failed) + (tally.failed > 0 ? concat(" (", faults_text(tally), ")") : ""));
+  line("429", with_commas(tally.statuses[429]));
+  if (tally.connect_failures > 0 || tally.resent > 0)
+    line("connections",
+         fmt::format("{} made, {} attempts failed, {} requests sent again after the server closed",
+                     with_commas(tally.connects), with_commas(tally.connect_failures),
+                     with_commas(tally.resent)));
+  if (!tally.latency.empty()) {
+    line("latency ms", std::string(trim(latency_line(tally.latency))) +
+                           (options.rate > 0 ? "  (from the intended send)" : ""));
+    if (options.rate > 0)
+      line("service ms",
+           std::string(trim(latency_line(tally.service))) + "  (from the actual send)");
+  }
+  if (!tally.failed_latency.empty() && tally.failed > 0)
+    line("failed ms", std::string(trim(latency_line(tally.failed_latency))));
+  line("wall", fmt::format("{} s", short_number(rate.wall_s)));
+  std::string throughput = fmt::format("{} requests/s", short_number(rate.requests));
+  if (!label.items_name.empty())
+    throughput += fmt::format(", {} {}/s", short_number(rate.items), label.items_name);
+  line("throughput", throughput);
+  if (label.counts_tokens && tally.ok > 0) {
+    if (tally.answers_with_tokens == 0)
+      line("tokens", "unknown: no answer had usage.prompt_tokens");
+    else
+      line("tokens",
+           fmt::format(
+               "{} tokens/s, {} in all{}", short_number(rate.tokens), with_commas(tally.tokens),
+               tally.answers_with_tokens < tally.ok
+                   ? fmt::format(" (only {} of {} answers had usage.prompt_tokens)",
+                                 with_commas(tally.answers_with_tokens), with_commas(tally.ok))
+                   : ""));
+  }
+  line("bytes", concat(bytes_text(tally.bytes_out), " out, ", bytes_text(tally.bytes_in), " in"));
+  if (!tally.errors.empty()) line("first error", tally.errors.front().message);
+  if (tally.messages.size() + (tally.other_messages > 0 ? 1 : 0) > 1) {
+    for (const auto& [message, count] : tally.messages)
+      line("", fmt::format("{} x {}", with_commas(count), message));
+    if (tally.other_messages > 0) line("", concat(with_commas(tally.other_messages), " x others"));
+  }
+  if (verbose)
+    for (const auto& error : tally.errors)
+      line("error",
+           fmt::format("request {} at {:.3f} s: {}", error.request, error.at_s, error.message));
+  const Verdict verdict = judge_run(options, result);
+  line("verdict", concat(verdict_name(verdict.kind), ": ", verdict.reason));
+  return out;
+}
+
+Json summary_json(const RunLabel& label, const RunOptions& options, const RunResult& result) {
+  const Tally& tally = result.tally;
+  const Rates rate = rates(tally);
+  Json out;
+  out["what"] = label.what;
+  if (!label.model.empty()) out["model"] = label.model;
+  out["url"] = options.url.text();
+  out["peer"] = result.peer;
+  out["load"] = label.load;
+  out["loop"] = options.rate > 0 ? "open" : "closed";
+  out["connections"] = options.connections;
+  out["threads"] = result.threads;
+  out["pipeline"] = options.pipeline;
+  out["keep_alive"] = options.keep_alive;
+  if (options.rate > 0) {
+    out["rate"] = options.rate;
+    out["arrivals"] = options.arrivals == Arrivals::kPoisson ? "poisson" : "constant";
+  }
+  out["seed"] = options.seed;
+  out["timeout_s"] = to_seconds(options.timeout);
+  out["requests_wanted"] = options.requests;
+  out["duration_wanted_s"] = to_seconds(options.duration);
+  out["warmup_requests"] = options.warmup_requests;
+  out["warmup_s"] = to_seconds(options.warmup_duration);
+
+  out["requests"] = tally.ok + tally.failed;
+  out["successes"] = tally.ok;
+  out["failures"] = tally.failed;
+  out["status_429"] = tally.statuses[429];
+  Json faults = Json::object(), statuses = Json::object();
+  for (size_t i = 0; i < kFaults; ++i) faults[fault_name(static_cast<Fault>(i))] = tally.faults[i];
+  for (size_t code = 0; code < tally.statuses.size(); ++code)
+    if (tally.statuses[code] > 0) statuses[std::to_string(code)] = tally.statuses[code];
+  out["failures_by_kind"] = std::move(faults);
+  out["statuses"] = std::move(statuses);
+  out["unsent"] = tally.unsent;
+  out["abandoned"] = tally.abandoned;
+  out["connects"] = tally.connects;
+  out["connect_failures"] = tally.connect_failures;
+  out["resent"] = tally.resent;
+
+  out["wall_s"] = rate.wall_s;
+  out["requests_per_s"] = rate.requests;
+  if (!label.items_name.empty()) {
+    out[label.items_name] = tally.items;
+    out[label.items_name + "_per_s"] = rate.items;
+  }
+  if (label.counts_tokens) {
+    out["prompt_tokens"] = tally.answers_with_tokens > 0 ? Json(tally.tokens) : Json(nullptr);
+    out["prompt_tokens_per_s"] = tally.answers_with_tokens > 0 ? Json(rate.tokens) : Json(nullptr);
+    out["answers_with_usage"] = tally.answers_with_tokens;
+  }
+  out["bytes_out"] = tally.bytes_out;
+  out["bytes_in"] = tally.bytes_in;
+  out["latency_ms"] = histogram_json(tally.latency, true);
+  if (options.rate > 0) {
+    out["service_ms"] = histogram_json(tally.service, true);
+    out["late_ms"] = histogram_json(tally.late, false);
+    out["waited_for_connection_ms"] = histogram_json(tally.waited, false);
+  }
+  out["failed_latency_ms"] = histogram_json(tally.failed_latency, false);
+  out["read_delay_max_ms"] = histogram_json(tally.poll_delay, false);
+
+  Json generator;
+  generator["cpu_s"] = tally.cpu_s;
+  generator["cpu_wait_s"] = tally.cpu_wait_s;
+  generator["busiest_thread_share"] = tally.cpu_share_max;
+  out["generator"] = std::move(generator);
+  const Verdict verdict = judge_run(options, result);
+  out["verdict"] = verdict_name(verdict.kind);
+  out["verdict_reason"] = verdict.reason;
+
+  Json messages = Json::object(), errors = Json::array(), timeline = Json::array();
+  for (const auto& [message, count] : tally.messages) messages[message] = count;
+  if (tally.other_messages > 0) messages["(others)"] = tally.other_messages;
+  for (const auto& error : tally.errors)
+    errors.push_back(
+        {{"request", error.request}, {"at_s", error.at_s}, {"message", error.message}});
+  for (const auto& second : tally.timeline) {
+    const auto count = static_cast<double>(second.ok + second.failed);
+    timeline.push_back({{"ok", second.ok},
+                        {"failed", second.failed},
+                        {"latency_mean_ms", count > 0 ? second.latency_sum_ms / count : 0.0},
+                        {"latency_max_ms", second.latency_max_ms}});
+  }
+  out["error_counts"] = std::move(messages);
+  out["errors"] = std::move(errors);
+  out["timeline_per_second"] = std::move(timeline);
+  return out;
+}
+
+Json document_json(const Document& document, const Json& runs) {
+  Json out;
+  out["tool"] = "sis bench";
+  out["version"] = document.version;
+  out["command"] = document.command;
+  out["started"] = document.started;
+  out["machine"] = {{"cpu", document.machine.cpu},
+                    {"cores", document.machine.cores},
+                    {"memory_gb", document.machine.memory_gb},
+                    {"kernel", document.machine.kernel}};
+  out["runs"] = runs;
+  return out;
+}
+
+std::string with_commas(uint64_t value) {
+  std::string text = std::to_string(value);
+  for (int at = static_cast<int>(text.size()) - 3; at > 0; at -= 3)
+    text.insert(static_cast<size_t>(at), 1, ',');
+  return text;
+}
+
+std::string short_number(double value) {
+  const double size = std::fabs(value);
+  if (size == 0) return "0";
+  if (size >= 99.95)
+    return (value < 0 ? "-" : "") + with_commas(static_cast<uint64_t>(std::llround(size)));
+  if (size >= 9.995) return fmt::format("{:.1f}", value);
+  if (size >= 0.9995) return fmt::format("{:.2f}", value);
+  if (size >= 0.0995) return fmt::format("{:.3f}", value);
+  return fmt::format("{:.4f}", value);
+}
+
+}  // namespace sis::perf

@@ -1,0 +1,59 @@
+// A finished run in words and as JSON.
+//
+// Latencies count from the moment a request should have been sent. In an open loop the time from
+// the actual send stands beside it; in a closed loop both are the same. Throughput is good answers
+// per second of wall time. The verdict says whether the figures describe the server or the
+// generator.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "perf/load/run.h"
+#include "perf/report/machine.h"
+
+namespace sis::perf {
+
+enum class VerdictKind : uint8_t {
+  kValid,
+  kGeneratorSaturated,  // the generator ran out of CPU or sent late: the figures are its own limit
+  kServerSaturated,     // open loop: the wanted rate was not taken
+  kIncomplete,          // interrupted, or the server went away
+  kFailed,              // no good answer at all
+};
+const char* verdict_name(VerdictKind kind);
+
+struct Verdict {
+  VerdictKind kind = VerdictKind::kValid;
+  std::string reason;
+};
+
+Verdict judge_run(const RunOptions& options, const RunResult& result);
+
+// What was run, for the head of a report.
+struct RunLabel {
+  std::string what;        // "embeddings"
+  std::string model;       // may be empty
+  std::string load;        // "1 text of 'hello world' per request"
+  std::string items_name;  // "texts"; empty when items are requests
+  bool counts_tokens = false;
+};
+
+std::string summary_text(const RunLabel& label, const RunOptions& options, const RunResult& result,
+                         bool verbose);
+nlohmann::ordered_json summary_json(const RunLabel& label, const RunOptions& options,
+                                    const RunResult& result);
+
+// The document of one command: its runs, and what is the same for all of them.
+struct Document {
+  std::string version, command, started;
+  Machine machine;
+};
+nlohmann::ordered_json document_json(const Document& document, const nlohmann::ordered_json& runs);
+
+// 1,234,567
+std::string with_commas(uint64_t value);
+// Three significant digits for people: "0.0123", "4.56", "789", "12,345".
+std::string short_number(double value);
+
+}  // namespace sis::perf
