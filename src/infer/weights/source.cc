@@ -127,17 +127,6 @@ Entry entry_of(HeaderTensor tensor, uint32_t file) {
           .begin = tensor.begin};
 }
 
-Result<std::unique_ptr<WeightSource>> open_single(const std::string& path) {
-  SIS_ASSIGN(MappedFile file, MappedFile::open(path));
-  SIS_ASSIGN(SafetensorsHeader header, checked_header(file));
-  std::vector<Entry> entries;
-  entries.reserve(header.tensors.size());
-  for (HeaderTensor& tensor : header.tensors) entries.push_back(entry_of(std::move(tensor), 0));
-  std::vector<MappedFile> files;
-  files.push_back(std::move(file));
-  return std::unique_ptr<WeightSource>(new MappedSource(std::move(files), std::move(entries)));
-}
-
 Result<std::unique_ptr<WeightSource>> open_sharded(const std::string& folder,
                                                    const std::string& index_path) {
   SIS_ASSIGN(const std::string text, read_text_file(index_path, kIndexBytesMax));
@@ -175,9 +164,22 @@ Result<std::unique_ptr<WeightSource>> WeightSource::open(const std::string& fold
   const std::string single = folder + "/" + kSingleFile;
   const std::string index = folder + "/" + kIndexFile;
   std::error_code ignored;
-  if (std::filesystem::exists(single, ignored)) return open_single(single);
+  if (std::filesystem::exists(single, ignored)) return open_file(single);
   if (std::filesystem::exists(index, ignored)) return open_sharded(folder, index);
   return Error{Code::kNotFound, concat(folder, ": no ", kSingleFile, " and no ", kIndexFile)};
+}
+
+Result<std::unique_ptr<WeightSource>> WeightSource::open_file(const std::string& file) { return open_single(file); }
+
+Result<std::unique_ptr<WeightSource>> WeightSource::open_file(const std::string& path) {
+  SIS_ASSIGN(MappedFile file, MappedFile::open(path));
+  SIS_ASSIGN(SafetensorsHeader header, checked_header(file));
+  std::vector<Entry> entries;
+  entries.reserve(header.tensors.size());
+  for (HeaderTensor& tensor : header.tensors) entries.push_back(entry_of(std::move(tensor), 0));
+  std::vector<MappedFile> files;
+  files.push_back(std::move(file));
+  return std::unique_ptr<WeightSource>(new MappedSource(std::move(files), std::move(entries)));
 }
 
 }  // namespace sis::weights

@@ -36,6 +36,10 @@ class WeightSource {
   // file, tensor, expectation and value. With both layouts present the single file counts, as in
   // transformers. Of a sharded checkpoint the tensors its index names exist, no others.
   static Result<std::unique_ptr<WeightSource>> open(const std::string& folder);
+  // One safetensors file by its own name.
+  static Result<std::unique_ptr<WeightSource>> open_file(const std::string& file);
+  // One safetensors file by its own name.
+  static Result<std::unique_ptr<WeightSource>> open_file(const std::string& path);
   virtual ~WeightSource() = default;
 
   virtual bool has(std::string_view name) const = 0;
