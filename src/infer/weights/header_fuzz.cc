@@ -1,10 +1,12 @@
 // Any bytes as a safetensors file and as a shard index: no crash, and what is accepted holds what
 // the headers of this folder promise.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/check.h"
 #include "infer/weights/safetensors_header.h"
@@ -12,7 +14,9 @@
 
 using namespace sis::weights;  // NOLINT: a program of one file
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+namespace {
+
+void check_file(const uint8_t* data, size_t size) {
   const std::span bytes(reinterpret_cast<const std::byte*>(data), size);
   if (const auto header = parse_header(bytes)) {
     const auto* text = reinterpret_cast<const char*>(data) + 8;
@@ -34,6 +38,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     SIS_CHECK(total == static_cast<int64_t>(size) - header->data_begin, "total=", total);
   }
+}
+
+void check_index(const uint8_t* data, size_t size) {
   if (const auto index = parse_shard_index({reinterpret_cast<const char*>(data), size})) {
     SIS_CHECK(!index->entries.empty(), "no entries");
     for (const auto& entry : index->entries) {
@@ -41,5 +48,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       SIS_CHECK(index->shards[entry.shard].find('/') == std::string::npos, entry.tensor);
     }
   }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  check_file(data, size);
+  check_index(data, size);
+  if (size == 0) return 0;
+  // The same bytes with a length field that fits, so that mutations of the JSON get past it: first
+  // byte is the size of the data, the rest the header.
+  std::vector<uint8_t> file(8 + (size - 1) + data[0], 'x');
+  for (int i = 0; i < 8; ++i) file[i] = static_cast<uint8_t>((size - 1) >> (8 * i));
+  std::copy(data + 1, data + size, file.begin() + 8);
+  check_file(file.data(), file.size());
   return 0;
 }

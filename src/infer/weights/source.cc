@@ -169,8 +169,6 @@ Result<std::unique_ptr<WeightSource>> WeightSource::open(const std::string& fold
   return Error{Code::kNotFound, concat(folder, ": no ", kSingleFile, " and no ", kIndexFile)};
 }
 
-Result<std::unique_ptr<WeightSource>> WeightSource::open_file(const std::string& file) { return open_single(file); }
-
 Result<std::unique_ptr<WeightSource>> WeightSource::open_file(const std::string& path) {
   SIS_ASSIGN(MappedFile file, MappedFile::open(path));
   SIS_ASSIGN(SafetensorsHeader header, checked_header(file));

@@ -37,8 +37,6 @@ class WeightSource {
   // transformers. Of a sharded checkpoint the tensors its index names exist, no others.
   static Result<std::unique_ptr<WeightSource>> open(const std::string& folder);
   // One safetensors file by its own name.
-  static Result<std::unique_ptr<WeightSource>> open_file(const std::string& file);
-  // One safetensors file by its own name.
   static Result<std::unique_ptr<WeightSource>> open_file(const std::string& path);
   virtual ~WeightSource() = default;
 

@@ -108,6 +108,43 @@ TEST(WeightSource, RefusesWhatIsNotAskedForRight) {
   EXPECT_SAYS(source->matrix("ids", 1, 1).error().message, "found I64");
 }
 
+TEST(WeightSource, OpensAFileOfAnyName) {
+  const ScratchFolder folder;
+  const auto source = WeightSource::open_file(folder.write("expected.safetensors", mixed_file()));
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  EXPECT_EQ((*source)->vector("half", 2).value(), (Values{1, -2}));
+  const auto gone = WeightSource::open_file(folder / "gone.safetensors");
+  ASSERT_FALSE(gone.ok());
+  EXPECT_EQ(gone.error().code, Code::kNotFound);
+}
+
+// What other programs wrote: safetensors' own writer, single and sharded, f32, f16 and bf16.
+TEST(WeightSource, ReadsTheGoldenCheckpoints) {
+  int folders = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("tests/golden/encoders")) {
+    if (!entry.is_directory()) continue;
+    ++folders;
+    const auto source = opened(entry.path());
+    ASSERT_TRUE(source) << entry.path();
+    EXPECT_GT(source->names().size(), 20u) << entry.path();
+    for (const std::string& name : source->names()) {
+      const size_t dims = source->info(name)->shape.size();
+      if (dims == 1)
+        EXPECT_TRUE(source->vector(name, -1).ok()) << name;
+      else
+        EXPECT_TRUE(source->matrix(name, -1, -1).ok()) << name;
+    }
+    const auto expected = WeightSource::open_file(entry.path() / "expected.safetensors");
+    ASSERT_TRUE(expected.ok()) << expected.error().message;
+    const auto vectors = (*expected)->matrix("same_token", 1, -1);
+    ASSERT_TRUE(vectors.ok()) << vectors.error().message;
+    double length = 0;
+    for (int64_t c = 0; c < vectors->cols; ++c) length += vectors->at(0, c) * vectors->at(0, c);
+    EXPECT_GT(length, 0.9) << entry.path();  // 1 where normalised, more where not
+  }
+  EXPECT_GE(folders, 15);
+}
+
 TEST(WeightSource, HeaderFaultsNameTheFile) {
   const ScratchFolder folder;
   const std::string file = folder.write("model.safetensors", file_of("{", ""));
