@@ -1,0 +1,231 @@
+// What happens to the sums of a few rows and one block of 32 columns: scales, high digits, bias,
+// activation, residual, and the way out as f32 or bf16. V is a vector of gemm_simd.h; all widths
+// give the same bits.
+//
+//   int8   v = fma((acc + 128 * sum(high * q)) * row_scale, scale, bias)
+//   else   v = acc + bias
+//   y = act(v) + residual
+//
+// Several vectors go through each step together: one polynomial is a chain of dependent operations,
+// and the CPU's window is too small to overlap whole chains by itself (8 in step are 2-3x faster
+// than one by one).
+//
+// In an unnamed namespace on purpose, see gemm_simd.h.
+#pragma once
+
+#include "infer/kernels/cpu/gemm_simd.h"
+#include "infer/kernels/gemm.h"
+
+namespace sis::gemm {
+namespace {
+
+template <class T>
+inline constexpr bool kIsInt = false;
+template <>
+inline constexpr bool kIsInt<int32_t> = true;
+
+#define SIS_EACH for (int i = 0; i < N; ++i)
+
+// e^x within 2 ulp for x in [-87, 88], clamped there. Cody-Waite reduction and the polynomial of
+// Cephes' expf.
+template <class V, int N>
+inline __attribute__((always_inline)) void exp_approx(V (&x)[N]) {
+  constexpr float kP[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
+                          4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+  const V magic = V::set(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  V n[N], p[N];
+  SIS_EACH x[i] = min(max(x[i], V::set(-87.0f)), V::set(88.0f));
+  SIS_EACH n[i] = fma(x[i], V::set(1.44269504f), magic) - magic;
+  SIS_EACH x[i] = fma(n[i], V::set(-0.693359375f), x[i]);
+  SIS_EACH x[i] = fma(n[i], V::set(2.12194440e-4f), x[i]);
+  SIS_EACH p[i] = V::set(kP[0]);
+#pragma GCC unroll 5
+  for (int k = 1; k < 6; ++k) SIS_EACH p[i] = fma(p[i], x[i], V::set(kP[k]));
+  SIS_EACH p[i] = fma(p[i], x[i] * x[i], x[i]) + V::set(1.0f);
+  SIS_EACH x[i] = scale2(p[i], n[i]);
+}
+
+// x Φ(x) with Φ(t) = 1/2 + t P(2 t² / c² - 1), t = x clamped to [-c, c]: minimax fits, exactly 0
+// below -c and x above c.
+//   for f32 out   c = 5.2, degree 13: absolute error below 1.4e-6 everywhere (3e-7 of |x| above 1)
+//   for bf16 out  c = 4.8, degree 10: absolute error below 8e-6, under half a step of bf16 from
+//   0.01 up
+struct GeluFit {
+  int degree;
+  float c, two_over_c2;
+  float p[14];
+};
+inline constexpr GeluFit kGeluF32{
+    13,
+    5.2f,
+    0x1.2ef566p-4f,
+    {0x1.166cf6p-3f, -0x1.157a58p-4f, 0x1.99cf58p-5f, -0x1.471f76p-5f, 0x1.05ee2ap-5f,
+     -0x1.94aa6ep-6f, 0x1.278c40p-6f, -0x1.9d85b4p-7f, 0x1.121ae4p-7f, -0x1.29ae0ep-8f,
+     0x1.06d568p-9f, -0x1.810d3ap-10f, 0x1.37993cp-10f, -0x1.970fa6p-12f}};
+inline constexpr GeluFit kGeluBf16{
+    10,
+    4.8f,
+    0x1.638e38p-4f,
+    {0x1.2d7e04p-3f, -0x1.2aecf2p-4f, 0x1.b1641cp-5f, -0x1.4c511cp-5f, 0x1.f754d2p-6f,
+     -0x1.6b84d4p-6f, 0x1.c64b56p-7f, -0x1.e7d376p-8f, 0x1.616930p-8f, -0x1.12e3d4p-8f,
+     0x1.7a6df0p-10f}};
+
+template <const GeluFit& kFit, class V, int N>
+inline __attribute__((always_inline)) void gelu(V (&x)[N]) {
+  V t[N], u[N], p[N];
+  SIS_EACH t[i] = max(min(x[i], V::set(kFit.c)), V::set(-kFit.c));
+  SIS_EACH u[i] = fma(t[i] * V::set(kFit.two_over_c2), t[i], V::set(-1.0f));
+  SIS_EACH p[i] = V::set(kFit.p[kFit.degree]);
+#pragma GCC unroll 14
+  for (int k = kFit.degree - 1; k >= 0; --k) SIS_EACH p[i] = fma(p[i], u[i], V::set(kFit.p[k]));
+  SIS_EACH p[i] = max(fma(t[i], p[i], V::set(0.5f)), V::set(0.0f));
+  SIS_EACH x[i] = x[i] * p[i];
+}
+
+// x / (1 + e^-z)
+template <class V, int N>
+inline __attribute__((always_inline)) void times_sigmoid(V (&x)[N], V (&minus_z)[N]) {
+  exp_approx(minus_z);
+  SIS_EACH x[i] = x[i] / (minus_z[i] + V::set(1.0f));
+}
+
+template <class V, int N>
+inline __attribute__((always_inline)) void silu(V (&x)[N]) {
+  V z[N];
+  SIS_EACH z[i] = V::set(0.0f) - x[i];
+  times_sigmoid(x, z);
+}
+
+// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))) = x / (1 + e^(-2 √(2/π) (x + 0.044715 x³)))
+template <class V, int N>
+inline __attribute__((always_inline)) void gelu_tanh(V (&x)[N]) {
+  V z[N];
+  SIS_EACH z[i] = fma(x[i] * x[i] * V::set(0.044715f), x[i], x[i]) * V::set(-1.59576912f);
+  times_sigmoid(x, z);
+}
+
+template <class V, int N>
+inline __attribute__((always_inline)) void activate(V (&x)[N], Act act, bool bf16_out) {
+  switch (act) {
+    case Act::kNone:
+      return;
+    case Act::kGelu:
+      return bf16_out ? gelu<kGeluBf16>(x) : gelu<kGeluF32>(x);
+    case Act::kGeluTanh:
+      return gelu_tanh(x);
+    case Act::kRelu:
+      SIS_EACH x[i] = max(V::set(0.0f), x[i]);  // a NaN stays one
+      return;
+    case Act::kSilu:
+      return silu(x);
+  }
+}
+#undef SIS_EACH
+
+// The part of the high digits for the columns of one vector: lanes from `offset` bytes into the
+// half's lines.
+template <class V>
+inline V high_part(const Outliers& outliers, const uint8_t* half, int64_t offset) {
+  V sum = V::set(0.0f);  // integers below 2^24: exact in any order
+  for (int i = 0; i < outliers.count; ++i) {
+    const int64_t k = outliers.column[i];
+    const uint8_t* line = half + k / 64 * (2 * kHalfBytes) + k % 64 / 4 * 64 + offset;
+    sum = fma(V::load_byte(line, static_cast<int>(k % 4)), V::set(outliers.high[i]), sum);
+  }
+  return sum;
+}
+
+// Where a call writes; `column` is already in the pointers.
+struct Sink {
+  const float* residual;  // or null
+  int64_t residual_stride;
+  void* y;
+  int64_t y_stride;
+};
+
+// Sums of row r: columns 0..15 of the block at acc0 + r * acc_stride, columns 16..31 at acc1 + r *
+// acc_stride.
+template <class V, int kRows, class Acc>
+inline __attribute__((always_inline)) void finish_full(const Product& p, int64_t row, int64_t block,
+                                                       const Acc* acc0, const Acc* acc1,
+                                                       int64_t acc_stride, const Sink& sink) {
+  constexpr int kPerRow = static_cast<int>(kBlockCols) / V::kLanes;
+  const Weights& w = p.weights;
+  const float* bias = w.bias + block * kBlockCols;
+  V v[kRows * kPerRow];
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kPerRow; ++j) {
+      const int c = j * V::kLanes;
+      const Acc* acc = (c < 16 ? acc0 + c : acc1 + (c - 16)) + r * acc_stride;
+      V& x = v[r * kPerRow + j];
+      if constexpr (kIsInt<Acc>) {
+        x = V::load_int(acc);
+        const Outliers& outliers = p.outliers[row + r];
+        if (outliers.count != 0) {
+          const uint8_t* half = w.tiles + (block * w.k_tiles * 2 + c / 16) * kHalfBytes;
+          x = fma(high_part<V>(outliers, half, c % 16 * 4), V::set(128.0f), x);
+        }
+        x = fma(x * V::set(p.row_scale[row + r]), V::load(w.scale + block * kBlockCols + c),
+                V::load(bias + c));
+      } else {
+        x = V::load(acc) + V::load(bias + c);
+      }
+    }
+  }
+  activate(v, p.act, p.y_bf16);
+  if (sink.residual) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+      for (int j = 0; j < kPerRow; ++j)
+        v[r * kPerRow + j] =
+            v[r * kPerRow + j] + V::load(sink.residual + r * sink.residual_stride + j * V::kLanes);
+  }
+  if (p.y_bf16) {
+    uint16_t* y = static_cast<uint16_t*>(sink.y);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+      for (int j = 0; j < kPerRow; ++j)
+        v[r * kPerRow + j].store_bf16(y + r * sink.y_stride + j * V::kLanes);
+  } else {
+    float* y = static_cast<float*>(sink.y);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+      for (int j = 0; j < kPerRow; ++j)
+        v[r * kPerRow + j].store(y + r * sink.y_stride + j * V::kLanes);
+  }
+}
+
+// The last block, where y ends inside it: one row through a buffer.
+template <class V, class Acc>
+__attribute__((noinline)) void finish_narrow(const Product& p, int64_t row, int64_t block,
+                                             const Acc* acc0, const Acc* acc1, const Sink& sink) {
+  const int64_t columns = p.weights.out - block * kBlockCols;
+  float residual[kBlockCols] = {};
+  float y[kBlockCols];  // f32, or bf16 in its first half
+  if (sink.residual)
+    for (int64_t c = 0; c < columns; ++c) residual[c] = sink.residual[c];
+  finish_full<V, 1>(p, row, block, acc0, acc1, 0, {sink.residual ? residual : nullptr, 0, y, 0});
+  const int64_t bytes = columns * (p.y_bf16 ? 2 : 4);
+  __builtin_memcpy(sink.y, y, static_cast<unsigned long>(bytes));
+}
+
+template <class V, int kRows, class Acc>
+inline void finish_rows(const Product& p, int64_t row, int64_t block, const Acc* acc0,
+                        const Acc* acc1, int64_t acc_stride) {
+  const int64_t column = block * kBlockCols;
+  const int64_t y_bytes = p.y_bf16 ? 2 : 4;
+  Sink sink{p.residual ? p.residual + row * p.residual_stride + column : nullptr, p.residual_stride,
+            static_cast<uint8_t*>(p.y) + (row * p.y_stride + column) * y_bytes, p.y_stride};
+  if (p.weights.out - column >= kBlockCols)
+    return finish_full<V, kRows>(p, row, block, acc0, acc1, acc_stride, sink);
+  for (int r = 0; r < kRows; ++r) {
+    finish_narrow<V>(p, row + r, block, acc0 + r * acc_stride, acc1 + r * acc_stride, sink);
+    if (sink.residual) sink.residual += sink.residual_stride;
+    sink.y = static_cast<uint8_t*>(sink.y) + sink.y_stride * y_bytes;
+  }
+}
+
+}  // namespace
+}  // namespace sis::gemm

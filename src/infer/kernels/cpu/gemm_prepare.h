@@ -1,0 +1,187 @@
+// Rows of x made ready for the kernels: quantised to int8, or copied into the order AMX loads.
+//
+// Quantising a row of K bf16 values (gemm.h tells why):
+//   m          largest magnitude; below 2^-100 the row counts as zeros, at infinity or NaN its
+//   scale is NaN threshold  m / 2^j with the largest j in 2..7 for which at most clamp(K / 128, 1,
+//   16) elements are above;
+//              m where not even j = 2 is
+//   q[k]       round(x[k] * (127 / threshold)), |q| <= 127 * 128; q = 128 * high + low, low in
+//   [-64, 63] above the
+//              threshold, low = q and high = 0 up to it
+// Magnitudes are compared as the integers bf16 bits are, so every variant decides alike.
+//
+// In an unnamed namespace on purpose, see gemm_simd.h.
+#pragma once
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#include "infer/kernels/gemm.h"
+
+namespace sis::gemm {
+namespace {
+
+// Where the 64-byte pieces of prepared row `row` go.
+class RowMajor {
+ public:
+  RowMajor(const Product& p, int64_t row)
+      : row_(p.prepared + row * (p.weights.k_tiles + 1) * kTileBytes) {}
+  uint8_t* line(int64_t tile) const { return row_ + tile * kTileBytes; }
+
+ private:
+  uint8_t* row_;
+};
+
+// For AMX: K in blocks of at most 8 tiles; in a block panel after panel of 32 rows; in a panel tile
+// after tile, each two halves of 16 rows. A block of K over all panels is one stream.
+struct KBlocks {
+  explicit KBlocks(int64_t k_tiles)
+      : tiles(k_tiles), count((k_tiles + 7) / 8), size((k_tiles + count - 1) / count) {}
+  int64_t begin(int64_t block) const { return block * size; }
+  int64_t end(int64_t block) const {
+    return (block + 1) * size < tiles ? (block + 1) * size : tiles;
+  }
+  int64_t tiles, count, size;
+};
+
+class TileMajor {
+ public:
+  TileMajor(const Product& p, int64_t row)
+      : blocks_(p.weights.k_tiles),
+        panels_((p.rows + kPanelRows - 1) / kPanelRows),
+        panel_(row / kPanelRows) {
+    row_ = p.prepared + row % kPanelRows / 16 * kHalfBytes + row % 16 * kTileBytes;
+  }
+  uint8_t* line(int64_t tile) const {
+    const int64_t block = static_cast<uint32_t>(tile) / static_cast<uint32_t>(blocks_.size);
+    const int64_t begin = blocks_.begin(block), size = blocks_.end(block) - begin;
+    return row_ + (begin * panels_ + panel_ * size + tile - begin) * 2 * kHalfBytes;
+  }
+
+ private:
+  KBlocks blocks_;
+  int64_t panels_, panel_;
+  uint8_t* row_;
+};
+
+inline float bf16_value(uint32_t bits) { return __builtin_bit_cast(float, bits << 16); }
+
+inline uint32_t max_magnitude(const uint16_t* x, int64_t n) {
+  int64_t i = 0;
+  uint16_t m = 0;
+#if defined(__AVX512BW__)
+  const __m512i mask = _mm512_set1_epi16(0x7FFF);
+  __m512i best = _mm512_setzero_si512(), best2 = best;
+  for (; i + 64 <= n; i += 64) {
+    best = _mm512_max_epu16(best, _mm512_and_si512(_mm512_loadu_si512(x + i), mask));
+    best2 = _mm512_max_epu16(best2, _mm512_and_si512(_mm512_loadu_si512(x + i + 32), mask));
+  }
+  best = _mm512_max_epu16(best, best2);
+  const __m256i half =
+      _mm256_max_epu16(_mm512_castsi512_si256(best), _mm512_extracti64x4_epi64(best, 1));
+  const __m128i quarter =
+      _mm_max_epu16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+  // minpos finds the smallest: of the complement.
+  m = static_cast<uint16_t>(
+      ~_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_xor_si128(quarter, _mm_set1_epi16(-1)))));
+#endif
+  for (; i < n; ++i) {
+    const uint16_t magnitude = x[i] & 0x7FFF;
+    m = magnitude > m ? magnitude : m;
+  }
+  return m;
+}
+
+inline int64_t count_above(const uint16_t* x, int64_t n, uint32_t threshold) {
+  int64_t i = 0, count = 0;
+#if defined(__AVX512BW__)
+  const __m512i mask = _mm512_set1_epi16(0x7FFF);
+  const __m512i limit = _mm512_set1_epi16(static_cast<int16_t>(threshold));
+  for (; i + 32 <= n; i += 32)
+    count += __builtin_popcount(
+        _mm512_cmpgt_epu16_mask(_mm512_and_si512(_mm512_loadu_si512(x + i), mask), limit));
+#endif
+  for (; i < n; ++i) count += (x[i] & 0x7FFF) > static_cast<int64_t>(threshold);
+  return count;
+}
+
+inline int32_t quantise_one(uint16_t bits, float inverse) {
+  // Adding 1.5 * 2^23 rounds to nearest even.
+  return static_cast<int32_t>(bf16_value(bits) * inverse + 12582912.0f - 12582912.0f);
+}
+
+// `flip` is xored to every byte: 0x80 where the kernel wants q + 128 as unsigned.
+template <class Layout, uint8_t kFlip>
+inline void quantise_row(const Product& p, int64_t row) {
+  const int64_t k_max = p.weights.in, tiles = p.weights.k_tiles;
+  const uint16_t* x = static_cast<const uint16_t*>(p.x) + row * p.x_stride;
+  const Layout layout(p, row);
+  Outliers& out = p.outliers[row];
+  out.count = 0;
+  const uint32_t m = max_magnitude(x, k_max);
+  float inverse = 0.0f, scale = 0.0f;
+  uint32_t threshold = m;
+  if (m >= 0x7F80) {
+    scale = __builtin_nanf("");
+  } else if (m >= 27 << 7) {
+    const int64_t cap = k_max / 128;
+    const int64_t outliers_max = cap < 1              ? 1
+                                 : cap > kOutliersMax ? static_cast<int64_t>(kOutliersMax)
+                                                      : cap;
+    for (uint32_t j = 2; j <= 7 && m > (j + 27) << 7; ++j) {
+      if (count_above(x, k_max, m - (j << 7)) > outliers_max) break;
+      threshold = m - (j << 7);
+    }
+    inverse = 127.0f / bf16_value(threshold);
+    scale = bf16_value(threshold) / 127.0f;
+  }
+  p.row_scale[row] = scale;
+
+  int64_t k = 0;
+#if defined(__AVX512BW__)
+  const __m512 by = _mm512_set1_ps(inverse);
+  const __m512i flip = _mm512_set1_epi8(static_cast<char>(kFlip));
+  for (; k + 64 <= k_max; k += 64) {
+    __m512i q[4];
+    for (int i = 0; i < 4; ++i) {
+      const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + k + 16 * i));
+      const __m512 v = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+      q[i] = _mm512_cvtps_epi32(_mm512_mul_ps(v, by));
+    }
+    // Packing works within 128-bit lanes; one permutation puts the 4-byte groups in order.
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i bytes =
+        _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+    bytes = _mm512_xor_si512(_mm512_permutexvar_epi32(order, bytes), flip);
+    _mm512_store_si512(layout.line(k / 64), bytes);
+  }
+#endif
+  for (; k < tiles * 64; k += 64) {
+    uint8_t* line = layout.line(k / 64);
+    for (int64_t i = 0; i < 64; ++i) {
+      const bool inside = k + i < k_max && inverse != 0.0f;
+      line[i] = static_cast<uint8_t>(inside ? quantise_one(x[k + i], inverse) : 0) ^ kFlip;
+    }
+  }
+  if (threshold == m || inverse == 0.0f) return;
+
+  // The loud ones: low digit into the row, high digit into the list.
+  for (int64_t i = 0; i < k_max; ++i) {
+    if ((x[i] & 0x7FFFu) <= threshold) continue;
+    const int32_t q = quantise_one(x[i], inverse);
+    const int32_t high = (q + 64) >> 7;
+    layout.line(i / 64)[i % 64] = static_cast<uint8_t>(q - 128 * high) ^ kFlip;
+    out.column[out.count] = static_cast<int32_t>(i);
+    out.high[out.count] = static_cast<float>(high);
+    ++out.count;
+  }
+}
+
+template <class Layout, uint8_t kFlip = 0>
+inline void quantise_rows(const Product& p, int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) quantise_row<Layout, kFlip>(p, row);
+}
+
+}  // namespace
+}  // namespace sis::gemm

@@ -1,0 +1,42 @@
+// Weights from a checkpoint's [out, in] rows into the blocks gemm.h describes.
+//
+//   f32   as they are
+//   bf16  rounded to nearest even
+//   int8  per output column: scale = max |W| / 127, q = round(W / scale); a column below 2^-100
+//   counts as zeros
+//
+// Blocks are independent: the caller spreads them over its workers.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "infer/kernels/gemm.h"
+#include "infer/tensor/mat.h"
+
+namespace sis::gemm {
+
+// Tiles of 64 bytes that `in` elements of `compute` (f32, bf16, int8) take.
+int64_t k_tiles_of(DType compute, int64_t in);
+
+struct PackTarget {
+  DType compute = DType::kF32;
+  int64_t in = 0, out = 0, k_tiles = 0;
+  uint8_t* tiles = nullptr;
+  float* scale = nullptr;   // int8 only
+  int32_t* sums = nullptr;  // int8 only
+};
+
+// Scratch of one worker, kept between blocks.
+struct PackScratch {
+  std::vector<float> row;
+  std::vector<uint32_t> words;
+};
+
+// Packs output columns [32 * block, 32 * block + 32) of `weights`, stacked along out. Returns the
+// first row (counted over all weights) with a value that is not finite in `compute`, or -1.
+int64_t pack_block(std::span<const WeightView> weights, const PackTarget& target, int64_t block,
+                   PackScratch& scratch);
+
+}  // namespace sis::gemm

@@ -1,0 +1,312 @@
+#include "infer/ops/linear.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "base/check.h"
+#include "infer/kernels/gemm_pack.h"
+#include "infer/kernels/gemm_variants.h"
+
+namespace sis::ops {
+namespace {
+
+constexpr int64_t kInMax = 1 << 20;
+constexpr int64_t kInMaxInt8 = 1 << 17;  // 2^17 products of two int8 stay below 2^31
+constexpr int64_t kOutMax = 1 << 24;
+
+// Rows prepared at a time where all workers share them: bounds scratch, long enough to hide two
+// barriers.
+constexpr int64_t kSharedRows = 1024;
+// Rows prepared at a time by a worker for itself: they stay in its L2.
+constexpr int64_t kOwnRows = 256;
+// Weights up to this size stay in every core's L2, so that workers take rows and meet only at the
+// end.
+constexpr int64_t kSmallWeightsBytes = 3 << 19;
+// Up to this many elements each worker prepares all rows itself: cheaper than a barrier.
+constexpr int64_t kCopyElements = 16 * 1024;
+
+int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+const gemm::GemmVariant& variant_for(DType compute, Isa isa) {
+  isa = std::min(isa, detect_isa());
+  switch (compute) {
+    case DType::kF32:
+      return choose(gemm::kF32Variants, isa);
+    case DType::kBf16:
+      return choose(gemm::kBf16Variants, isa);
+    default:
+      return choose(gemm::kInt8Variants, isa);
+  }
+}
+
+gemm::Act act_of(Activation activation) {
+  switch (activation) {
+    case Activation::kNone:
+      return gemm::Act::kNone;
+    case Activation::kGelu:
+      return gemm::Act::kGelu;
+    case Activation::kGeluTanh:
+      return gemm::Act::kGeluTanh;
+    case Activation::kRelu:
+      return gemm::Act::kRelu;
+    case Activation::kSilu:
+      return gemm::Act::kSilu;
+  }
+  return gemm::Act::kNone;
+}
+
+Error invalid(std::string message) {
+  return {Code::kInvalidArgument, "linear: " + std::move(message)};
+}
+
+bool is_float(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kBf16 || dtype == DType::kF16;
+}
+
+Status check_shapes(std::span<const WeightView> weights, std::span<const WeightView> biases,
+                    DType compute) {
+  if (compute != DType::kF32 && compute != DType::kBf16 && compute != DType::kI8)
+    return invalid(concat("cannot compute in ", dtype_name(compute), ", want f32, bf16 or int8"));
+  if (weights.empty()) return invalid("no weights");
+  const int64_t in = weights[0].cols, in_max = compute == DType::kI8 ? kInMaxInt8 : kInMax;
+  int64_t out = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const WeightView& w = weights[i];
+    if (w.empty() || !is_float(w.dtype))
+      return invalid(
+          concat("weight ", i, " of type ", dtype_name(w.dtype), ", want f32, bf16 or f16 data"));
+    if (w.cols != in || w.cols < 1 || w.rows < 1 || in > in_max || w.rows > kOutMax - out)
+      return invalid(concat("weight ", i, " is [", w.rows, ", ", w.cols, "], want [1.., ", in,
+                            "] with at most ", in_max, " columns and ", kOutMax, " rows in all"));
+    out += w.rows;
+  }
+  if (biases.empty()) return {};
+  if (biases.size() != weights.size())
+    return invalid(
+        concat(biases.size(), " biases for ", weights.size(), " weights, want as many or none"));
+  for (size_t i = 0; i < biases.size(); ++i) {
+    const WeightView& b = biases[i];
+    if (b.empty() || !is_float(b.dtype) || b.rows != 1 || b.cols != weights[i].rows)
+      return invalid(concat("bias ", i, " is [", b.rows, ", ", b.cols, "] of type ",
+                            dtype_name(b.dtype), ", want [1, ", weights[i].rows,
+                            "] of f32, bf16 or f16 data"));
+  }
+  return {};
+}
+
+// Scratch that rows are prepared into.
+struct Prepared {
+  uint8_t* bytes;
+  float* row_scale;
+  gemm::Outliers* outliers;
+};
+
+// Rows [begin, end) of a product, as a product of their own.
+gemm::Product slice(const gemm::Product& p, DType compute, int64_t begin, int64_t end) {
+  gemm::Product part = p;
+  part.rows = end - begin;
+  part.x = static_cast<const uint8_t*>(p.x) + begin * p.x_stride * (compute == DType::kF32 ? 4 : 2);
+  part.y = static_cast<uint8_t*>(p.y) + begin * p.y_stride * (p.y_bf16 ? 2 : 4);
+  if (p.residual) part.residual = p.residual + begin * p.residual_stride;
+  return part;
+}
+
+}  // namespace
+
+struct Linear::Impl {
+  Buffer buffer;  // tiles, bias, scale, sums
+  gemm::Weights weights;
+  DType compute = DType::kF32;
+  const gemm::GemmVariant* variant = nullptr;
+
+  int64_t tile_bytes() const { return weights.blocks * weights.k_tiles * 2 * gemm::kHalfBytes; }
+
+  Prepared take_prepared(Workspace& workspace, int64_t rows) const {
+    const int64_t row_bytes = weights.k_tiles * gemm::kTileBytes + variant->fn->prepared_pad_bytes;
+    Prepared p{workspace.take<uint8_t>(round_up(rows, gemm::kPanelRows) * row_bytes), nullptr,
+               nullptr};
+    if (compute == DType::kI8) {
+      p.row_scale = workspace.take<float>(rows);
+      p.outliers = workspace.take<gemm::Outliers>(rows);
+    }
+    return p;
+  }
+
+  void run(Context& context, const gemm::Product& product) const;
+};
+
+// Workers take columns where weights are large, as each then reads its own part of them from
+// memory; they take rows where weights are small and rows are many. Results do not depend on the
+// split.
+void Linear::Impl::run(Context& context, const gemm::Product& product) const {
+  const gemm::Kernel& kernel = *variant->fn;
+  const Workspace::Scope scope(context.workspace);
+  const int workers = context.team.workers();
+  const int64_t rows = product.rows, blocks = weights.blocks;
+
+  const bool by_rows = workers > 1 && rows >= 2 * gemm::kPanelRows * workers &&
+                       (tile_bytes() <= kSmallWeightsBytes || blocks < 4 * workers);
+  const bool own_copy = by_rows || workers == 1 || rows * weights.in <= kCopyElements;
+  const int64_t rows_max = std::min(rows, by_rows ? kOwnRows : kSharedRows);
+  const int copies = own_copy ? workers : 1;
+
+  // Everything workers need is taken before they start.
+  const int64_t scratch_bytes = kernel.scratch_bytes;
+  uint8_t* scratch =
+      scratch_bytes ? context.workspace.take<uint8_t>(scratch_bytes * workers) : nullptr;
+  auto* prepared = context.workspace.take<Prepared>(copies);
+  for (int i = 0; kernel.prepare && i < copies; ++i)
+    prepared[i] = take_prepared(context.workspace, rows_max);
+  const auto part_of = [&](int64_t begin, int64_t end, int copy) {
+    gemm::Product part = slice(product, compute, begin, end);
+    if (!kernel.prepare) return part;
+    part.prepared = prepared[copy].bytes;
+    part.row_scale = prepared[copy].row_scale;
+    part.outliers = prepared[copy].outliers;
+    return part;
+  };
+
+  if (own_copy) {
+    const auto work = [&](int worker, int64_t row_begin, int64_t row_end, int64_t block_begin,
+                          int64_t block_end) {
+      for (int64_t begin = row_begin; begin < row_end; begin += rows_max) {
+        const int64_t end = std::min(begin + rows_max, row_end);
+        const gemm::Product part = part_of(begin, end, worker);
+        if (kernel.prepare) kernel.prepare(part, 0, part.rows);
+        kernel.multiply(part, 0, part.rows, block_begin, block_end,
+                        scratch + worker * scratch_bytes);
+      }
+    };
+    if (by_rows) {
+      context.team.split(rows, gemm::kPanelRows, [&](int64_t begin, int64_t end, int worker) {
+        work(worker, begin, end, 0, blocks);
+      });
+    } else {
+      context.team.split(blocks, 1, [&](int64_t begin, int64_t end, int worker) {
+        work(worker, 0, rows, begin, end);
+      });
+    }
+    return;
+  }
+
+  for (int64_t begin = 0; begin < rows; begin += rows_max) {
+    const gemm::Product part = part_of(begin, std::min(begin + rows_max, rows), 0);
+    if (kernel.prepare)
+      context.team.split(part.rows, gemm::kPanelRows, [&](int64_t first, int64_t last, int) {
+        kernel.prepare(part, first, last);
+      });
+    context.team.split(blocks, 1, [&](int64_t first, int64_t last, int worker) {
+      kernel.multiply(part, 0, part.rows, first, last, scratch + worker * scratch_bytes);
+    });
+  }
+}
+
+Linear::Linear() = default;
+Linear::~Linear() = default;
+Linear::Linear(Linear&&) noexcept = default;
+Linear& Linear::operator=(Linear&&) noexcept = default;
+
+Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const WeightView> biases,
+                            DType compute, Isa isa, ThreadTeam& team) {
+  SIS_TRY(check_shapes(weights, biases, compute));
+  auto impl = std::make_unique<Impl>();
+  impl->compute = compute;
+  impl->variant = &variant_for(compute, isa);
+  gemm::Weights& w = impl->weights;
+  w.in = weights[0].cols;
+  for (const WeightView& view : weights) w.out += view.rows;
+  w.k_tiles = gemm::k_tiles_of(compute, w.in);
+  w.blocks = (w.out + gemm::kBlockCols - 1) / gemm::kBlockCols;
+
+  const int64_t columns = w.blocks * gemm::kBlockCols, tile_bytes = impl->tile_bytes();
+  const int64_t vectors = compute == DType::kI8 ? 3 : 1;
+  impl->buffer = Buffer(static_cast<size_t>(tile_bytes + vectors * columns * 4));
+  auto* base = impl->buffer.as<uint8_t>();
+  auto* bias = reinterpret_cast<float*>(base + tile_bytes);
+  gemm::PackTarget target{compute, w.in, w.out, w.k_tiles, base};
+  w.tiles = base;
+  w.bias = bias;
+  if (compute == DType::kI8) {
+    target.scale = bias + columns;
+    target.sums = reinterpret_cast<int32_t*>(bias + 2 * columns);
+    w.scale = target.scale;
+    w.sums = target.sums;
+  }
+
+  std::atomic<int64_t> bad{w.out};  // the first row that is not finite
+  team.split(w.blocks, 1, [&](int64_t begin, int64_t end, int) {
+    gemm::PackScratch scratch;
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t row = gemm::pack_block(weights, target, block, scratch);
+      if (row < 0) continue;
+      for (int64_t seen = bad; row < seen && !bad.compare_exchange_weak(seen, row);) {
+      }
+    }
+  });
+  if (bad < w.out) {
+    int64_t row = bad;
+    size_t i = 0;
+    while (row >= weights[i].rows) row -= weights[i++].rows;
+    return invalid(concat("weight ", i, " has a value in row ", row, " that is not finite in ",
+                          compute == DType::kBf16 ? "bf16" : "f32"));
+  }
+  for (size_t i = 0; i < biases.size(); ++i)
+    for (int64_t c = 0; c < biases[i].cols; ++c) {
+      *bias = biases[i].at(0, c);
+      if (!std::isfinite(*bias)) return invalid(concat("bias ", i, " is not finite at ", c));
+      ++bias;
+    }
+  Linear linear;
+  linear.impl_ = std::move(impl);
+  return linear;
+}
+
+int64_t Linear::in() const { return impl_->weights.in; }
+int64_t Linear::out() const { return impl_->weights.out; }
+int64_t Linear::bytes() const { return static_cast<int64_t>(impl_->buffer.size()); }
+const char* Linear::variant() const { return impl_->variant->name; }
+
+namespace {
+
+template <class X, class Y>
+gemm::Product product_of(const gemm::Weights& w, Mat<const X> x, const Linear::Call& call,
+                         Mat<Y> y) {
+  SIS_CHECK(x.cols == w.in && y.cols == w.out && x.rows == y.rows, "x [", x.rows, ", ", x.cols,
+            "], y [", y.rows, ", ", y.cols, "], want [rows, ", w.in, "] and [rows, ", w.out, "]");
+  gemm::Product p;
+  p.weights = w;
+  p.x = x.data;
+  p.x_stride = x.stride;
+  p.rows = x.rows;
+  p.act = act_of(call.activation);
+  if (call.residual.data) {
+    SIS_CHECK(call.residual.rows == y.rows && call.residual.cols == y.cols, "residual [",
+              call.residual.rows, ", ", call.residual.cols, "], want [", y.rows, ", ", y.cols, "]");
+    p.residual = call.residual.data;
+    p.residual_stride = call.residual.stride;
+  }
+  p.y = y.data;
+  p.y_stride = y.stride;
+  p.y_bf16 = sizeof(Y) == 2;
+  return p;
+}
+
+}  // namespace
+
+void Linear::forward(Context& context, Mat<const float> x, const Call& call, Mat<float> y) const {
+  SIS_CHECK(impl_->compute == DType::kF32, "f32 x for weights in ", dtype_name(impl_->compute));
+  if (x.rows > 0) impl_->run(context, product_of(impl_->weights, x, call, y));
+}
+
+void Linear::forward(Context& context, Mat<const bf16> x, const Call& call, Mat<float> y) const {
+  SIS_CHECK(impl_->compute != DType::kF32, "bf16 x for weights in f32");
+  if (x.rows > 0) impl_->run(context, product_of(impl_->weights, x, call, y));
+}
+
+void Linear::forward(Context& context, Mat<const bf16> x, const Call& call, Mat<bf16> y) const {
+  SIS_CHECK(impl_->compute != DType::kF32, "bf16 x for weights in f32");
+  if (x.rows > 0) impl_->run(context, product_of(impl_->weights, x, call, y));
+}
+
+}  // namespace sis::ops
