@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
-#include <iterator>
 #include <string>
 
 #include "base/clock.h"
@@ -46,15 +46,25 @@ class StageTimer {
   // https://www.w3.org/TR/server-timing/
   std::string server_timing(TimePoint now) const {
     std::string out;
-    auto to = std::back_inserter(out);
+    out.reserve(160);
     for (int i = 0; i < kStageCount; ++i)
-      if (spent_[i] > Duration::zero())
-        fmt::format_to(to, "{};dur={:.3f}, ", stage_name(static_cast<Stage>(i)), to_ms(spent_[i]));
-    fmt::format_to(to, "total;dur={:.3f}", to_ms(total(now)));
+      if (spent_[i] > Duration::zero()) append(out, stage_name(static_cast<Stage>(i)), spent_[i]);
+    append(out, "total", total(now));
     return out;
   }
 
  private:
+  // Whole microseconds as "12.345": integers print several times faster than doubles.
+  static void append(std::string& out, const char* name, Duration spent) {
+    if (!out.empty()) out += ", ";
+    out += name;
+    out += ";dur=";
+    const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(spent).count();
+    const fmt::format_int whole(micros / 1000), part(micros % 1000);
+    out.append(whole.data(), whole.size()).append(1, '.').append(3 - part.size(), '0');
+    out.append(part.data(), part.size());
+  }
+
   std::array<Duration, kStageCount> spent_{};
   TimePoint start_{}, last_{};
 };
