@@ -1,0 +1,181 @@
+"""Reads the hand-written lexicon and turns it into groups of wordings that mean the same.
+
+lexicon/situations/*.txt  one group a line, wordings split by ' | '. Neighbouring lines are near
+                          in topic, so they serve as each other's hard negatives.
+lexicon/patterns/*.txt    families: objects ('o: tap, faucet') crossed with aspects
+                          ('a: my {o} leaks | to fix a leaky {o}').
+lexicon/synonyms.txt      'v stop, prevent, halt' (v verb, n noun, a adjective, x anything).
+lexicon/fields.txt        'plumbing: tap, sink, pipe' words that belong together.
+lexicon/definitions.txt   'tap = where water comes out of a sink | ...'.
+lexicon/misspellings.txt  'definitely: definately, definitly'.
+
+In any wording '[a/b/c]' is one of a, b, c, and a wording that starts with 'to ' is a verb phrase
+that the renderer may put in many frames ('how do i ...', '...ing', 'tips to ...').
+"""
+import pathlib
+import re
+from dataclasses import dataclass, field
+
+ROOT = pathlib.Path(__file__).resolve().parent / "lexicon"
+IRREGULAR = {  # base: past, participle
+    line.split()[0]: line.split()[1:]
+    for line in """be was been;begin began begun;bite bit bitten;blow blew blown;break broke broken;
+bring brought brought;build built built;burn burnt burnt;buy bought bought;catch caught caught;
+choose chose chosen;come came come;cost cost cost;cut cut cut;deal dealt dealt;dig dug dug;
+do did done;draw drew drawn;drink drank drunk;drive drove driven;eat ate eaten;fall fell fallen;
+feed fed fed;feel felt felt;fight fought fought;find found found;fly flew flown;forget forgot forgotten;
+forgive forgave forgiven;freeze froze frozen;get got got;give gave given;go went gone;grow grew grown;
+hang hung hung;have had had;hear heard heard;hide hid hidden;hit hit hit;hold held held;hurt hurt hurt;
+keep kept kept;know knew known;lay laid laid;lead led led;leave left left;lend lent lent;let let let;
+lose lost lost;make made made;mean meant meant;meet met met;pay paid paid;put put put;quit quit quit;
+read read read;ride rode ridden;ring rang rung;rise rose risen;run ran run;say said said;see saw seen;
+sell sold sold;send sent sent;set set set;sew sewed sewn;shake shook shaken;shine shone shone;
+shoot shot shot;show showed shown;shrink shrank shrunk;shut shut shut;sing sang sung;sink sank sunk;
+sit sat sat;sleep slept slept;slide slid slid;speak spoke spoken;spend spent spent;spill spilt spilt;
+spin spun spun;split split split;spread spread spread;stand stood stood;steal stole stolen;
+stick stuck stuck;sting stung stung;swear swore sworn;sweep swept swept;swim swam swum;
+swing swung swung;take took taken;teach taught taught;tear tore torn;tell told told;think thought thought;
+throw threw thrown;understand understood understood;wake woke woken;wear wore worn;weep wept wept;
+win won won;write wrote written""".replace("\n", "").split(";")
+}
+DOUBLING = set("""stop drop cut put get let sit run swim plan ban grab hug chat clap chop clip dig dip drag
+drip fit flip hop jog knit log map mop nap nod pack_ pat pet pin plug pop rip rob rot rub scan shop shut skip
+slap slip snap spot step strip swap tap tip trap trim trip wrap zip set hit quit win begin forget admit commit
+refer prefer occur control cancel travel label bet beg bid blog clog unclog unplug flop fog gut hem jam mug
+nag peg plot rig sag scrub shred sip slam slim snip spin spit split stir stun tag tan thin top tug unwrap wag
+whip regret permit submit transfer rebel patrol compel equip kidnap level model outrun reset upset babysit
+kid skim mix_ blur star scar shrug squat strum chip crop flap grin grip hum jet jot knot lap lag mob pit prod
+quip rap rev rid scrap shed skid slit slot slug smug snag snug span stab stem stub sum sun swat tar throb
+vet wed wet""".split())
+
+
+def ing(verb):
+    word, _, rest = verb.partition(" ")
+    if word in ("be", "see", "flee", "agree", "dye"):
+        form = word + "ing"
+    elif word.endswith("ie"):
+        form = word[:-2] + "ying"
+    elif word.endswith("e") and not word.endswith(("ee", "oe", "ye")):
+        form = word[:-1] + "ing"
+    else:
+        form = word + (word[-1] if word in DOUBLING else "") + "ing"
+    return (form + " " + rest).strip()
+
+
+def past(verb):
+    word, _, rest = verb.partition(" ")
+    if word in IRREGULAR:
+        form = IRREGULAR[word][0]
+    elif word.endswith("e"):
+        form = word + "d"
+    elif word.endswith("y") and word[-2:-1] not in "aeiou":
+        form = word[:-1] + "ied"
+    else:
+        form = word + (word[-1] if word in DOUBLING else "") + "ed"
+    return (form + " " + rest).strip()
+
+
+def plural(noun):
+    """Plural of a noun, and third person of a verb's first word."""
+    if noun.endswith("s") and not noun.endswith(("ss", "us")):
+        return noun  # 'glasses', 'trousers', 'headphones'
+    if noun.endswith(("s", "x", "z", "ch", "sh")):
+        return noun + "es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + "s"
+
+
+def third(verb):
+    word, _, rest = verb.partition(" ")
+    form = {"have": "has", "do": "does", "go": "goes", "be": "is"}.get(word) or plural(word)
+    return (form + " " + rest).strip()
+
+
+# Words whose other sense is more common in questions than the one in synonyms.txt.
+AMBIGUOUS = set("""can may will like need get make take have do go be work free note right cover well fine light fall
+spring date change way mean lie let use want know think say tell give show can't cross mad down poor hard great
+good bad kind mine match mark mate post play plan row spot bill sign set well state rest order point close open
+show start end stop look call run move turn check help try old new hot cold big small late early back up""".split())
+
+
+def split_alternatives(wording):
+    """'a [b/c] d' -> ['a ', ['b', 'c'], ' d']; plain wordings give a one-item list."""
+    parts = re.split(r"\[([^\]]*)\]", wording)
+    return [p.split("/") if i % 2 else p for i, p in enumerate(parts) if p or i % 2]
+
+
+def normal_form(text):
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+@dataclass
+class Lexicon:
+    situations: list = field(default_factory=list)   # files of groups of wordings
+    patterns: list = field(default_factory=list)     # families: (objects, aspects)
+    synonyms: list = field(default_factory=list)     # (kind, [words])
+    fields: list = field(default_factory=list)       # [words]
+    definitions: list = field(default_factory=list)  # [word, definition, ...]
+    misspelt: dict = field(default_factory=dict)     # word -> wrong spellings
+    substitutes: dict = field(default_factory=dict)  # surface form -> surface forms
+
+
+def data_lines(path):
+    for line in path.read_text(encoding="utf-8").splitlines():
+        line = line.split("#")[0].strip()
+        if line:
+            yield line
+
+
+def cells_of(text, mark):
+    return [c.strip() for c in text.split(mark) if c.strip()]
+
+
+def load(root=ROOT):
+    lex = Lexicon()
+    for path in sorted((root / "situations").glob("*.txt")):
+        groups = [[c.lower() for c in cells_of(line, "|")] for line in data_lines(path)]
+        lex.situations.append([g for g in groups if len(g) > 1])
+    for path in sorted((root / "patterns").glob("*.txt")):
+        for line in data_lines(path):
+            if line.startswith("="):
+                lex.patterns.append(([], []))
+            elif line.startswith("o:"):
+                lex.patterns[-1][0].append([c.lower() for c in cells_of(line[2:], ",")])
+            elif line.startswith("a:"):
+                lex.patterns[-1][1].append([c.lower() for c in cells_of(line[2:], "|")])
+            else:
+                raise SystemExit(f"{path.name}: want '=', 'o:' or 'a:', got: {line}")
+    for line in data_lines(root / "synonyms.txt"):
+        kind, _, words = line.partition(" ")
+        lex.synonyms.append((kind, [w.lower() for w in cells_of(words, ",")]))
+    for path in sorted((root / "fields").glob("*.txt")):
+        for line in data_lines(path):
+            lex.fields.append([w.lower() for w in cells_of(line.partition(":")[2], ",")])
+    for path in sorted((root / "definitions").glob("*.txt")):
+        for line in data_lines(path):
+            word, _, rest = line.partition("=")
+            lex.definitions.append([word.strip().lower()] +
+                                   [c.lower() for c in cells_of(rest, "|")])
+    for line in data_lines(root / "misspellings.txt"):
+        word, _, rest = line.partition(":")
+        lex.misspelt[word.strip()] = cells_of(rest, ",")
+    lex.substitutes = substitutes(lex.synonyms)
+    return lex
+
+
+def substitutes(synonyms):
+    """Surface form -> forms that may stand for it. Words in two groups are ambiguous: left out."""
+    seen, table = {}, {}
+    for _, words in synonyms:
+        for word in words:
+            seen[word] = seen.get(word, 0) + 1
+    forms_of = {"v": [lambda w: w, third, ing, past], "n": [lambda w: w, plural]}
+    for kind, words in synonyms:
+        for form in forms_of.get(kind, [lambda w: w]):
+            for word in words:
+                if seen[word] == 1 and " " not in word and word not in AMBIGUOUS:
+                    others = [form(w) for w in words if w != word]
+                    if form(word) not in table:
+                        table[form(word)] = others
+    return table
