@@ -37,7 +37,8 @@ int bench(const BenchContext& context, const std::vector<std::string>& arguments
   for (const Command& command : kCommands)
     if (arguments[0] == command.name)
       return command.run(context, {arguments.begin() + 1, arguments.end()});
-  fmt::print(context.messages, "sis bench: nothing called {} to measure\n", in_quotes(arguments[0]));
+  fmt::print(context.messages, "sis bench: nothing called {} to measure\n",
+             in_quotes(arguments[0]));
   print_usage(context.messages);
   return kExitUsage;
 }

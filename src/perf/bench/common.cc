@@ -41,8 +41,9 @@ void LoadFlags::add_to(FlagSet& flags) {
         }
         const auto time = count ? std::nullopt : parse_duration(text);
         if (!time || *time > from_seconds(3600))
-          return Error{Code::kInvalidArgument,
-                       concat("want a number of requests or a time like 2s, got ", in_quotes(text))};
+          return Error{
+              Code::kInvalidArgument,
+              concat("want a number of requests or a time like 2s, got ", in_quotes(text))};
         warmup_duration = *time;
         return {};
       });
@@ -146,8 +147,8 @@ int write_json(const BenchContext& context, const LoadFlags& flags, const std::s
   if (file != nullptr) written = std::fclose(file) == 0 && written;
   if (!written)
     return complain(context,
-                    Error{Code::kInternal, concat("--json: cannot write ", in_quotes(flags.json), ": ",
-                                                  std::strerror(errno))},
+                    Error{Code::kInternal, concat("--json: cannot write ", in_quotes(flags.json),
+                                                  ": ", std::strerror(errno))},
                     kExitFailed);
   return kExitOk;
 }

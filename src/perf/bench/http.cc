@@ -18,11 +18,13 @@ constexpr std::streamoff kBodyFileBytesMax = 64 << 20;
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file)
-    return Error{Code::kNotFound, concat("--body-file ", in_quotes(path), ": ", std::strerror(errno))};
+    return Error{Code::kNotFound,
+                 concat("--body-file ", in_quotes(path), ": ", std::strerror(errno))};
   const std::streamoff bytes = file.tellg();
   if (bytes < 0 || bytes > kBodyFileBytesMax)
-    return Error{Code::kTooLarge, concat("--body-file ", in_quotes(path), ": want a file of at most ",
-                                         kBodyFileBytesMax >> 20, " MiB")};
+    return Error{Code::kTooLarge,
+                 concat("--body-file ", in_quotes(path), ": want a file of at most ",
+                        kBodyFileBytesMax >> 20, " MiB")};
   std::string text(static_cast<size_t>(bytes), '\0');
   file.seekg(0);
   if (!file.read(text.data(), bytes))

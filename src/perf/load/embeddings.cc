@@ -225,7 +225,8 @@ std::string error_message(std::string_view body) {
       if (found->is_string()) return in_quotes(found->get_ref<const std::string&>(), kShown);
       if (found->is_object() && found->contains("message") && (*found)["message"].is_string())
         return in_quotes((*found)["message"].get_ref<const std::string&>(), kShown);
-      return in_quotes(found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), kShown);
+      return in_quotes(found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                       kShown);
     }
   }
   return in_quotes(body, kShown);

@@ -29,7 +29,7 @@ void Schedule::advance() {
 
 uint64_t Schedule::skip_until(Duration until, uint64_t limit) {
   uint64_t count = 0;
-  for (; count < limit && next_ <= until; ++count) advance();
+  for (; count < limit && next_ < until; ++count) advance();
   return count;
 }
 

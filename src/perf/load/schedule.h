@@ -35,7 +35,7 @@ class Schedule {
   // The next arrival, after the start.
   Duration next() const { return next_; }
   void advance();
-  // How many arrivals from next() on are due at or before `until`; at most `limit` are counted.
+  // How many arrivals from next() on are due before `until`; at most `limit` are counted.
   // Consumes them.
   uint64_t skip_until(Duration until, uint64_t limit);
 

@@ -53,8 +53,8 @@ TEST(Schedule, PoissonGapsAreExponentialAndRepeatable) {
 
 TEST(Schedule, SkipUntilCountsWhatIsDue) {
   Schedule schedule({.rate = 100});
-  EXPECT_EQ(schedule.skip_until(seconds(1), 1'000'000), 101u);  // 0, 10 ms, ... 1000 ms
-  EXPECT_EQ(schedule.next(), milliseconds(1010));
+  EXPECT_EQ(schedule.skip_until(seconds(1), 1'000'000), 100u);  // 0, 10 ms, ... 990 ms
+  EXPECT_EQ(schedule.next(), milliseconds(1000));
   EXPECT_EQ(schedule.skip_until(seconds(3600), 5), 5u);
 }
 
@@ -114,7 +114,7 @@ TEST(OpenLoop, StallIsChargedToEveryRequestItDelayed) {
     }
   }
   EXPECT_EQ(from_sent.count(), from_intended.count());
-  EXPECT_NEAR(from_sent.quantile_ms(0.999), 1000, 2);
+  EXPECT_NEAR(from_sent.max_ms(), 1000, 1);
   EXPECT_NEAR(from_sent.quantile_ms(0.998), 1, 0.01);
   // Slow ones: those due while the backlog lasted. It shrinks by 9 ms per request sent.
   const double slow =

@@ -92,7 +92,8 @@ std::string random_text(Rng& rng, int64_t words) {
 Result<std::vector<std::string>> read_lines(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file)
-    return Error{Code::kNotFound, concat("text file ", in_quotes(path), ": ", std::strerror(errno))};
+    return Error{Code::kNotFound,
+                 concat("text file ", in_quotes(path), ": ", std::strerror(errno))};
   std::vector<std::string> lines;
   std::string line;
   size_t bytes = 0;

@@ -175,7 +175,7 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
   const Rates rate = rates(tally);
   std::string out;
   const auto line = [&](std::string_view name, const std::string& value) {
-    out += fmt::format("{:<12} {}\n", concat(name, ":"), value);
+    out += fmt::format("{:<12} {}\n", name.empty() ? std::string() : concat(name, ":"), value);
   };
 
   line(label.what,
