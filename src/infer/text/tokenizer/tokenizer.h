@@ -1,7 +1,9 @@
-// Text to token ids exactly as the `tokenizers` library does it, from a checkpoint's tokenizer.json.
+// Text to token ids exactly as the `tokenizers` library does it, from a checkpoint's
+// tokenizer.json.
 //
-// Built once, then const and usable from any number of threads at once. Truncation is the caller's choice per
-// call; padding never happens. An element of tokenizer.json we do not implement is an error at load that names it.
+// Built once, then const and usable from any number of threads at once. Truncation is the caller's
+// choice per call; padding never happens. An element of tokenizer.json we do not implement is an
+// error at load that names it.
 #pragma once
 
 #include <cstdint>
@@ -18,20 +20,22 @@ namespace sis::text {
 struct Encoding {
   std::vector<int32_t> ids;
   std::vector<int32_t> type_ids;
-  // Byte offsets [begin, end) into the input; {0, 0} for added special tokens. Filled when asked for.
+  // Byte offsets [begin, end) into the input; {0, 0} for added special tokens. Filled when asked
+  // for.
   std::vector<std::pair<int32_t, int32_t>> offsets;
 };
 
 struct EncodeOptions {
   bool add_special_tokens = true;
-  int32_t tokens_max = 0;     // 0: no limit; else truncated on the right so that specials fit, as HF does
+  int32_t tokens_max =
+      0;  // 0: no limit; else truncated on the right so that specials fit, as HF does
   bool with_offsets = false;
 };
 
 class Tokenizer {
  public:
-  // `json` is the whole of tokenizer.json. Hostile input gives an error, never a crash: depth, counts and
-  // sizes are bounded.
+  // `json` is the whole of tokenizer.json. Hostile input gives an error, never a crash: depth,
+  // counts and sizes are bounded.
   static Result<std::unique_ptr<Tokenizer>> from_json(std::string_view json);
   // tokenizer.json in `folder`.
   static Result<std::unique_ptr<Tokenizer>> from_folder(const std::string& folder);

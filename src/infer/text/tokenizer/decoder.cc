@@ -1,0 +1,300 @@
+#include "infer/text/tokenizer/decoder.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/strings.h"
+#include "infer/text/tokenizer/pattern.h"
+#include "infer/text/tokenizer/pre_tokenizer.h"
+#include "infer/text/tokenizer/utf8.h"
+
+namespace sis::text::tok {
+namespace {
+
+void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  if (from.empty()) return;
+  size_t at = text.find(from);
+  if (at == std::string::npos) return;
+  std::string out;
+  size_t kept = 0;
+  for (; at != std::string::npos; at = text.find(from, kept)) {
+    out.append(text, kept, at - kept).append(to);
+    kept = at + from.size();
+  }
+  out.append(text, kept);
+  text = std::move(out);
+}
+
+// Spaces that cutting put before punctuation and English contractions.
+void clean_up(std::string& text) {
+  constexpr std::pair<std::string_view, std::string_view> kRules[] = {
+      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  if (text.find(' ') == std::string::npos) return;
+  for (const auto& [from, to] : kRules) replace_all(text, from, to);
+}
+
+class WordPiece final : public Decoder {
+ public:
+  WordPiece(std::string_view prefix, bool cleanup) : prefix_(prefix), cleanup_(cleanup) {}
+  void decode(std::vector<std::string>& texts) const override {
+    for (size_t i = 0; i < texts.size(); ++i) {
+      std::string& text = texts[i];
+      if (i != 0) {
+        if (text.starts_with(prefix_))
+          text.erase(0, prefix_.size());
+        else
+          text.insert(0, 1, ' ');
+      }
+      if (cleanup_) clean_up(text);
+    }
+  }
+
+ private:
+  const std::string prefix_;
+  const bool cleanup_;
+};
+
+class Metaspace final : public Decoder {
+ public:
+  Metaspace(char32_t mark, bool drops_first) : drops_first_(drops_first) {
+    append_utf8(mark_, mark);
+  }
+  void decode(std::vector<std::string>& texts) const override {
+    // In the first text every mark goes, not only the leading one.
+    for (size_t i = 0; i < texts.size(); ++i)
+      replace_all(texts[i], mark_, i == 0 && drops_first_ ? "" : " ");
+  }
+
+ private:
+  std::string mark_;
+  const bool drops_first_;
+};
+
+// Runs of <0xAB> texts become the bytes they name, if those are UTF-8.
+class ByteFallback final : public Decoder {
+ public:
+  void decode(std::vector<std::string>& texts) const override {
+    std::vector<std::string> out;
+    std::string bytes;
+    const auto flush = [&] {
+      if (bytes.empty()) return;
+      if (is_utf8(bytes))
+        out.push_back(bytes);
+      else
+        out.insert(out.end(), bytes.size(), "\xEF\xBF\xBD");
+      bytes.clear();
+    };
+    for (std::string& text : texts) {
+      if (const int byte = byte_of(text); byte >= 0) {
+        bytes.push_back(static_cast<char>(byte));
+      } else {
+        flush();
+        out.push_back(std::move(text));
+      }
+    }
+    flush();
+    texts = std::move(out);
+  }
+
+ private:
+  static int byte_of(std::string_view text) {
+    if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
+    int value = 0;
+    // "+5" is a number to the library too.
+    if (text[3] == '+') {
+      value = hex_of(text[4]);
+      return value;
+    }
+    for (char c : text.substr(3, 2)) {
+      const int digit = hex_of(c);
+      if (digit < 0) return -1;
+      value = value * 16 + digit;
+    }
+    return value;
+  }
+  static int hex_of(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+  }
+};
+
+class Fuse final : public Decoder {
+ public:
+  void decode(std::vector<std::string>& texts) const override {
+    std::string whole;
+    for (const std::string& text : texts) whole += text;
+    texts.assign(1, std::move(whole));
+  }
+};
+
+// Up to `start` leading and `stop` trailing `content` characters of each text go.
+class Strip final : public Decoder {
+ public:
+  Strip(char32_t content, size_t start, size_t stop) : start_(start), stop_(stop) {
+    append_utf8(content_, content);
+  }
+  void decode(std::vector<std::string>& texts) const override {
+    for (std::string& text : texts) {
+      size_t begin = 0, end = text.size();
+      for (size_t i = 0; i < start_ && std::string_view(text).substr(begin).starts_with(content_);
+           ++i)
+        begin += content_.size();
+      for (size_t i = 0;
+           i < stop_ && end > begin && std::string_view(text).substr(0, end).ends_with(content_);
+           ++i)
+        end -= content_.size();
+      text = text.substr(begin, end - begin);
+    }
+  }
+
+ private:
+  std::string content_;
+  const size_t start_, stop_;
+};
+
+class Replace final : public Decoder {
+ public:
+  Replace(Pattern pattern, std::string_view content)
+      : pattern_(std::move(pattern)), content_(content) {}
+  void decode(std::vector<std::string>& texts) const override {
+    for (std::string& text : texts) {
+      std::string out;
+      size_t kept = 0;
+      pattern_.for_each_match(text, [&](Regex::Match match) {
+        out.append(text, kept, match.begin - kept).append(content_);
+        kept = match.end;
+      });
+      text = out.append(text, kept);
+    }
+  }
+
+ private:
+  const Pattern pattern_;
+  const std::string content_;
+};
+
+// Original BPE: a suffix marks the ends of words.
+class BpeDecoder final : public Decoder {
+ public:
+  explicit BpeDecoder(std::string_view suffix) : suffix_(suffix) {}
+  void decode(std::vector<std::string>& texts) const override {
+    for (size_t i = 0; i < texts.size(); ++i)
+      replace_all(texts[i], suffix_, i + 1 == texts.size() ? "" : " ");
+  }
+
+ private:
+  const std::string suffix_;
+};
+
+// Connectionist temporal classification: repeats are one token, the pad token separates.
+class Ctc final : public Decoder {
+ public:
+  Ctc(std::string_view pad, std::string_view delimiter, bool cleanup)
+      : pad_(pad), delimiter_(delimiter), cleanup_(cleanup) {}
+  void decode(std::vector<std::string>& texts) const override {
+    texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+    for (std::string& text : texts) {
+      replace_all(text, pad_, "");
+      if (!cleanup_) continue;
+      clean_up(text);
+      replace_all(text, delimiter_, " ");
+    }
+    std::erase_if(texts, [](const std::string& text) { return text.empty(); });
+  }
+
+ private:
+  const std::string pad_, delimiter_;
+  const bool cleanup_;
+};
+
+class Sequence final : public Decoder {
+ public:
+  explicit Sequence(std::vector<std::unique_ptr<Decoder>> parts) : parts_(std::move(parts)) {}
+  void decode(std::vector<std::string>& texts) const override {
+    for (const auto& part : parts_) part->decode(texts);
+  }
+
+ private:
+  const std::vector<std::unique_ptr<Decoder>> parts_;
+};
+
+using Made = Result<std::unique_ptr<Decoder>>;
+
+template <class Class>
+Made make_plain(const JsonObject&) {
+  return std::unique_ptr<Decoder>(std::make_unique<Class>());
+}
+
+Made make_word_piece(const JsonObject& config) {
+  SIS_ASSIGN(const std::string_view prefix, config.string("prefix", "##"));
+  SIS_ASSIGN(const bool cleanup, config.boolean("cleanup", true));
+  return std::unique_ptr<Decoder>(std::make_unique<WordPiece>(prefix, cleanup));
+}
+
+Made make_metaspace(const JsonObject& config) {
+  SIS_ASSIGN(const char32_t mark, config.character("replacement"));
+  SIS_ASSIGN(const PrependScheme scheme, read_prepend_scheme(config));
+  return std::unique_ptr<Decoder>(
+      std::make_unique<Metaspace>(mark, scheme != PrependScheme::kNever));
+}
+
+Made make_strip(const JsonObject& config) {
+  SIS_ASSIGN(const char32_t content, config.character("content"));
+  SIS_ASSIGN(const int64_t start, config.integer("start", 0, INT32_MAX));
+  SIS_ASSIGN(const int64_t stop, config.integer("stop", 0, INT32_MAX));
+  return std::unique_ptr<Decoder>(
+      std::make_unique<Strip>(content, static_cast<size_t>(start), static_cast<size_t>(stop)));
+}
+
+Made make_replace(const JsonObject& config) {
+  SIS_ASSIGN(auto pattern, Pattern::from(config, "pattern"));
+  SIS_ASSIGN(const std::string_view content, config.string("content"));
+  return std::unique_ptr<Decoder>(std::make_unique<Replace>(std::move(pattern), content));
+}
+
+Made make_bpe(const JsonObject& config) {
+  SIS_ASSIGN(const std::string_view suffix, config.string("suffix", "</w>"));
+  return std::unique_ptr<Decoder>(std::make_unique<BpeDecoder>(suffix));
+}
+
+Made make_ctc(const JsonObject& config) {
+  SIS_ASSIGN(const std::string_view pad, config.string("pad_token", "<pad>"));
+  SIS_ASSIGN(const std::string_view delimiter, config.string("word_delimiter_token", "|"));
+  SIS_ASSIGN(const bool cleanup, config.boolean("cleanup", true));
+  return std::unique_ptr<Decoder>(std::make_unique<Ctc>(pad, delimiter, cleanup));
+}
+
+Made make_sequence(const JsonObject& config) {
+  SIS_ASSIGN(const auto configs, config.array("decoders"));
+  std::vector<std::unique_ptr<Decoder>> parts;
+  SIS_TRY(configs.for_each_object([&](const JsonObject& part) -> Status {
+    SIS_ASSIGN(auto made, make_decoder(part));
+    parts.push_back(std::move(made));
+    return {};
+  }));
+  return std::unique_ptr<Decoder>(std::make_unique<Sequence>(std::move(parts)));
+}
+
+constexpr RegistryRow<Decoder> kDecoders[] = {
+    {"BPEDecoder", make_bpe},
+    {"ByteFallback", make_plain<ByteFallback>},
+    {"CTC", make_ctc},
+    {"Fuse", make_plain<Fuse>},
+    {"Metaspace", make_metaspace},
+    {"Replace", make_replace},
+    {"Sequence", make_sequence},
+    {"Strip", make_strip},
+    {"WordPiece", make_word_piece},
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Decoder>> make_decoder(const JsonObject& config) {
+  return make_by_type<Decoder>(kDecoders, config);
+}
+
+}  // namespace sis::text::tok

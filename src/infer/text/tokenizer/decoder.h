@@ -1,0 +1,24 @@
+// Decoders: from token texts back to readable text.
+//
+// One class and one row in decoder.cc each; a step turns the list of texts into another, and the
+// last list is joined. Const after making; any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "infer/text/tokenizer/registry.h"
+
+namespace sis::text::tok {
+
+class Decoder {
+ public:
+  virtual ~Decoder() = default;
+  virtual void decode(std::vector<std::string>& texts) const = 0;
+};
+
+// From the object under "decoder".
+Result<std::unique_ptr<Decoder>> make_decoder(const JsonObject& config);
+
+}  // namespace sis::text::tok

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Compares our tokenizer with the `tokenizers` package, token by token and offset by offset.
+
+    tokenizer_diff.py --program tokenize_lines [--count 20000] [--seed 1] [--work DIR] [--jobs N] [--code-points] FILE...
+
+FILEs are tokenizer.json files; with none, all variants of tools/golden/make_tokenizers.py are made in DIR
+first. Each is run on generated lines (tools/golden/text_lines.py), or on every code point there is: plain, without specials, truncated, as pairs, and decoded again. Ends with status 1 on any difference.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tools", "golden"))
+from text_lines import lines  # noqa: E402
+
+BATCH = 1000
+SHOWN = 3  # differences printed per file and mode
+
+
+def code_points():
+    """Lines that hold each code point between letters, before a mark and after a digit."""
+    for begin in range(0, 0x110000, 16):
+        chunk = [chr(c) for c in range(begin, begin + 16) if not 0xD800 <= c < 0xE000]
+        if chunk and not (0x30000 <= begin < 0xE0000 and begin % 0x400):
+            yield "".join("aB%sc %s\u0301x %s\u00bc" % (c, c, c) for c in chunk)
+
+
+class CharOffsets:
+    """Byte offsets to character offsets, as the package reports them."""
+
+    def __init__(self, text):
+        self.map = []
+        if not text.isascii():
+            for index, c in enumerate(text):
+                self.map += [index] * len(c.encode())
+
+    def __call__(self, begin, end):
+        if not self.map:
+            return begin, end
+        if end < len(self.map):
+            return self.map[begin], self.map[end]
+        if begin >= len(self.map):  # trimmed down to nothing at the end of the text
+            return (self.map[-1] + 1,) * 2
+        return self.map[begin], self.map[end - 1] + 1
+
+
+def ours(program, path, arguments, inputs):
+    text = "".join(json.dumps(line, ensure_ascii=True) + "\n" for line in inputs)
+    done = subprocess.run([program, path, *arguments], input=text.encode(), stdout=subprocess.PIPE)
+    if done.returncode != 0:
+        raise SystemExit("%s %s ended with %d" % (program, path, done.returncode))
+    return [json.loads(line) for line in done.stdout.decode().split("\n") if line]
+
+
+def compare(path, mode, inputs, found, wanted, out):
+    bad = 0
+    for text, a, b in zip(inputs, found, wanted):
+        if a != b:
+            bad += 1
+            if bad <= SHOWN:
+                out.append("  %s %s: %r\n    want %r\n    have %r" % (os.path.basename(path), mode, text, b, a))
+    if len(found) != len(wanted):
+        bad += 1
+        out.append("  %s %s: %d answers for %d lines" % (path, mode, len(found), len(wanted)))
+    return bad
+
+
+def in_characters(answer, first, second=None, split=None):
+    """Our answer with character offsets; of a pair, tokens from `split` on belong to the second text."""
+    convert, convert_second = CharOffsets(first), CharOffsets(second or "")
+    sequence = split or [0] * len(answer[0])
+    return [answer[0], answer[1],
+            [list((convert_second if which == 1 else convert)(*pair)) if which is not None else list(pair)
+             for which, pair in zip(sequence, answer[2])]]
+
+
+def check_file(options, path, texts):
+    from tokenizers import Tokenizer
+    out, bad, counted = [], 0, 0
+    reference = Tokenizer.from_file(path)
+    reference.no_truncation()
+    reference.no_padding()
+    rng = random.Random(options.seed)
+
+    def run(mode, arguments, inputs, reference_encode, pair=False):
+        nonlocal bad, counted
+        for begin in range(0, len(inputs), BATCH):
+            batch = inputs[begin:begin + BATCH]
+            found = ours(options.program, path, arguments, batch)
+            wanted = [reference_encode(item) for item in batch]
+            if pair:
+                found = [in_characters(a, t[0], t[1], w.sequence_ids) for a, t, w in zip(found, batch, wanted)]
+            elif "--no-offsets" not in arguments:
+                found = [in_characters(a, t) for a, t in zip(found, batch)]
+            offsets = "--no-offsets" not in arguments
+            wanted = [[w.ids, w.type_ids, [list(span) for span in w.offsets] if offsets else []] for w in wanted]
+            bad += compare(path, mode, batch, found, wanted, out)
+            counted += len(batch)
+
+    few = texts[: max(200, len(texts) // 10)]
+    run("plain", [], texts, reference.encode)
+    run("ids only", ["--no-offsets"], texts, reference.encode)
+    run("no specials", ["--no-specials"], few, lambda text: reference.encode(text, add_special_tokens=False))
+    pairs = [[rng.choice(texts), rng.choice(texts)] for _ in range(len(few))]
+    run("pairs", ["--pair"], pairs, lambda pair: reference.encode(pair[0], pair[1]), pair=True)
+    added = max(reference.num_special_tokens_to_add(True), reference.num_special_tokens_to_add(False))
+    for limit in (added + 1, 12, 33):
+        reference.enable_truncation(limit)
+        run("max %d" % limit, ["--max", str(limit)], few, reference.encode)
+        run("pairs max %d" % limit, ["--pair", "--max", str(limit)], pairs, lambda pair: reference.encode(pair[0], pair[1]), pair=True)
+    reference.no_truncation()
+
+    ids = [reference.encode(text).ids for text in few]
+    size = reference.get_vocab_size()
+    ids += [[rng.randrange(size) for _ in range(rng.randint(0, 12))] for _ in range(len(few))]
+    found = ours(options.program, path, ["--decode"], ids)
+    wanted = [[reference.decode(list(row), skip_special_tokens=True), reference.decode(list(row), skip_special_tokens=False)] for row in ids]
+    bad += compare(path, "decode", ids, found, wanted, out)
+    counted += len(ids)
+    return path, bad, counted, out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--count", type=int, default=20000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--work")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--code-points", action="store_true", help="every code point instead of generated lines")
+    parser.add_argument("files", nargs="*")
+    options = parser.parse_args()
+    files = options.files
+    if not files:
+        options.work = options.work or tempfile.mkdtemp(prefix="tokenizer_diff.")
+        subprocess.run([sys.executable, os.path.join(ROOT, "tools", "golden", "make_tokenizers.py"), "full", options.work], check=True,
+                       stderr=subprocess.DEVNULL)
+        files = sorted(os.path.join(options.work, name) for name in os.listdir(options.work) if name.endswith(".json"))
+    texts = list(lines(options.count, options.seed))
+    if options.code_points:
+        texts = list(code_points())
+    bad = counted = 0
+    begin = time.time()
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for path, differences, compared, out in pool.map(lambda path: check_file(options, path, texts), files):
+            print("%-28s %7d compared, %d different" % (os.path.basename(path), compared, differences), flush=True)
+            for line in out:
+                print(line)
+            bad += differences
+            counted += compared
+    print("%d files, seed %d: %d compared, %d different, %.0f s" % (len(files), options.seed, counted, bad, time.time() - begin))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

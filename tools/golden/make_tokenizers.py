@@ -1,0 +1,298 @@
+"""Small tokenizers in the styles of published checkpoints, trained on generated text.
+
+    make_tokenizers.py golden tests/golden/tokenizer   the committed files: tokenizer.json and expected.jsonl
+    make_tokenizers.py full DIR                        DIR/<style>.json for the differential test: larger
+                                                       vocabularies, the whole nmt_nfkc character map, and
+                                                       variants that reach every supported element
+
+Wants the PyPI packages tokenizers and sentencepiece. expected.jsonl: one line per text,
+[text, ids, flat byte offsets]; the first line says which versions made it.
+"""
+
+import base64
+import copy
+import io
+import json
+import os
+import re
+import sys
+import tempfile
+
+import sentencepiece
+import tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from text_lines import lines  # noqa: E402
+
+META = "\u2581"
+
+
+# --- protobuf, just enough to read sentencepiece's model without the protobuf package ---
+
+def _varint(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 127) << shift
+        shift += 7
+        at += 1
+        if not data[at - 1] & 128:
+            return value, at
+
+
+def _fields(data):
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+        elif kind == 2:
+            size, at = _varint(data, at)
+            value, at = data[at:at + size], at + size
+        else:
+            size = {5: 4, 1: 8}[kind]
+            value, at = data[at:at + size], at + size
+        yield key >> 3, value
+
+
+def _field(data, number):
+    return next(value for key, value in _fields(data) if key == number)
+
+
+def nmt_nfkc_map(only=None):
+    """SentencePiece's compiled nmt_nfkc map, whole or only the rules whose characters satisfy `only`."""
+    # A model trained with the rule carries the whole map.
+    writer = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a b c d e f"] * 20), model_writer=writer, vocab_size=12, hard_vocab_limit=False,
+        normalization_rule_name="nmt_nfkc", minloglevel=3)
+    spec = _field(writer.getvalue(), 3)
+    whole = _field(spec, 2)
+    if only is None:
+        return whole
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "rules.tsv")
+        with open(path, "w") as file:
+            for source, target in _decompile(whole):
+                if all(only(ord(c)) for c in source):
+                    file.write(" ".join("%X" % ord(c) for c in source) + "\t" + " ".join("%X" % ord(c) for c in target) + "\n")
+        return _field(sentencepiece.SentencePieceNormalizer(rule_tsv=path).serialized_normalizer_spec(), 2)
+
+
+def _decompile(charsmap):
+    """All (source, target) of a compiled map, by walking its trie (Darts-clone units)."""
+    size = int.from_bytes(charsmap[:4], "little")
+    units = [int.from_bytes(charsmap[i:i + 4], "little") for i in range(4, 4 + size, 4)]
+    targets = charsmap[4 + size:]
+    offset = lambda unit: (unit >> 10) << ((unit & 512) >> 6)
+    out = []
+    stack = [(offset(units[0]), b"")]
+    while stack:
+        node, key = stack.pop()
+        for byte in range(1, 256):
+            at = node ^ byte
+            if at >= len(units) or units[at] & 0x800000FF != byte:
+                continue
+            child = at ^ offset(units[at])
+            if units[at] >> 8 & 1:
+                begin = units[child] & 0x7FFFFFFF
+                out.append(((key + bytes([byte])).decode(), targets[begin:targets.index(b"\0", begin)].decode()))
+            stack.append((child, key + bytes([byte])))
+    return out
+
+
+# --- the styles ---
+
+def corpus(count):
+    return [line.replace("\n", " ") for line in lines(count, seed=99)]
+
+
+def special(content, id, **flags):
+    return dict({"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False,
+                 "normalized": False, "special": True}, **flags)
+
+
+def bert(vocab_size, count, lowercase):
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(corpus(count), trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=names, show_progress=False, limit_alphabet=vocab_size // 3))
+    data = json.loads(tokenizer.to_str())
+    data["post_processor"] = template("[CLS]", 2, "[SEP]", 3, second_sep=False, second_type=1)
+    data["decoder"] = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+    return data
+
+
+def template(cls, cls_id, sep, sep_id, second_sep, second_type):
+    def token(name, kind):
+        return {"SpecialToken": {"id": name, "type_id": kind}}
+
+    def sequence(name, kind):
+        return {"Sequence": {"id": name, "type_id": kind}}
+
+    pair = [token(cls, 0), sequence("A", 0), token(sep, 0)] + ([token(sep, 0)] if second_sep else [])
+    return {"type": "TemplateProcessing", "single": [token(cls, 0), sequence("A", 0), token(sep, 0)],
+            "pair": pair + [sequence("B", second_type), token(sep, second_type)],
+            "special_tokens": {name: {"id": name, "ids": [id], "tokens": [name]} for name, id in ((cls, cls_id), (sep, sep_id))}}
+
+
+def xlmr(vocab_size, count, charsmap):
+    writer = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(line for line in corpus(count) if line.strip()), model_writer=writer, vocab_size=vocab_size,
+        hard_vocab_limit=False, model_type="unigram", normalization_rule_name="nmt_nfkc", character_coverage=0.995,
+        max_sentence_length=1 << 20, num_threads=1, minloglevel=3)
+    pieces = []
+    for number, value in _fields(writer.getvalue()):
+        if number == 1:
+            import struct
+            pieces.append([_field(value, 1).decode(), struct.unpack("<f", _field(value, 2))[0]])
+    vocab = [["<s>", 0.0], ["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0]] + pieces[3:]
+    mask = len(vocab)
+    return {"version": "1.0", "truncation": None, "padding": None,
+            "added_tokens": [special("<s>", 0), special("<pad>", 1), special("</s>", 2), special("<unk>", 3),
+                             special("<mask>", mask, lstrip=True)],
+            "normalizer": {"type": "Sequence", "normalizers": [
+                {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()},
+                {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]},
+            "pre_tokenizer": {"type": "Metaspace", "replacement": META, "prepend_scheme": "always", "split": True},
+            "post_processor": template("<s>", 0, "</s>", 2, second_sep=True, second_type=0),
+            "decoder": {"type": "Metaspace", "replacement": META, "prepend_scheme": "always", "split": True},
+            "model": {"type": "Unigram", "unk_id": 3, "vocab": vocab, "byte_fallback": False}}
+
+
+ADDED = [("[ENT]", {}), ("newword", {}), ("NewWord", {"normalized": False}), ("<special>", {"special": True, "normalized": False}),
+         ("na\u00efve", {"lstrip": True, "rstrip": True}), ("Stra\u00dfe", {"single_word": True}), ("the", {"single_word": True, "rstrip": True}),
+         ("ing", {"normalized": False, "single_word": True, "lstrip": True}), ("<|endoftext|>", {"special": True, "normalized": True})]
+
+
+def with_added(data):
+    data = copy.deepcopy(data)
+    for content, flags in ADDED:
+        data["added_tokens"].append(special(content, 0, **dict({"special": False, "normalized": True}, **flags)))
+    return data
+
+
+def variants(styles):
+    """Name -> tokenizer.json, for the elements that the plain styles do not reach."""
+    out = dict(styles)
+    uncased, cased, roberta = styles["bert-uncased"], styles["bert-cased"], styles["xlmr"]
+    precompiled = roberta["normalizer"]["normalizers"][0]
+
+    def make(name, base, **parts):
+        data = copy.deepcopy(base)
+        data.update(copy.deepcopy(parts))
+        out[name] = data
+
+    def sequence(key, *parts):
+        return {"type": "Sequence", key: list(parts)}
+
+    def metaspace(scheme, split=True):
+        return {"type": "Metaspace", "replacement": META, "prepend_scheme": scheme, "split": split}
+
+    out["bert-added"] = with_added(uncased)
+    out["cased-added"] = with_added(cased)
+    out["xlmr-added"] = with_added(roberta)
+    for flags in range(16):
+        make("bert-flags-%d" % flags, uncased if flags % 3 else with_added(uncased),
+             normalizer={"type": "BertNormalizer", "clean_text": bool(flags & 1), "handle_chinese_chars": bool(flags & 2),
+                         "strip_accents": (None, True, False)[flags % 3], "lowercase": bool(flags & 8)})
+    white = {"type": "WhitespaceSplit"}
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        make("form-" + form.lower(), cased, normalizer={"type": form})
+        make("form-added-" + form.lower(), with_added(roberta), normalizer={"type": form})
+        make("form-strip-" + form.lower(), cased, pre_tokenizer={"type": "Whitespace"}, normalizer=sequence(
+            "normalizers", {"type": form}, {"type": "StripAccents"}, {"type": "Lowercase"}, {"type": "Strip", "strip_left": True, "strip_right": True}))
+    make("nmt", roberta, normalizer=sequence("normalizers", {"type": "Nmt"}, {"type": "NFKC"}))
+    make("xlmr-real", roberta, normalizer=precompiled, pre_tokenizer=sequence("pretokenizers", white, metaspace("always")))
+    make("xlmr-real-added", with_added(roberta), normalizer=precompiled, pre_tokenizer=sequence("pretokenizers", white, metaspace("always")))
+    for scheme in ("always", "first", "never"):
+        for split in (True, False):
+            make("metaspace-%s-%s" % (scheme, split), with_added(roberta), pre_tokenizer=metaspace(scheme, split),
+                 normalizer=precompiled if split else sequence("normalizers", {"type": "Strip", "strip_left": True, "strip_right": False}, precompiled))
+    make("metaspace-old", roberta, pre_tokenizer={"type": "Metaspace", "replacement": META, "add_prefix_space": True, "str_rep": META})
+    make("llama-style", with_added(roberta), pre_tokenizer=None, normalizer=sequence(
+        "normalizers", {"type": "Prepend", "prepend": META}, {"type": "Replace", "pattern": {"String": " "}, "content": META}),
+        decoder=sequence("decoders", {"type": "Replace", "pattern": {"String": META}, "content": " "}, {"type": "ByteFallback"},
+                         {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}))
+    fallback = copy.deepcopy(out["llama-style"])
+    fallback["model"]["byte_fallback"] = True
+    fallback["model"]["vocab"] += [["<0x%02X>" % byte, -20.0] for byte in range(256)]
+    out["byte-fallback"] = fallback
+    make("byte-fallback-roberta", fallback, post_processor={"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0],
+                                                             "trim_offsets": True, "add_prefix_space": False})
+    for behavior in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
+        make("punctuation-" + behavior, cased, pre_tokenizer=sequence("pretokenizers", white, {"type": "Punctuation", "behavior": behavior}))
+        make("split-" + behavior, cased, normalizer=None, pre_tokenizer=sequence(
+            "pretokenizers", {"type": "Split", "pattern": {"Regex": "[0-9]+|\\s+"}, "behavior": behavior, "invert": False},
+            {"type": "Split", "pattern": {"String": "e"}, "behavior": behavior, "invert": behavior == "Removed"}))
+    for individual in (True, False):
+        make("digits-%s" % individual, cased, pre_tokenizer=sequence("pretokenizers", {"type": "Digits", "individual_digits": individual}, white))
+    make("delimiter", cased, pre_tokenizer={"type": "CharDelimiterSplit", "delimiter": " "})
+    out["delimiter"]["pre_tokenizer"]["type"] = "Delimiter"
+    del out["delimiter"]  # the library reads this one only without a type
+    make("no-parts", cased, normalizer=None, pre_tokenizer=None, post_processor=None, decoder=None)
+    make("bert-processing", uncased, post_processor={"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]})
+    for trim in (True, False):
+        for prefix in (True, False):
+            make("roberta-%s-%s" % (trim, prefix), with_added(roberta), normalizer=None, pre_tokenizer={"type": "Whitespace"} if prefix else None,
+                 post_processor={"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0], "trim_offsets": trim, "add_prefix_space": prefix})
+    make("sequence-processor", roberta, post_processor=sequence(
+        "processors", {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}, roberta["post_processor"]))
+    make("replace-regex", cased, normalizer=sequence(
+        "normalizers", {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Replace", "pattern": {"String": "e"}, "content": "\u00e9\u00e8"},
+        {"type": "Replace", "pattern": {"Regex": "[aou]{2,}"}, "content": ""}, {"type": "Lowercase"}))
+    short = copy.deepcopy(uncased)
+    short["model"]["max_input_chars_per_word"] = 8
+    out["short-words"] = short
+    return out
+
+
+# --- output ---
+
+def byte_offsets(text, offsets):
+    starts = [0]
+    for c in text:
+        starts.append(starts[-1] + len(c.encode()))
+    return [starts[at] for pair in offsets for at in pair]
+
+
+def write_golden(folder):
+    small = nmt_nfkc_map(lambda c: c < 0x250 or 0x300 <= c < 0x370 or 0x1E00 <= c < 0x1E40 or 0x2000 <= c < 0x2140 or 0x3040 <= c < 0x3100
+                         or 0xFB00 <= c < 0xFB07 or 0xFF00 <= c < 0xFFE0)
+    styles = {"bert-uncased": bert(1200, 3000, True), "bert-cased": bert(1200, 3000, False), "xlmr": xlmr(1200, 3000, small)}
+    for style, data in styles.items():
+        os.makedirs(os.path.join(folder, style), exist_ok=True)
+        data = with_added(data) if style == "bert-cased" else data
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        with open(os.path.join(folder, style, "tokenizer.json"), "w") as file:
+            file.write(text + "\n")
+        tokenizer = Tokenizer.from_str(text)
+        with open(os.path.join(folder, style, "expected.jsonl"), "w") as file:
+            file.write(json.dumps({"tokenizers": tokenizers.__version__, "sentencepiece": sentencepiece.__version__}) + "\n")
+            kept = 0
+            for line in lines(1000, seed=5):
+                if len(line) > 120:
+                    continue
+                encoding = tokenizer.encode(line)
+                file.write(json.dumps([line, encoding.ids, byte_offsets(line, encoding.offsets)], ensure_ascii=False, separators=(",", ":")) + "\n")
+                kept += 1
+                if kept == 120:
+                    break
+
+
+def write_full(folder):
+    os.makedirs(folder, exist_ok=True)
+    styles = {"bert-uncased": bert(8000, 20000, True), "bert-cased": bert(8000, 20000, False), "xlmr": xlmr(8000, 20000, nmt_nfkc_map())}
+    for name, data in variants(styles).items():
+        with open(os.path.join(folder, name + ".json"), "w") as file:
+            json.dump(data, file, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] not in ("golden", "full"):
+        sys.exit(__doc__)
+    (write_golden if sys.argv[1] == "golden" else write_full)(sys.argv[2])
