@@ -181,9 +181,9 @@ void read_defaults(EntryReader& in, ModelEntry& entry, std::vector<std::string>&
   if (defaults.first_fault())
     in.fault(defaults.first_fault()->message.substr(in.place().size() + 2));
   for (const auto& member : map->members)
-    if (member.first != "temperature" && member.first != "top_p" && member.first != "max_tokens")
+    if (member.key != "temperature" && member.key != "top_p" && member.key != "max_tokens")
       warnings.push_back(
-          concat(in.place(), ": defaults: field ", in_quotes(member.first), " is unknown"));
+          concat(in.place(), ": defaults: field ", in_quotes(member.key), " is unknown"));
 }
 
 void read_upstream(EntryReader& in, ModelEntry& entry) {
@@ -259,9 +259,9 @@ Result<ModelEntry> read_entry(const Tree& item, const std::string& place, const 
   if (entry.pooling && entry.kind != ModelKind::kEmbedding)
     warnings.push_back(concat(place, ": pooling has no meaning for ", model_kind_name(entry.kind)));
   for (const auto& member : item.members)
-    if (std::find(std::begin(kKnownFields), std::end(kKnownFields), member.first) ==
+    if (std::find(std::begin(kKnownFields), std::end(kKnownFields), member.key) ==
         std::end(kKnownFields))
-      warnings.push_back(concat(place, ": field ", in_quotes(member.first), " is unknown"));
+      warnings.push_back(concat(place, ": field ", in_quotes(member.key), " is unknown"));
   return entry;
 }
 

@@ -67,10 +67,10 @@ class Converter {
       }
       if (tree.find(key))
         return error(child.line, concat("key ", in_quotes(key), " appears twice in one mapping"));
-      tree.members.emplace_back(key, std::move(child));
+      tree.members.push_back({key, std::move(child)});
     }
     for (auto& member : merged.members)
-      if (!tree.find(member.first)) tree.members.push_back(std::move(member));
+      if (!tree.find(member.key)) tree.members.push_back(std::move(member));
     return tree;
   }
 
@@ -82,7 +82,7 @@ class Converter {
     }
     if (from.kind != Tree::Kind::kMap) return error(from.line, "want a mapping after '<<'");
     for (auto& member : from.members)
-      if (!merged.find(member.first)) merged.members.push_back(std::move(member));
+      if (!merged.find(member.key)) merged.members.push_back(std::move(member));
     return {};
   }
 
@@ -95,8 +95,8 @@ class Converter {
 
 const Tree* Tree::find(std::string_view key) const {
   const auto it = std::find_if(members.begin(), members.end(),
-                               [&](const auto& member) { return member.first == key; });
-  return it == members.end() ? nullptr : &it->second;
+                               [&](const auto& member) { return member.key == key; });
+  return it == members.end() ? nullptr : &it->value;
 }
 
 Result<Tree> parse_yaml(const std::string& text, std::string_view origin) {
@@ -118,13 +118,13 @@ void merge_tree(Tree& base, const Tree& overlay) {
     base = overlay;
     return;
   }
-  for (const auto& [key, value] : overlay.members) {
+  for (const TreeMember& laid : overlay.members) {
     const auto it = std::find_if(base.members.begin(), base.members.end(),
-                                 [&](const auto& member) { return member.first == key; });
+                                 [&](const auto& member) { return member.key == laid.key; });
     if (it == base.members.end())
-      base.members.emplace_back(key, value);
+      base.members.push_back(laid);
     else
-      merge_tree(it->second, value);
+      merge_tree(it->value, laid.value);
   }
 }
 

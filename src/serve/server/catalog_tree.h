@@ -8,22 +8,28 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
 
 namespace sis::server {
 
+struct TreeMember;
+
 struct Tree {
   enum class Kind : uint8_t { kNull, kScalar, kList, kMap };
   Kind kind = Kind::kNull;
   int line = 0;  // from 1; 0 when unknown
   std::string scalar;
-  std::vector<Tree> items;                            // kList
-  std::vector<std::pair<std::string, Tree>> members;  // kMap, in file order, keys unique
+  std::vector<Tree> items;          // kList
+  std::vector<TreeMember> members;  // kMap, in file order, keys unique
 
   const Tree* find(std::string_view key) const;  // nullptr when absent
+};
+
+struct TreeMember {
+  std::string key;
+  Tree value;
 };
 
 inline constexpr int64_t kYamlBytesMax = 1 << 20;

@@ -5,3 +5,7 @@ sis_library(sis_server_config
 sis_test(server_config_test
   SOURCES catalog_test.cc metrics_table_test.cc settings_table_test.cc
   DEPS sis_server_config)
+sis_fuzz(server_catalog_fuzz
+  SOURCES catalog_fuzz.cc
+  DEPS sis_server_config
+  CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz_corpus)
