@@ -33,8 +33,9 @@ class ScriptedServer {
     // Returns early when the server stops.
     void wait(std::chrono::milliseconds time);
     void wait_for_close();
-    void reset();    // RST instead of FIN
-    int number = 0;  // of the connection, from 0
+    void reset();                   // RST instead of FIN
+    int fd() const { return fd_; }  // for scripts that speak TLS
+    int number = 0;                 // of the connection, from 0
 
    private:
     friend class ScriptedServer;

@@ -91,8 +91,8 @@ Status EventLoop::run(const std::function<void()>& line_up, Tally& tally) {
     sched_setaffinity(0, sizeof set, &set);
   }
 
-  Tally warm;
-  tally_ = &warm;
+  Tally connecting, warm;
+  tally_ = &connecting;
   connect_all();
   const bool reached = ready_ > 0;
   if (reached && (options_.warmup_requests > 0 || options_.warmup_duration > Duration{})) {
@@ -102,13 +102,13 @@ Status EventLoop::run(const std::function<void()>& line_up, Tally& tally) {
   }
   line_up();  // also when nothing was reached: the others wait for us
   if (!reached) {
-    tally.connect_failures = warm.connect_failures;
-    tally.messages = warm.messages;
-    tally.errors = warm.errors;
+    tally = std::move(connecting);
     return Error{Code::kUnavailable, connect_error_};
   }
-  tally.connects = warm.connects;
-  tally.connect_failures = warm.connect_failures;
+  tally.connects = connecting.connects + warm.connects;
+  tally.connect_failures = connecting.connect_failures + warm.connect_failures;
+  tally.messages = std::move(connecting.messages);  // of connects that failed while others stood
+  tally.errors = std::move(connecting.errors);
   run_phase(options_.requests, options_.duration, tally);
   return {};
 }
