@@ -1,0 +1,333 @@
+// Connections of the event loop: making and losing them, requests onto them, answers off them.
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "perf/load/event_loop.h"
+
+namespace sis::perf {
+namespace {
+
+constexpr int kPartsMax = 64;  // requests written with one call
+constexpr Duration kBackoffMin = std::chrono::milliseconds(10),
+                   kBackoffMax = std::chrono::seconds(1);
+
+TimePoint clock_now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
+
+void EventLoop::start_connect(Connection& connection, TimePoint now) {
+  connection.until = now + std::min<Duration>(options_.timeout, std::chrono::seconds(10));
+  if (!connection.stream.open(options_.endpoint, options_.tls, options_.host).ok()) {
+    on_connect(connection, now);
+    return;
+  }
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u32 = static_cast<uint32_t>(&connection - connections_.data());
+  SIS_CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.stream.fd(), &event) == 0,
+            "epoll_ctl errno=", errno);
+  connection.state = State::kConnecting;
+}
+
+void EventLoop::on_connect(Connection& connection, TimePoint now) {
+  const net::IoState state =
+      connection.stream.is_open() ? connection.stream.advance() : net::IoState::kFailed;
+  if (state == net::IoState::kAgain) return;
+  if (state != net::IoState::kDone) {
+    connect_error_ =
+        concat("connect to ", options_.endpoint.text(), ": ",
+               state == net::IoState::kClosed ? "connection closed" : connection.stream.failure());
+    connect_failed(connection, now);
+    return;
+  }
+  connection.state = State::kReady;
+  ++ready_;
+  connection.served = 0;
+  connection.backoff = Duration{};
+  connection.written_slots = connection.written_bytes = 0;
+  connection.body.clear();
+  connection.parser.begin({.head_request = workload_.head_requests()});
+  ++tally_->connects;
+  alive_at_ = now;
+  if (phase_start_ == TimePoint{}) return;  // connecting ahead of the first phase
+  if (connection.in_flight > 0)
+    flush(connection, now);
+  else if (open_)
+    make_free(connection, now);
+  else
+    fill(connection, now);
+}
+
+void EventLoop::connect_failed(Connection& connection, TimePoint now) {
+  ++tally_->connect_failures;
+  tally_->note_message(next_index_, since_start(now), connect_error_, options_.errors_max);
+  set_closed(connection);
+  while (connection.in_flight > 0) fail_oldest(connection, Fault::kConnect, connect_error_, now);
+  connection.backoff = std::clamp(connection.backoff * 2, kBackoffMin, kBackoffMax);
+  connection.until = now + connection.backoff;
+  connection.state = State::kBackoff;
+}
+
+void EventLoop::set_closed(Connection& connection) {
+  if (connection.state == State::kReady) --ready_;
+  connection.stream.close();  // also leaves the epoll set
+  connection.state = State::kClosed;
+  connection.written_slots = connection.written_bytes = 0;
+}
+
+EventLoop::Slot& EventLoop::add_slot(Connection& connection, TimePoint intended, TimePoint now) {
+  Slot& slot = connection.slot(connection.in_flight);
+  ++connection.in_flight;
+  ++in_flight_;
+  if (quota_left_ != UINT64_MAX) --quota_left_;
+  slot.index = next_index_;
+  next_index_ += options_.index_step;
+  slot.bytes = workload_.request(slot.index, slot.scratch);
+  slot.intended = intended;
+  slot.started = now;
+  slot.resent = false;
+  ++tally_->sent;
+  return slot;
+}
+
+void EventLoop::fill(Connection& connection, TimePoint now) {
+  if (!may_send(now)) return;
+  while (connection.in_flight < connection.slots.size() && quota_left_ > 0)
+    add_slot(connection, now, now);
+  flush(connection, now);
+}
+
+void EventLoop::make_free(Connection& connection, TimePoint now) {
+  if (connection.listed) return;
+  if (free_.empty() && open_) open_->freed(now);
+  connection.listed = true;
+  free_.push_back(static_cast<uint32_t>(&connection - connections_.data()));
+}
+
+void EventLoop::send_due(TimePoint now) {
+  while (!free_.empty() && quota_left_ > 0 && open_->next_due() < phase_end_) {
+    Connection& connection = connections_[free_.back()];
+    const bool fresh = !options_.reuse && connection.state == State::kClosed;
+    if (connection.state != State::kReady && !fresh) {  // lost while idle and being reopened
+      connection.listed = false;
+      free_.pop_back();
+      continue;
+    }
+    const auto taken = open_->take(now);
+    if (!taken) return;
+    connection.listed = false;
+    free_.pop_back();
+    tally_->late.record(taken->late);
+    tally_->waited.record(taken->waited);
+    add_slot(connection, taken->intended, now);
+    if (fresh)
+      start_connect(connection, now);
+    else
+      flush(connection, now);
+    now = clock_now();
+  }
+}
+
+void EventLoop::flush(Connection& connection, TimePoint now) {
+  while (connection.written_slots < connection.in_flight) {
+    std::array<iovec, kPartsMax> parts;
+    size_t count = 0;
+    for (size_t i = connection.written_slots; i < connection.in_flight && count < kPartsMax; ++i) {
+      std::string_view bytes = connection.slot(i).bytes;
+      if (i == connection.written_slots) bytes.remove_prefix(connection.written_bytes);
+      parts[count++] = {const_cast<char*>(bytes.data()), bytes.size()};
+    }
+    const net::IoResult io = connection.stream.write({parts.data(), count});
+    tally_->bytes_out += io.bytes;
+    connection.written_bytes += io.bytes;
+    while (connection.written_slots < connection.in_flight &&
+           connection.written_bytes >= connection.slot(connection.written_slots).bytes.size()) {
+      connection.written_bytes -= connection.slot(connection.written_slots).bytes.size();
+      ++connection.written_slots;
+    }
+    if (io.state == net::IoState::kDone) continue;
+    if (io.state == net::IoState::kFailed) {
+      // The answer may be there already: a server that refuses a large body answers and closes.
+      // What can be read is read first; only then the connection counts as lost.
+      const std::string why = connection.stream.failure();
+      on_readable(connection, EPOLLHUP, now);
+      if (connection.state == State::kReady && connection.in_flight > 0 &&
+          connection.written_slots < connection.in_flight)
+        lose(connection, Fault::kClosed, concat("send: ", why), now);
+    }
+    return;
+  }
+}
+
+void EventLoop::on_readable(Connection& connection, uint32_t events, TimePoint polled) {
+  for (;;) {
+    const net::IoResult io = connection.stream.read(buffer_);
+    if (io.state == net::IoState::kAgain) return;
+    const TimePoint now = clock_now();
+    if (io.state == net::IoState::kDone) {
+      tally_->bytes_in += io.bytes;
+      tally_->poll_delay.record(now - polled);
+      if (!consume(connection, {buffer_.data(), io.bytes}, now)) return;
+      // A short read has drained a plain socket; the next bytes raise a new edge.
+      const bool drained = !connection.stream.is_tls() && io.bytes < buffer_.size();
+      if (drained && !(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
+      continue;
+    }
+    std::string why =
+        io.state == net::IoState::kFailed ? concat("receive: ", connection.stream.failure()) : "";
+    if (connection.in_flight == 0) {  // an idle connection ended: nothing lost
+      set_closed(connection);
+      reopen(connection, now);
+      return;
+    }
+    if (why.empty()) {
+      Status status = connection.parser.finish_at_close();
+      if (status.ok()) {
+        complete(connection, connection.body, now);
+        set_closed(connection);
+        reopen(connection, now);
+        return;
+      }
+      why = status.error().message;
+    }
+    lose(connection, Fault::kClosed, why, now);
+    return;
+  }
+}
+
+// False when the connection was given up.
+bool EventLoop::consume(Connection& connection, std::string_view bytes, TimePoint now) {
+  while (!bytes.empty()) {
+    if (connection.in_flight == 0 ||
+        (connection.written_slots == 0 && connection.written_bytes == 0)) {
+      if (connection.in_flight > 0) {
+        lose(connection, Fault::kProtocol, "answer before the request was sent", now);
+        return false;
+      }
+      tally_->note_message(next_index_, since_start(now), "bytes after the end of an answer",
+                           options_.errors_max);
+      set_closed(connection);
+      reopen(connection, now);
+      return false;
+    }
+    auto step = connection.parser.feed(bytes);
+    if (!step.ok()) {
+      lose(connection, Fault::kProtocol, step.error().message, now);
+      return false;
+    }
+    bytes.remove_prefix(step->consumed);
+    const bool whole = connection.parser.done() && connection.body.empty();
+    if (!whole) connection.body.append(step->body);
+    if (!connection.parser.done()) continue;
+
+    const bool keep = options_.reuse && connection.parser.keep_alive();
+    // An answer ahead of the request's last byte: the rest of the request is still owed, so the
+    // stream is spent.
+    const bool early = connection.written_slots == 0;
+    complete(connection, whole ? step->body : std::string_view(connection.body), now);
+    if (!keep || early) {
+      set_closed(connection);
+      reopen(connection, clock_now());
+      return false;
+    }
+  }
+  if (connection.in_flight == 0 && open_)
+    make_free(connection, now);
+  else if (!open_ && connection.in_flight < connection.slots.size())
+    fill(connection, clock_now());
+  return connection.state == State::kReady;
+}
+
+// Judges the oldest request's answer and takes the request off the connection.
+void EventLoop::complete(Connection& connection, std::string_view body, TimePoint now) {
+  Slot& slot = connection.slot(0);
+  const int status = connection.parser.status();
+  Judgement judgement = judge_->judge(slot.index, {status, body});
+  Tally& tally = *tally_;
+  ++tally.statuses[status < 600 ? static_cast<size_t>(status) : 0];
+  if (!judgement.ok) {
+    fail_oldest(connection, judgement.status_fault ? Fault::kStatus : Fault::kBody, judgement.error,
+                now);
+  } else {
+    const Duration latency = now - slot.intended;
+    tally.latency.record(latency);
+    if (open_) tally.service.record(now - slot.started);
+    ++tally.ok;
+    tally.items += judgement.items;
+    if (judgement.tokens >= 0) {
+      tally.tokens += static_cast<uint64_t>(judgement.tokens);
+      ++tally.answers_with_tokens;
+    }
+    if (now <= phase_end_) {
+      ++tally.ok_in_window;
+      tally.items_in_window += judgement.items;
+      tally.tokens_in_window += judgement.tokens >= 0 ? static_cast<uint64_t>(judgement.tokens) : 0;
+    }
+    latency_us_sum_ += static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(latency).count());
+    note_second(now, true, to_ms(latency));
+    tally.last_done = now;
+    connection.first = (connection.first + 1) % connection.slots.size();
+    --connection.in_flight;
+    --in_flight_;
+    if (connection.written_slots > 0) --connection.written_slots;
+  }
+  ++connection.served;
+  connection.body.clear();
+  connection.parser.begin({.head_request = workload_.head_requests()});
+  alive_at_ = now;
+}
+
+void EventLoop::fail_oldest(Connection& connection, Fault fault, const std::string& message,
+                            TimePoint now) {
+  Slot& slot = connection.slot(0);
+  Tally& tally = *tally_;
+  ++tally.failed;
+  ++tally.faults[static_cast<size_t>(fault)];
+  tally.failed_latency.record(now - slot.intended);
+  tally.note_message(slot.index, since_start(now), message, options_.errors_max);
+  note_second(now, false, to_ms(now - slot.intended));
+  tally.last_done = now;
+  connection.first = (connection.first + 1) % connection.slots.size();
+  --connection.in_flight;
+  --in_flight_;
+  if (connection.written_slots > 0) --connection.written_slots;
+}
+
+// The connection is gone with requests on it. The oldest fails, unless the server merely closed a
+// kept connection as the request was on its way; those behind it are sent again.
+void EventLoop::lose(Connection& connection, Fault fault, const std::string& message,
+                     TimePoint now) {
+  if (connection.in_flight > 0) {
+    Slot& oldest = connection.slot(0);
+    const bool raced = fault == Fault::kClosed && connection.served > 0 &&
+                       !connection.parser.started() && !oldest.resent;
+    if (raced) {
+      oldest.resent = true;
+      ++tally_->resent;
+    } else {
+      fail_oldest(connection, fault, message, now);
+    }
+  }
+  set_closed(connection);
+  reopen(connection, now);
+}
+
+void EventLoop::reopen(Connection& connection, TimePoint now) {
+  connection.body.clear();
+  if (!options_.reuse && connection.in_flight == 0) {
+    if (open_) {
+      make_free(connection, now);
+      return;
+    }
+    if (may_send(now)) add_slot(connection, now, now);  // its clock runs while connecting
+  }
+  if (connection.in_flight > 0 || may_send(now)) start_connect(connection, now);
+}
+
+}  // namespace sis::perf
