@@ -1,0 +1,209 @@
+// How fast encoder attention and the row-wise steps run, as a share of what the machine's units can
+// do.
+//
+//   attention_bench [--smoke] [--isa LEVEL] [--seed N] [--rounds N]
+//
+// For every shape: p50 of the rounds, per core from the thread's own CPU time (a busy neighbour
+// does not show) and for the whole team from the wall clock (it does). FLOP are those of the
+// definition, 4 * tokens^2 * head_dim per head; the exponentials count nothing. "peak" is the rate
+// of AMX products on registers, measured between the rounds. Batches hold at least 4096 tokens.
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "amx_peak.h"
+#include "base/rng.h"
+#include "infer/ops/encoder_ops.h"
+
+namespace sis {
+namespace {
+
+struct Options {
+  bool smoke = false;
+  Isa isa = detect_isa();
+  uint64_t seed = 1;
+  int rounds = 15;
+};
+
+double cpu_s() {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+double wall_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2),
+                   values.end());
+  return values[values.size() / 2];
+}
+
+// Seconds of one call: p50 over rounds of at least `least_s` each.
+template <class Fn>
+double seconds(const Options& options, double (*clock)(), const Fn& fn) {
+  fn();
+  const double least_s = options.smoke ? 1e-4 : 4e-3;
+  double begin = clock();
+  fn();
+  const double once = std::max(clock() - begin, 1e-7);
+  const int calls = std::max(1, static_cast<int>(least_s / once));
+  std::vector<double> rounds;
+  for (int r = 0; r < (options.smoke ? 2 : options.rounds); ++r) {
+    begin = clock();
+    for (int i = 0; i < calls; ++i) fn();
+    rounds.push_back((clock() - begin) / calls);
+  }
+  return median(rounds);
+}
+
+double peak_flops(const Options& options) {
+  if (options.isa < Isa::kAmx) return 0;
+  std::vector<double> rates;
+  for (int r = 0; r < 5; ++r) {
+    const double begin = cpu_s();
+    const double flop = amx_bf16_register_flop(options.smoke ? 200 : 20000);
+    rates.push_back(flop / (cpu_s() - begin));
+  }
+  return median(rates);
+}
+
+struct Team {
+  explicit Team(int workers, Isa isa) : team({.workers = workers}), context{team, workspace, isa} {}
+  ThreadTeam team;
+  Workspace workspace;
+  ops::Context context;
+};
+
+template <class T>
+void attention_row(const Options& options, Team& one, Team& all, const char* type, int tokens,
+                   int heads, int head_dim) {
+  const int sequences = options.smoke ? 2 : std::max(1, 4096 / tokens);
+  const int64_t rows = int64_t{sequences} * tokens, width = int64_t{heads} * head_dim;
+  Rng rng(options.seed);
+  const int64_t stride = Workspace::padded_stride(3 * width, sizeof(T));
+  const int64_t out_stride = Workspace::padded_stride(width, sizeof(T));
+  std::vector<T> qkv_data(static_cast<size_t>(rows * stride)),
+      out_data(static_cast<size_t>(rows * out_stride));
+  // Normal numbers; a table of them is enough, the values only have to be of ordinary size.
+  std::vector<T> table(1 << 16);
+  for (T& x : table) x = T(static_cast<float>(rng.normal()));
+  for (T& x : qkv_data) x = table[rng.next() >> 48];
+  const Mat<const T> qkv(qkv_data.data(), rows, 3 * width, stride);
+  const Mat<T> out(out_data.data(), rows, width, out_stride);
+  std::vector<int32_t> offsets;
+  for (int s = 0; s <= sequences; ++s) offsets.push_back(s * tokens);
+
+  const auto call = [&](Team& team) {
+    ops::attention(team.context, qkv, offsets, heads, head_dim,
+                   1.0f / std::sqrt(static_cast<float>(head_dim)), out);
+  };
+  const double flop = 4.0 * tokens * tokens * head_dim * heads * sequences;
+  const double peak = peak_flops(options);
+  const double core = flop / seconds(options, cpu_s, [&] { call(one); });
+  const double team = flop / seconds(options, wall_s, [&] { call(all); });
+  std::printf("attention %-5s %2dx%-3d tokens %4d x%-3d  core %6.3f TFLOP/s", type, heads, head_dim,
+              tokens, sequences, core / 1e12);
+  if (peak > 0) std::printf(" (%4.1f %% of peak %.2f)", 100 * core / peak, peak / 1e12);
+  std::printf("  team %6.3f TFLOP/s  %7.2f us/sequence\n", team / 1e12,
+              1e6 * flop / team / sequences);
+  std::fflush(stdout);
+}
+
+void layer_norm_row(const Options& options, Team& one, Team& all, int64_t rows, int64_t cols) {
+  Rng rng(options.seed);
+  std::vector<float> x(static_cast<size_t>(rows * cols)), gamma(static_cast<size_t>(cols), 1.0f),
+      beta(gamma);
+  std::vector<bf16> low(x.size());
+  for (float& v : x) v = static_cast<float>(rng.uniform());
+  const Mat<float> m(x.data(), rows, cols);
+  const auto call = [&](Team& team) {
+    ops::layer_norm(team.context, m, gamma, beta, 1e-5f, m, {low.data(), rows, cols, cols});
+  };
+  const double bytes = static_cast<double>(rows * cols) * (4 + 4 + 2);
+  const double core = bytes / seconds(options, cpu_s, [&] { call(one); });
+  const double team = bytes / seconds(options, wall_s, [&] { call(all); });
+  std::printf("layer_norm f32+bf16 %5lldx%-5lld  core %6.1f GB/s  team %6.1f GB/s\n",
+              static_cast<long long>(rows), static_cast<long long>(cols), core / 1e9, team / 1e9);
+}
+
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "unknown CPU";
+}
+
+int run(const Options& options) {
+  utsname system;
+  uname(&system);
+  Team one(1, options.isa), all(0, options.isa);
+  flush_denormals();
+  std::printf("# %s, %d cores, %s %s; commit %s; isa %s; seed %llu; rounds %d%s\n",
+              cpu_model().c_str(), available_cores(), system.sysname, system.release, SIS_COMMIT,
+              isa_name(options.isa), static_cast<unsigned long long>(options.seed), options.rounds,
+              options.smoke ? "; smoke" : "");
+  const std::vector<int> lengths =
+      options.smoke ? std::vector<int>{16, 80} : std::vector<int>{16, 64, 128, 512, 2048};
+  for (const auto& [heads, head_dim] : {std::pair(16, 64), std::pair(12, 32)})
+    for (const int tokens : lengths)
+      attention_row<bf16>(options, one, all, "bf16", tokens, heads, head_dim);
+  for (const int tokens : {lengths.front(), options.smoke ? 80 : 512})
+    attention_row<float>(options, one, all, "f32", tokens, 16, 64);
+  for (const int64_t cols : {384, 1024}) {
+    layer_norm_row(options, one, all, 16, cols);
+    layer_norm_row(options, one, all, options.smoke ? 64 : 512, cols);
+    if (!options.smoke) layer_norm_row(options, one, all, 65536, cols);
+  }
+  return 0;
+}
+
+int usage(const char* argument) {
+  std::fprintf(stderr,
+               "attention_bench: %s: want [--smoke] [--isa ref|avx2|avx512|avx512_bf16|amx] "
+               "[--seed N] [--rounds N]\n",
+               argument);
+  return 2;
+}
+
+int parse_and_run(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view name = argv[i];
+    if (name == "--smoke") {
+      options.smoke = true;
+      continue;
+    }
+    if (i + 1 == argc) return usage(argv[i]);
+    const char* const value = argv[++i];
+    char* end = nullptr;
+    if (name == "--isa") {
+      const auto isa = parse_isa(value);
+      if (!isa || *isa > detect_isa()) return usage(value);
+      options.isa = *isa;
+    } else if (name == "--seed") {
+      options.seed = std::strtoull(value, &end, 10);
+    } else if (name == "--rounds") {
+      options.rounds = static_cast<int>(std::strtol(value, &end, 10));
+    } else {
+      return usage(argv[i - 1]);
+    }
+    if ((end && *end != '\0') || options.rounds < 1 || options.rounds > 10000) return usage(value);
+  }
+  return run(options);
+}
+
+}  // namespace
+}  // namespace sis
+
+int main(int argc, char** argv) { return sis::parse_and_run(argc, argv); }
