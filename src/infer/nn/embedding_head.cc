@@ -159,7 +159,7 @@ void EmbeddingHead::forward(ops::Context& context, Mat<const float> states, std:
       x = y;
     }
   }
-  if (config_.normalise) ops::l2_normalise(out);
+  if (config_.normalise) ops::l2_normalise(context, out);
 }
 
 }  // namespace sis::nn
