@@ -81,6 +81,9 @@ class Server:
             self.process.wait()
         for reader in self.readers:
             reader.join(5)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        self.folder.cleanup()
         return self.process.returncode
 
     def __enter__(self):
@@ -88,6 +91,5 @@ class Server:
 
     def __exit__(self, kind, value, trace):
         code = self.stop()
-        self.folder.cleanup()
         if kind is None and code != 0:
             raise RuntimeError(f"sis serve ended with {code}: {self.said[-5:]}")

@@ -105,6 +105,7 @@ class EmbedTest : public testing::Test {
         return Error{Code::kInternal, "no answer"};
       return answer.get();
     }
+    // Answered, or (a cancelled one) dropped together with its promise.
     bool ready() const { return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
   };
   Call submit(EmbedRequest request) {
@@ -200,7 +201,7 @@ TEST_F(EmbedTest, CancelIsIsolated) {
   leaves.ticket.reset();
   encoder_->release();
   ASSERT_TRUE(stays.get().ok());
-  EXPECT_FALSE(leaves.ready());
+  EXPECT_THROW(leaves.answer.get(), std::future_error);  // never answered: its promise is gone
   EXPECT_EQ(encoder_->sequences, 2);  // f, b: a was never computed
   EXPECT_EQ(service_->requests_open(), 0);
 }
