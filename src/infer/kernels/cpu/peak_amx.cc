@@ -19,6 +19,7 @@ void configure() {
     config.column_bytes[i] = 64;
     config.rows[i] = 16;
   }
+  asm volatile("" ::: "memory");  // the intrinsic does not say that it reads memory
   _tile_loadconfig(&config);
   _tile_zero(0);
   _tile_zero(1);
