@@ -41,6 +41,8 @@ struct Weights {
   const uint8_t* tiles = nullptr;
   int64_t in = 0, out = 0;
   int64_t k_tiles = 0, blocks = 0;
+  int64_t prepared_stride =
+      0;  // bytes of a prepared row: an odd number of lines, which spreads rows over cache sets
   const float* bias = nullptr;    // [blocks * 32], zeros where there is none
   const float* scale = nullptr;   // [blocks * 32], int8: W = q * scale
   const int32_t* sums = nullptr;  // [blocks * 32], int8: sum of q over K
@@ -60,7 +62,7 @@ struct Product {
   int64_t x_stride = 0;  // elements, as all strides here
   int64_t rows = 0;
   // Scratch that prepare() fills and multiply() reads.
-  uint8_t* prepared = nullptr;   // Kernel::prepared_row_bytes per row, rows rounded up to a panel
+  uint8_t* prepared = nullptr;   // weights.prepared_stride per row, rows rounded up to a panel
   float* row_scale = nullptr;    // [rows], int8
   Outliers* outliers = nullptr;  // [rows], int8
   // y [rows, out]; may be the residual.
@@ -77,11 +79,14 @@ struct Kernel {
   // is a multiple of 32. Null where multiply() reads x as it is.
   void (*prepare)(const Product& product, int64_t begin, int64_t end);
   // Rows [row_begin, row_end) times blocks [block_begin, block_end). row_begin is a multiple of 32.
-  // `scratch` is this worker's own, 64-byte aligned, scratch_bytes long.
+  // `scratch` is this worker's own, 64-byte aligned.
   void (*multiply)(const Product& product, int64_t row_begin, int64_t row_end, int64_t block_begin,
                    int64_t block_end, uint8_t* scratch);
-  int64_t prepared_pad_bytes;  // a prepared row is k_tiles * 64 bytes and this
-  int64_t scratch_bytes;
+  // Of one worker.
+  int64_t (*scratch_bytes)(const Weights& weights);
+  // `in` must be a multiple of this; otherwise `other` does it.
+  int64_t in_multiple;
+  const Kernel* other;
 };
 
 namespace ref {

@@ -19,7 +19,7 @@ constexpr int64_t kOutMax = 1 << 24;
 // barriers.
 constexpr int64_t kSharedRows = 1024;
 // Rows prepared at a time by a worker for itself: they stay in its L2.
-constexpr int64_t kOwnRows = 256;
+constexpr int64_t kOwnRows = 128;
 // Weights up to this size stay in every core's L2, so that workers take rows and meet only at the
 // end.
 constexpr int64_t kSmallWeightsBytes = 3 << 19;
@@ -119,13 +119,13 @@ struct Linear::Impl {
   gemm::Weights weights;
   DType compute = DType::kF32;
   const gemm::GemmVariant* variant = nullptr;
+  const gemm::Kernel* kernel = nullptr;
 
   int64_t tile_bytes() const { return weights.blocks * weights.k_tiles * 2 * gemm::kHalfBytes; }
 
   Prepared take_prepared(Workspace& workspace, int64_t rows) const {
-    const int64_t row_bytes = weights.k_tiles * gemm::kTileBytes + variant->fn->prepared_pad_bytes;
-    Prepared p{workspace.take<uint8_t>(round_up(rows, gemm::kPanelRows) * row_bytes), nullptr,
-               nullptr};
+    Prepared p{workspace.take<uint8_t>(round_up(rows, gemm::kPanelRows) * weights.prepared_stride),
+               nullptr, nullptr};
     if (compute == DType::kI8) {
       p.row_scale = workspace.take<float>(rows);
       p.outliers = workspace.take<gemm::Outliers>(rows);
@@ -140,19 +140,21 @@ struct Linear::Impl {
 // memory; they take rows where weights are small and rows are many. Results do not depend on the
 // split.
 void Linear::Impl::run(Context& context, const gemm::Product& product) const {
-  const gemm::Kernel& kernel = *variant->fn;
+  const gemm::Kernel& kernel = *this->kernel;
   const Workspace::Scope scope(context.workspace);
   const int workers = context.team.workers();
   const int64_t rows = product.rows, blocks = weights.blocks;
 
-  const bool by_rows = workers > 1 && rows >= 2 * gemm::kPanelRows * workers &&
+  const bool by_rows = rows >= 2 * gemm::kPanelRows * workers &&
                        (tile_bytes() <= kSmallWeightsBytes || blocks < 4 * workers);
-  const bool own_copy = by_rows || workers == 1 || rows * weights.in <= kCopyElements;
-  const int64_t rows_max = std::min(rows, by_rows ? kOwnRows : kSharedRows);
+  const bool own_copy =
+      !kernel.prepare || by_rows || workers == 1 || rows * weights.in <= kCopyElements;
+  const int64_t rows_max =
+      !kernel.prepare ? rows : std::min(rows, by_rows ? kOwnRows : kSharedRows);
   const int copies = own_copy ? workers : 1;
 
   // Everything workers need is taken before they start.
-  const int64_t scratch_bytes = kernel.scratch_bytes;
+  const int64_t scratch_bytes = round_up(kernel.scratch_bytes(weights), 64);
   uint8_t* scratch =
       scratch_bytes ? context.workspace.take<uint8_t>(scratch_bytes * workers) : nullptr;
   auto* prepared = context.workspace.take<Prepared>(copies);
@@ -217,7 +219,10 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
   w.in = weights[0].cols;
   for (const WeightView& view : weights) w.out += view.rows;
   w.k_tiles = gemm::k_tiles_of(compute, w.in);
+  w.prepared_stride = (w.k_tiles | 1) * gemm::kTileBytes;
   w.blocks = (w.out + gemm::kBlockCols - 1) / gemm::kBlockCols;
+  impl->kernel = impl->variant->fn;
+  if (w.in % impl->kernel->in_multiple != 0) impl->kernel = impl->kernel->other;
 
   const int64_t columns = w.blocks * gemm::kBlockCols, tile_bytes = impl->tile_bytes();
   const int64_t vectors = compute == DType::kI8 ? 3 : 1;

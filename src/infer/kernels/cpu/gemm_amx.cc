@@ -2,9 +2,13 @@
 //
 // One step multiplies 32 rows by 32 columns over 64 bytes of K with four accumulator tiles, so each
 // tile loaded is used twice. A block of weights (32 columns x 8 tiles of K, 16 KB) stays in L1
-// while the rows of a chunk stream past it from L2; weights are read once per chunk, in the order
-// they lie in memory, and the next ones are fetched meanwhile. A chunk is as many rows as half of
-// L2 holds.
+// while the rows of a chunk stream past it from L2. Few rows are one chunk, and weights are read
+// once, in the order they lie in memory, the next ones being fetched meanwhile. Many rows are cut
+// into small chunks that pass a window of weights, so that both stay in L2.
+//
+// bf16 rows are read where they are; copying them into the order of the tiles first gains nothing
+// (measured at K = 384 .. 4096). Only the last, incomplete 16 rows go through a copy, or all where
+// K ends inside a tile.
 //
 // Sums wait in scratch between blocks of K. When the last one is done, they go through the epilogue
 // while the next columns are multiplied, a few rows at a time between the steps. (While tiles
@@ -22,10 +26,14 @@ namespace sis::gemm::amx {
 namespace {
 
 constexpr int64_t kPanelsMax = 32;              // rows of a chunk / 32
-constexpr int64_t kChunkBytes = 1 << 20;        // of prepared rows
+constexpr int64_t kBlockTiles = 8;              // 32 columns x 8 tiles: 16 KB of weights
+constexpr int64_t kWholeBytes = 1 << 20;        // rows up to this are one chunk
+constexpr int64_t kChunkBytes = 256 * 1024;     // others go in chunks of this,
+constexpr int64_t kWindowBytes = 1 << 20;       // past windows of weights of this
 constexpr int64_t kFetchAhead = 16 * 1024;      // how far weights are fetched ahead, into L2
 constexpr int64_t kBlockSums = 4 * kHalfBytes;  // sums of 32 rows x 32 columns, as four tiles
 constexpr int64_t kTileStep = 2 * kHalfBytes;   // rows or weights of one step
+constexpr int64_t kSumsBytes = 2 * kPanelsMax * kBlockSums;
 
 template <bool kInt8>
 struct SumOf {
@@ -47,29 +55,17 @@ inline void fetch_l2(const uint8_t* p) {
 }
 inline void fetch_to_write(const uint8_t* p) { asm volatile("prefetchw %0" ::"m"(*p)); }
 
-// Does things at an even rate: `total` of them over `steps` steps.
-struct Pace {
-  int64_t total = 0, steps = 1, credit = 0;
-  void begin(int64_t new_total, int64_t new_steps) {
-    total = new_total, steps = new_steps, credit = 0;
-  }
-  void step() { credit += total; }
-  bool due() {
-    if (credit < steps) return false;
-    credit -= steps;
-    return true;
-  }
-};
-
 // What runs between the tile instructions: the epilogue of the columns before, fetching weights,
-// and fetching the lines of y that the columns at work will be written to.
+// and fetching the lines of y that the columns at work will be written to. The same number of each
+// at every step, so that no branch depends on where it stands; fetching past the end does no harm.
 template <class Acc>
 struct Side {
   const Product& p;
-  Pace finish_pace, weights_pace, y_pace;
+  int64_t weights_per_step = 0, y_per_step = 0, finish_per_step = 0;
   const uint8_t* weights = nullptr;
   const uint8_t* y = nullptr;
   int64_t y_step = 0;
+  int64_t toggle = 0;
   // Sums of one block of columns, panel after panel.
   const uint8_t* sums = nullptr;
   int64_t block = 0, row = 0, rows = 0, next = 0;
@@ -89,15 +85,22 @@ struct Side {
       const Acc* acc = next_sums();
       finish_rows<F32x16, 1>(p, row + next, block, acc, acc + kHalfBytes / 4, 16);
     }
-    finish_pace.total = 0;
+  }
+  // What is to be done in the next `steps` steps.
+  void begin(int64_t weight_lines, const uint8_t* new_y, int64_t y_rows, int64_t steps) {
+    weights_per_step = (weight_lines + steps - 1) / steps;
+    y = new_y;
+    y_per_step = (y_rows + steps - 1) / steps;
+    finish_per_step = (rows / 4 + steps - 1) / steps;
   }
   inline __attribute__((always_inline)) void step() {
-    for (weights_pace.step(); weights_pace.due(); weights += 64) fetch_l2(weights);
-    for (y_pace.step(); y_pace.due(); y += y_step) {
+    for (int64_t i = 0; i < weights_per_step; ++i) fetch_l2(weights + i * 64);
+    weights += weights_per_step * 64;
+    for (int64_t i = 0; i < y_per_step; ++i, y += y_step) {
       fetch_to_write(y);
       if (!p.y_bf16) fetch_to_write(y + 64);
     }
-    for (finish_pace.step(); finish_pace.due();) finish_four();
+    for (int64_t i = 0; i < finish_per_step && next + 4 <= rows; ++i) finish_four();
   }
 };
 
@@ -109,9 +112,15 @@ struct Side {
       _tile_dpbf16ps(c, a, b); \
   } while (0)
 
+// 16 rows: the 64 bytes of K tile t of row r are at p + t * tile + r * row.
+struct Half {
+  const uint8_t* p;
+  int64_t row, tile;
+};
+
 // 32 rows x 32 columns over `steps` tiles of K.
 template <bool kInt8, class Acc>
-inline __attribute__((always_inline)) void multiply_32x32(const uint8_t* a, const uint8_t* b,
+inline __attribute__((always_inline)) void multiply_32x32(Half a0, Half a1, const uint8_t* b,
                                                           uint8_t* sums, int64_t steps, bool first,
                                                           Side<Acc>& side) {
   if (first) {
@@ -125,13 +134,13 @@ inline __attribute__((always_inline)) void multiply_32x32(const uint8_t* a, cons
     _tile_loadd(2, sums + 2 * kHalfBytes, 64);
     _tile_loadd(3, sums + 3 * kHalfBytes, 64);
   }
-  for (int64_t k = 0; k < steps; ++k, a += kTileStep, b += kTileStep) {
+  for (int64_t k = 0; k < steps; ++k, a0.p += a0.tile, a1.p += a1.tile, b += kTileStep) {
     _tile_loadd(6, b, 64);
-    _tile_loadd(4, a, 64);
+    _tile_loadd(4, a0.p, a0.row);
     SIS_TDP(0, 4, 6);
     _tile_loadd(7, b + kHalfBytes, 64);
     SIS_TDP(1, 4, 7);
-    _tile_loadd(5, a + kHalfBytes, 64);
+    _tile_loadd(5, a1.p, a1.row);
     SIS_TDP(2, 5, 6);
     SIS_TDP(3, 5, 7);
     side.step();
@@ -144,8 +153,8 @@ inline __attribute__((always_inline)) void multiply_32x32(const uint8_t* a, cons
 
 // 16 rows x 32 columns: the last panel, where that is all it has.
 template <bool kInt8, class Acc>
-inline __attribute__((always_inline)) void multiply_16x32(const uint8_t* a, const uint8_t* b,
-                                                          uint8_t* sums, int64_t steps, bool first,
+inline __attribute__((always_inline)) void multiply_16x32(Half a, const uint8_t* b, uint8_t* sums,
+                                                          int64_t steps, bool first,
                                                           Side<Acc>& side) {
   if (first) {
     _tile_zero(0);
@@ -154,8 +163,8 @@ inline __attribute__((always_inline)) void multiply_16x32(const uint8_t* a, cons
     _tile_loadd(0, sums, 64);
     _tile_loadd(1, sums + kHalfBytes, 64);
   }
-  for (int64_t k = 0; k < steps; ++k, a += kTileStep, b += kTileStep) {
-    _tile_loadd(4, a, 64);
+  for (int64_t k = 0; k < steps; ++k, a.p += a.tile, b += kTileStep) {
+    _tile_loadd(4, a.p, a.row);
     _tile_loadd(6, b, 64);
     SIS_TDP(0, 4, 6);
     _tile_loadd(7, b + kHalfBytes, 64);
@@ -166,86 +175,142 @@ inline __attribute__((always_inline)) void multiply_16x32(const uint8_t* a, cons
   _tile_stored(1, sums + kHalfBytes, 64);
 }
 
-// Rows [begin, end) times blocks [block_begin, block_end).
+// Where the rows of a product are: in x or prepared; where x ends inside 16 rows, the rest in a
+// copy.
+struct Rows {
+  const uint8_t* base;
+  int64_t row_bytes;
+  const uint8_t* rest;
+  int64_t rest_row;
+
+  Half half(int64_t row, int64_t k0) const {
+    if (row >= rest_row) return {rest + k0 * kHalfBytes, kTileBytes, kHalfBytes};
+    return {base + row * row_bytes + k0 * kTileBytes, row_bytes, kTileBytes};
+  }
+};
+
+// K in blocks of at most kBlockTiles tiles.
+struct KBlocks {
+  explicit KBlocks(int64_t k_tiles)
+      : tiles(k_tiles),
+        count((k_tiles + kBlockTiles - 1) / kBlockTiles),
+        size((k_tiles + count - 1) / count) {}
+  int64_t begin(int64_t block) const { return block * size; }
+  int64_t end(int64_t block) const {
+    return (block + 1) * size < tiles ? (block + 1) * size : tiles;
+  }
+  int64_t tiles, count, size;
+};
+
+// Rows [begin, end) times blocks [block_begin, block_end). `fetch`: weights are new to L2.
 template <bool kInt8, class Acc>
-void multiply_chunk(const Product& p, int64_t begin, int64_t end, int64_t block_begin,
-                    int64_t block_end, uint8_t* scratch, Side<Acc>& side) {
+void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t end,
+                    int64_t block_begin, int64_t block_end, bool fetch, uint8_t* scratch,
+                    Side<Acc>& side) {
   const KBlocks k_blocks(p.weights.k_tiles);
   const int64_t block_bytes = p.weights.k_tiles * kTileStep;
-  const int64_t panels_total = (p.rows + kPanelRows - 1) / kPanelRows;
-  const int64_t panels = (end - begin + kPanelRows - 1) / kPanelRows;
+  const int64_t steps = (end - begin + kPanelRows - 1) / kPanelRows * p.weights.k_tiles;
   const int64_t y_bytes = p.y_bf16 ? 2 : 4;
-  side.weights = p.weights.tiles + block_begin * block_bytes + kFetchAhead;
   side.y_step = p.y_stride * y_bytes;
   for (int64_t block = block_begin; block < block_end; ++block) {
-    // The epilogue still reads the other half.
-    uint8_t* sums = scratch + block % 2 * kPanelsMax * kBlockSums;
-    const int64_t steps = panels * p.weights.k_tiles;
-    side.weights_pace.begin(block_bytes / 64, steps);
-    side.y = static_cast<const uint8_t*>(p.y) + (begin * p.y_stride + block * kBlockCols) * y_bytes;
-    side.y_pace.begin(end - begin, steps);
-    side.finish_pace.begin(side.rows / 4, steps);
+    uint8_t* sums =
+        scratch + side.toggle * kPanelsMax * kBlockSums;  // the epilogue still reads the other half
+    side.toggle ^= 1;
+    side.weights = p.weights.tiles + block * block_bytes + kFetchAhead;
+    side.begin(
+        fetch ? block_bytes / 64 : 0,
+        static_cast<const uint8_t*>(p.y) + (begin * p.y_stride + block * kBlockCols) * y_bytes,
+        end - begin, steps);
     for (int64_t kb = 0; kb < k_blocks.count; ++kb) {
       const int64_t k0 = k_blocks.begin(kb), k_steps = k_blocks.end(kb) - k0;
-      const uint8_t* a =
-          p.prepared + (k0 * panels_total + begin / kPanelRows * k_steps) * kTileStep;
       const uint8_t* b = p.weights.tiles + block * block_bytes + k0 * kTileStep;
-      for (int64_t panel = 0; panel < panels; ++panel, a += k_steps * kTileStep) {
-        if (end - begin - panel * kPanelRows > 16) {
-          multiply_32x32<kInt8>(a, b, sums + panel * kBlockSums, k_steps, kb == 0, side);
+      uint8_t* panel_sums = sums;
+      for (int64_t row = begin; row < end; row += kPanelRows, panel_sums += kBlockSums) {
+        const Half a0 = rows.half(row, k0);
+        if (end - row > 16) {
+          multiply_32x32<kInt8>(a0, rows.half(row + 16, k0), b, panel_sums, k_steps, kb == 0, side);
         } else {
-          multiply_16x32<kInt8>(a, b, sums + panel * kBlockSums, k_steps, kb == 0, side);
+          multiply_16x32<kInt8>(a0, b, panel_sums, k_steps, kb == 0, side);
         }
       }
     }
     side.finish_all();
     side.sums = sums, side.block = block, side.row = begin, side.rows = end - begin, side.next = 0;
   }
-  side.finish_all();
-  side.rows = 0;
 }
 
-template <bool kInt8>
-void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t block_begin,
-              int64_t block_end, uint8_t* scratch) {
-  const TileConfig config;
-  _tile_loadconfig(&config);
-  asm volatile("" ::: "memory");  // the compiler does not know that tile loads read memory
-
-  int64_t panels_max = kChunkBytes / (p.weights.k_tiles * kTileStep);
-  panels_max = panels_max < 4            ? 4
-               : panels_max > kPanelsMax ? static_cast<int64_t>(kPanelsMax)
-                                         : panels_max;
-  const int64_t panels = (row_end - row_begin + kPanelRows - 1) / kPanelRows;
-  const int64_t chunks = (panels + panels_max - 1) / panels_max;
-  Side<typename SumOf<kInt8>::Type> side{p};
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const int64_t begin = row_begin + panels * chunk / chunks * kPanelRows;
-    const int64_t end = row_begin + panels * (chunk + 1) / chunks * kPanelRows;
-    multiply_chunk<kInt8>(p, begin, end < row_end ? end : row_end, block_begin, block_end, scratch,
-                          side);
-  }
-  _tile_release();
-}
-
-void copy_rows(const Product& p, int64_t begin, int64_t end) {
+// Rows [begin, end) of x in the order of tiles: line(row, tile) takes 64 bytes.
+template <class Line>
+inline void copy_rows_to(const Product& p, int64_t begin, int64_t end, const Line& line) {
   const int64_t k_max = p.weights.in, tiles = p.weights.k_tiles;
   for (int64_t row = begin; row < end; ++row) {
-    const TileMajor layout(p, row);
     const uint16_t* x = static_cast<const uint16_t*>(p.x) + row * p.x_stride;
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t left = k_max - t * 32;
       const __mmask32 mask = left >= 32 ? ~__mmask32{0} : (__mmask32{1} << left) - 1;
-      _mm512_store_si512(layout.line(t), _mm512_maskz_loadu_epi16(mask, x + t * 32));
+      _mm512_store_si512(line(row, t), _mm512_maskz_loadu_epi16(mask, x + t * 32));
     }
   }
 }
 
-constexpr int64_t kScratchBytes = 2 * kPanelsMax * kBlockSums;
+template <bool kInt8, bool kDirect>
+void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t block_begin,
+              int64_t block_end, uint8_t* scratch) {
+  const TileConfig config;
+  _tile_loadconfig(&config);
+  Rows rows{p.prepared, p.weights.prepared_stride, nullptr, row_end};
+  if (kDirect) {
+    rows.base = static_cast<const uint8_t*>(p.x);
+    rows.row_bytes = p.x_stride * 2;
+  }
+  if (kDirect && (row_end - row_begin) % 16 != 0) {
+    uint8_t* rest = scratch + kSumsBytes;
+    rows.rest = rest;
+    rows.rest_row = row_begin + (row_end - row_begin) / 16 * 16;
+    copy_rows_to(p, rows.rest_row, row_end, [&](int64_t row, int64_t tile) {
+      return rest + tile * kHalfBytes + (row - rows.rest_row) * kTileBytes;
+    });
+  }
+  asm volatile("" ::: "memory");  // the compiler does not know that tile loads read memory
+
+  const int64_t panel_bytes = p.weights.k_tiles * kTileStep, block_bytes = panel_bytes;
+  const int64_t panels = (row_end - row_begin + kPanelRows - 1) / kPanelRows;
+  const bool whole = panels <= kPanelsMax && panels * panel_bytes <= kWholeBytes;
+  const int64_t fitting = kChunkBytes / panel_bytes;
+  const int64_t panels_max = whole                  ? panels
+                             : fitting < 1          ? 1
+                             : fitting > kPanelsMax ? int64_t{kPanelsMax}
+                                                    : fitting;
+  const int64_t chunks = (panels + panels_max - 1) / panels_max;
+  int64_t window = whole ? block_end - block_begin : kWindowBytes / block_bytes;
+  if (window < 1) window = 1;
+  Side<typename SumOf<kInt8>::Type> side{p};
+  for (int64_t first = block_begin; first < block_end; first += window) {
+    const int64_t last = first + window < block_end ? first + window : block_end;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      const int64_t begin = row_begin + panels * chunk / chunks * kPanelRows;
+      const int64_t end = row_begin + panels * (chunk + 1) / chunks * kPanelRows;
+      multiply_chunk<kInt8>(p, rows, begin, end < row_end ? end : row_end, first, last, chunk == 0,
+                            scratch, side);
+    }
+  }
+  side.finish_all();
+  _tile_release();
+}
+
+int64_t sums_bytes(const Weights&) { return kSumsBytes; }
+int64_t sums_and_rest_bytes(const Weights& w) { return kSumsBytes + w.k_tiles * kHalfBytes; }
+
+void copy_rows(const Product& p, int64_t begin, int64_t end) {
+  copy_rows_to(p, begin, end, [&](int64_t row, int64_t tile) {
+    return p.prepared + row * p.weights.prepared_stride + tile * kTileBytes;
+  });
+}
 
 }  // namespace
 
-const Kernel kBf16{copy_rows, multiply<false>, 0, kScratchBytes};
-const Kernel kInt8{quantise_rows<TileMajor>, multiply<true>, 0, kScratchBytes};
+const Kernel kBf16Copied{copy_rows, multiply<false, false>, sums_bytes, 1, nullptr};
+const Kernel kBf16{nullptr, multiply<false, true>, sums_and_rest_bytes, 32, &kBf16Copied};
+const Kernel kInt8{quantise_rows<>, multiply<true, false>, sums_bytes, 1, nullptr};
 
 }  // namespace sis::gemm::amx

@@ -110,8 +110,8 @@ struct Int8 {
 
 }  // namespace
 
-const Kernel kF32{nullptr, multiply_rows<F32>, 0, 0};
-const Kernel kBf16{nullptr, multiply_rows<Bf16>, 0, 0};
-const Kernel kInt8{quantise_rows<RowMajor>, multiply_rows<Int8>, kTileBytes, 0};
+const Kernel kF32{nullptr, multiply_rows<F32>, no_scratch, 1, nullptr};
+const Kernel kBf16{nullptr, multiply_rows<Bf16>, no_scratch, 1, nullptr};
+const Kernel kInt8{quantise_rows<>, multiply_rows<Int8>, no_scratch, 1, nullptr};
 
 }  // namespace sis::gemm::avx512

@@ -81,7 +81,7 @@ struct Int8 {
 
 }  // namespace
 
-const Kernel kBf16{nullptr, multiply_rows<Bf16>, 0, 0};
-const Kernel kInt8{quantise_rows<RowMajor, 0x80>, multiply_rows<Int8>, kTileBytes, 0};
+const Kernel kBf16{nullptr, multiply_rows<Bf16>, no_scratch, 1, nullptr};
+const Kernel kInt8{quantise_rows<0x80>, multiply_rows<Int8>, no_scratch, 1, nullptr};
 
 }  // namespace sis::gemm::avx512_bf16

@@ -1,4 +1,4 @@
-// Rows of x made ready for the kernels: quantised to int8, or copied into the order AMX loads.
+// Rows of x quantised to int8 for the kernels, each padded with zeros to whole tiles.
 //
 // Quantising a row of K bf16 values (gemm.h tells why):
 //   m          largest magnitude; below 2^-100 the row counts as zeros, at infinity or NaN its
@@ -21,49 +21,6 @@
 
 namespace sis::gemm {
 namespace {
-
-// Where the 64-byte pieces of prepared row `row` go.
-class RowMajor {
- public:
-  RowMajor(const Product& p, int64_t row)
-      : row_(p.prepared + row * (p.weights.k_tiles + 1) * kTileBytes) {}
-  uint8_t* line(int64_t tile) const { return row_ + tile * kTileBytes; }
-
- private:
-  uint8_t* row_;
-};
-
-// For AMX: K in blocks of at most 8 tiles; in a block panel after panel of 32 rows; in a panel tile
-// after tile, each two halves of 16 rows. A block of K over all panels is one stream.
-struct KBlocks {
-  explicit KBlocks(int64_t k_tiles)
-      : tiles(k_tiles), count((k_tiles + 7) / 8), size((k_tiles + count - 1) / count) {}
-  int64_t begin(int64_t block) const { return block * size; }
-  int64_t end(int64_t block) const {
-    return (block + 1) * size < tiles ? (block + 1) * size : tiles;
-  }
-  int64_t tiles, count, size;
-};
-
-class TileMajor {
- public:
-  TileMajor(const Product& p, int64_t row)
-      : blocks_(p.weights.k_tiles),
-        panels_((p.rows + kPanelRows - 1) / kPanelRows),
-        panel_(row / kPanelRows) {
-    row_ = p.prepared + row % kPanelRows / 16 * kHalfBytes + row % 16 * kTileBytes;
-  }
-  uint8_t* line(int64_t tile) const {
-    const int64_t block = static_cast<uint32_t>(tile) / static_cast<uint32_t>(blocks_.size);
-    const int64_t begin = blocks_.begin(block), size = blocks_.end(block) - begin;
-    return row_ + (begin * panels_ + panel_ * size + tile - begin) * 2 * kHalfBytes;
-  }
-
- private:
-  KBlocks blocks_;
-  int64_t panels_, panel_;
-  uint8_t* row_;
-};
 
 inline float bf16_value(uint32_t bits) { return __builtin_bit_cast(float, bits << 16); }
 
@@ -93,17 +50,18 @@ inline uint32_t max_magnitude(const uint16_t* x, int64_t n) {
   return m;
 }
 
-inline int64_t count_above(const uint16_t* x, int64_t n, uint32_t threshold) {
+// Whether at most `most` elements are above. Stops when it knows.
+inline bool few_above(const uint16_t* x, int64_t n, uint32_t threshold, int64_t most) {
   int64_t i = 0, count = 0;
 #if defined(__AVX512BW__)
   const __m512i mask = _mm512_set1_epi16(0x7FFF);
   const __m512i limit = _mm512_set1_epi16(static_cast<int16_t>(threshold));
-  for (; i + 32 <= n; i += 32)
+  for (; i + 32 <= n && count <= most; i += 32)
     count += __builtin_popcount(
         _mm512_cmpgt_epu16_mask(_mm512_and_si512(_mm512_loadu_si512(x + i), mask), limit));
 #endif
-  for (; i < n; ++i) count += (x[i] & 0x7FFF) > static_cast<int64_t>(threshold);
-  return count;
+  for (; i < n && count <= most; ++i) count += (x[i] & 0x7FFF) > static_cast<int64_t>(threshold);
+  return count <= most;
 }
 
 inline int32_t quantise_one(uint16_t bits, float inverse) {
@@ -112,11 +70,11 @@ inline int32_t quantise_one(uint16_t bits, float inverse) {
 }
 
 // `flip` is xored to every byte: 0x80 where the kernel wants q + 128 as unsigned.
-template <class Layout, uint8_t kFlip>
+template <uint8_t kFlip>
 inline void quantise_row(const Product& p, int64_t row) {
   const int64_t k_max = p.weights.in, tiles = p.weights.k_tiles;
   const uint16_t* x = static_cast<const uint16_t*>(p.x) + row * p.x_stride;
-  const Layout layout(p, row);
+  uint8_t* to = p.prepared + row * p.weights.prepared_stride;
   Outliers& out = p.outliers[row];
   out.count = 0;
   const uint32_t m = max_magnitude(x, k_max);
@@ -130,7 +88,7 @@ inline void quantise_row(const Product& p, int64_t row) {
                                  : cap > kOutliersMax ? static_cast<int64_t>(kOutliersMax)
                                                       : cap;
     for (uint32_t j = 2; j <= 7 && m > (j + 27) << 7; ++j) {
-      if (count_above(x, k_max, m - (j << 7)) > outliers_max) break;
+      if (!few_above(x, k_max, m - (j << 7), outliers_max)) break;
       threshold = m - (j << 7);
     }
     inverse = 127.0f / bf16_value(threshold);
@@ -154,11 +112,11 @@ inline void quantise_row(const Product& p, int64_t row) {
     __m512i bytes =
         _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
     bytes = _mm512_xor_si512(_mm512_permutexvar_epi32(order, bytes), flip);
-    _mm512_store_si512(layout.line(k / 64), bytes);
+    _mm512_store_si512(to + k, bytes);
   }
 #endif
   for (; k < tiles * 64; k += 64) {
-    uint8_t* line = layout.line(k / 64);
+    uint8_t* line = to + k;
     for (int64_t i = 0; i < 64; ++i) {
       const bool inside = k + i < k_max && inverse != 0.0f;
       line[i] = static_cast<uint8_t>(inside ? quantise_one(x[k + i], inverse) : 0) ^ kFlip;
@@ -171,16 +129,16 @@ inline void quantise_row(const Product& p, int64_t row) {
     if ((x[i] & 0x7FFFu) <= threshold) continue;
     const int32_t q = quantise_one(x[i], inverse);
     const int32_t high = (q + 64) >> 7;
-    layout.line(i / 64)[i % 64] = static_cast<uint8_t>(q - 128 * high) ^ kFlip;
+    to[i] = static_cast<uint8_t>(q - 128 * high) ^ kFlip;
     out.column[out.count] = static_cast<int32_t>(i);
     out.high[out.count] = static_cast<float>(high);
     ++out.count;
   }
 }
 
-template <class Layout, uint8_t kFlip = 0>
+template <uint8_t kFlip = 0>
 inline void quantise_rows(const Product& p, int64_t begin, int64_t end) {
-  for (int64_t row = begin; row < end; ++row) quantise_row<Layout, kFlip>(p, row);
+  for (int64_t row = begin; row < end; ++row) quantise_row<kFlip>(p, row);
 }
 
 }  // namespace

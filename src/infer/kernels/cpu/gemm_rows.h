@@ -25,7 +25,7 @@ inline void run_rows(const Product& p, int64_t row, int64_t block) {
   const X* rows[R];
   for (int r = 0; r < R; ++r) {
     if constexpr (Micro::kPrepared) {
-      rows[r] = p.prepared + (row + r) * (p.weights.k_tiles + 1) * kTileBytes;
+      rows[r] = p.prepared + (row + r) * p.weights.prepared_stride;
     } else {
       rows[r] = static_cast<const X*>(p.x) + (row + r) * p.x_stride;
     }
@@ -48,6 +48,8 @@ inline void run_rest(const Product& p, int64_t row, int64_t rows, int64_t block)
     run_rest<Micro, R - 1>(p, row, rows, block);
   }
 }
+
+inline int64_t no_scratch(const Weights&) { return 0; }
 
 template <class Micro>
 void multiply_rows(const Product& p, int64_t row_begin, int64_t row_end, int64_t block_begin,
