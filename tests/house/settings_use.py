@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A setting without a "not used yet" mark is read somewhere: its name stands as a string in src/ or apps/ outside
-the table, or it stands in for one that does. So the mark cannot be forgotten when a row is added.
+the table, or it stands in for one that does; a marked one is read nowhere. So the mark tells the truth.
 
     settings_use.py ROOT
     settings_use.py --self-test
@@ -37,6 +37,8 @@ def check(root):
                         if ".fallbacks" in body else [])
     faults = [f"{TABLE}: {name} is not marked kNotYet, but nothing reads it" for name, body in rows
               if name not in used and ".use = " not in body]
+    faults += [f"{TABLE}: {name} is marked kNotYet, but something reads it" for name, body in rows
+               if name in names and "kNotYet" in body]
     return faults, len(rows)
 
 
@@ -52,6 +54,10 @@ def self_test():
             file.write('int x = settings.integer("AA");\n')
         faults, rows = check(root)
         assert rows == 4 and len(faults) == 1 and "DEAD" in faults[0], (rows, faults)
+        with open(os.path.join(root, "apps/late.cc"), "w", encoding="utf-8") as file:
+            file.write('int y = settings.flag("BB");\n')
+        faults, rows = check(root)
+        assert len(faults) == 2 and "BB is marked" in faults[1], faults
     print("settings_use: planted violation found")
 
 
