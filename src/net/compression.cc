@@ -224,11 +224,15 @@ Result<std::string> compress_zlib(Coding coding, std::string_view in) {
 std::unique_ptr<Decompressor> Decompressor::create(Coding coding, size_t out_bytes_max) {
   out_bytes_max = std::min(out_bytes_max, std::numeric_limits<size_t>::max() / 2);
   switch (coding) {
-    case Coding::kIdentity: return std::make_unique<IdentityDecompressor>(coding, out_bytes_max);
+    case Coding::kIdentity:
+      return std::make_unique<IdentityDecompressor>(coding, out_bytes_max);
     case Coding::kGzip:
-    case Coding::kDeflate: return std::make_unique<ZlibDecompressor>(coding, out_bytes_max);
-    case Coding::kZstd: return std::make_unique<ZstdDecompressor>(out_bytes_max);
-    case Coding::kBrotli: return std::make_unique<BrotliDecompressor>(out_bytes_max);
+    case Coding::kDeflate:
+      return std::make_unique<ZlibDecompressor>(coding, out_bytes_max);
+    case Coding::kZstd:
+      return std::make_unique<ZstdDecompressor>(out_bytes_max);
+    case Coding::kBrotli:
+      return std::make_unique<BrotliDecompressor>(out_bytes_max);
   }
   return nullptr;
 }
@@ -245,9 +249,11 @@ Result<std::string> compress(Coding coding, std::string_view in) {
   if (in.size() > std::numeric_limits<uInt>::max() / 2)
     return Error{Code::kTooLarge, concat("compress: ", in.size(), " bytes, want below 2 GiB")};
   switch (coding) {
-    case Coding::kIdentity: return std::string(in);
+    case Coding::kIdentity:
+      return std::string(in);
     case Coding::kGzip:
-    case Coding::kDeflate: return compress_zlib(coding, in);
+    case Coding::kDeflate:
+      return compress_zlib(coding, in);
     case Coding::kZstd: {
       std::string out(ZSTD_compressBound(in.size()), '\0');
       const size_t rc = ZSTD_compress(out.data(), out.size(), in.data(), in.size(), kZstdLevel);

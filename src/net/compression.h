@@ -1,8 +1,9 @@
 // Content codings on whole bodies and piece by piece: gzip, deflate, zstd, brotli.
 //
-// Decoding never trusts the sender: output is bounded while it is produced (a "bomb" stops at the limit,
-// with at most one 64 KiB step decoded beyond it), zstd windows above 8 MiB (RFC 9659) are refused, and a
-// body must end exactly where its coding ends. "deflate" takes zlib (RFC 1950) and bare (RFC 1951) streams.
+// Decoding never trusts the sender: output is bounded while it is produced (a "bomb" stops at the
+// limit, with at most one 64 KiB step decoded beyond it), zstd windows above 8 MiB (RFC 9659) are
+// refused, and a body must end exactly where its coding ends. "deflate" takes zlib (RFC 1950) and
+// bare (RFC 1951) streams.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,8 @@ class Decompressor {
   static std::unique_ptr<Decompressor> create(Coding coding, size_t out_bytes_max);
   virtual ~Decompressor() = default;
 
-  // Decodes all of `in` and appends to `out`. kTooLarge past the bound, kInvalidArgument when broken.
+  // Decodes all of `in` and appends to `out`. kTooLarge past the bound, kInvalidArgument when
+  // broken.
   virtual Status feed(std::string_view in, std::string& out) = 0;
   // After the last feed: an error when the coded stream is not complete.
   virtual Status finish() = 0;

@@ -20,8 +20,8 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
-// After the last answer: how long the client may go on sending before it is cut off. Closing with unread
-// input would send RST, which can destroy the answer on its way (RFC 9112 9.6).
+// After the last answer: how long the client may go on sending before it is cut off. Closing with
+// unread input would send RST, which can destroy the answer on its way (RFC 9112 9.6).
 constexpr auto kLingerTime = std::chrono::seconds(3);
 constexpr size_t kEntriesMax = 16;
 constexpr size_t kEncryptStepBytes = 64 << 10;
@@ -53,9 +53,12 @@ asio::awaitable<void> Connection::run(std::shared_ptr<Connection> self) {
         const auto bytes = ::recv(c.socket_.native_handle(), c.loop_.scratch_.data(),
                                   c.loop_.scratch_.size(), MSG_DONTWAIT);
         const auto now = std::chrono::steady_clock::now();
-        if (bytes > 0) c.take_input({c.loop_.scratch_.data(), static_cast<size_t>(bytes)});
-        else if (bytes == 0) c.input_ended(now);
-        else if (errno != EAGAIN && errno != EINTR) break;
+        if (bytes > 0)
+          c.take_input({c.loop_.scratch_.data(), static_cast<size_t>(bytes)});
+        else if (bytes == 0)
+          c.input_ended(now);
+        else if (errno != EAGAIN && errno != EINTR)
+          break;
         c.settle(now);
         continue;
       }
@@ -63,9 +66,12 @@ asio::awaitable<void> Connection::run(std::shared_ptr<Connection> self) {
           co_await c.socket_.async_read_some(asio::buffer(space.data(), space.size()), kAwait);
       if (!c.open_) break;
       const auto now = std::chrono::steady_clock::now();
-      if (!error) c.session_.input_filled(bytes);
-      else if (error == asio::error::eof) c.input_ended(now);
-      else break;
+      if (!error)
+        c.session_.input_filled(bytes);
+      else if (error == asio::error::eof)
+        c.input_ended(now);
+      else
+        break;
       c.settle(now);
     } else {
       c.watching_ = true;
@@ -79,10 +85,13 @@ asio::awaitable<void> Connection::run(std::shared_ptr<Connection> self) {
   c.close();
 }
 
-// Tells a reset from other news of the socket. Urgent data has no meaning in HTTP: who sends it is cut off.
+// Tells a reset from other news of the socket. Urgent data has no meaning in HTTP: who sends it is
+// cut off.
 bool Connection::hung_up() const {
-  pollfd entry{.fd = const_cast<tcp::socket&>(socket_).native_handle(), .events = POLLPRI, .revents = 0};
-  return ::poll(&entry, 1, 0) > 0 && (entry.revents & (POLLERR | POLLHUP | POLLNVAL | POLLPRI)) != 0;
+  pollfd entry{
+      .fd = const_cast<tcp::socket&>(socket_).native_handle(), .events = POLLPRI, .revents = 0};
+  return ::poll(&entry, 1, 0) > 0 &&
+         (entry.revents & (POLLERR | POLLHUP | POLLNVAL | POLLPRI)) != 0;
 }
 
 void Connection::take_input(std::string_view ciphertext) {
@@ -90,9 +99,14 @@ void Connection::take_input(std::string_view ciphertext) {
   for (;;) {
     size_t bytes = 0;
     switch (tls_->read(session_.input_space(), bytes)) {
-      case TlsSession::Read::kSome: session_.input_filled(bytes); continue;
-      case TlsSession::Read::kNothing: return;
-      case TlsSession::Read::kEnded: input_ended(std::chrono::steady_clock::now()); return;
+      case TlsSession::Read::kSome:
+        session_.input_filled(bytes);
+        continue;
+      case TlsSession::Read::kNothing:
+        return;
+      case TlsSession::Read::kEnded:
+        input_ended(std::chrono::steady_clock::now());
+        return;
       case TlsSession::Read::kFailed:
         encrypt_some();  // the alert, if it can go out at once
         flush(std::chrono::steady_clock::now());
@@ -188,7 +202,8 @@ void Connection::settle(TimePoint now) {
   if (watching_ && !ended_ && wants_input()) wake_.emit(asio::cancellation_type::terminal);
 }
 
-// The last answer is written. Closes the sending side and reads on for a while, so that the answer arrives.
+// The last answer is written. Closes the sending side and reads on for a while, so that the answer
+// arrives.
 void Connection::linger(TimePoint now) {
   if (ended_) return close();
   if (tls_) {
@@ -205,15 +220,13 @@ void Connection::linger(TimePoint now) {
 TimePoint Connection::deadline() const {
   if (lingering_) return linger_until_;
   TimePoint at = session_.deadline();
-  if (tls_ && !tls_->handshaken())
-    at = std::min(at, accepted_at_ + loop_.options_.header_timeout);
+  if (tls_ && !tls_->handshaken()) at = std::min(at, accepted_at_ + loop_.options_.header_timeout);
   if (output_waits()) at = std::min(at, write_progress_at_ + loop_.options_.write_timeout);
   return at;
 }
 
 void Connection::expire(TimePoint now) {
-  const bool stuck =
-      output_waits() && now >= write_progress_at_ + loop_.options_.write_timeout;
+  const bool stuck = output_waits() && now >= write_progress_at_ + loop_.options_.write_timeout;
   const bool no_handshake = tls_ && !tls_->handshaken();
   if (lingering_ || no_handshake) return close();
   if (stuck) return close(true);

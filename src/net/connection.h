@@ -1,7 +1,9 @@
-// One client's socket: reads into its session, writes what the session has, watches for the client leaving.
+// One client's socket: reads into its session, writes what the session has, watches for the client
+// leaving.
 //
-// A read is always under way, so that a disconnect is seen while a handler works; when the session wants no
-// input (too much is unanswered) or input has ended, the socket is watched for a reset instead. Loop thread only.
+// A read is always under way, so that a disconnect is seen while a handler works; when the session
+// wants no input (too much is unanswered) or input has ended, the socket is watched for a reset
+// instead. Loop thread only.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -30,7 +32,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void settle(TimePoint now);
   TimePoint deadline() const;
   void expire(TimePoint now);
-  bool idle() const { return !session_.busy() && !output_waits(); }
+  bool idle() const { return !session_.busy() && !output_waits() && !lingering_; }
   bool turned_away() const { return turned_away_; }
   void turn_away(TimePoint now);
   // Closes at once and cancels what is unanswered; `reset` so that the client notices.

@@ -6,8 +6,8 @@
 namespace sis::net {
 namespace {
 
-// Compresses the body when both sides gain. Runs on the answering thread: large bodies then cost the
-// worker that made them, not the I/O thread.
+// Compresses the body when both sides gain. Runs on the answering thread: large bodies then cost
+// the worker that made them, not the I/O thread.
 void maybe_compress(HttpResponse& response, Coding accepted, size_t bytes_min) {
   if (!response.compressible || response.body.size() < bytes_min) return;
   if (!is_compressible_type(response.content_type)) return;
@@ -41,8 +41,9 @@ void PendingExchange::respond(HttpResponse response) {
 }
 
 void PendingExchange::start_stream(HttpResponse head) {
+  if (phase_.load(std::memory_order_acquire) != Phase::kOpen) return;
   auto gauge = std::make_shared<StreamGauge>();
-  gauge_ = gauge;
+  gauge_ = gauge;  // before the phase says that write() may use it
   Phase open = Phase::kOpen;
   if (!phase_.compare_exchange_strong(open, Phase::kStreaming)) return;
   Answer step = answer(Answer::Kind::kStart);
@@ -57,7 +58,8 @@ bool PendingExchange::write(std::string_view bytes) {
   if (bytes.empty()) return true;  // an empty chunk would end the body
   const int64_t queued = gauge_->travelling.load() + gauge_->waiting.load();
   if (queued > static_cast<int64_t>(sink_->options().stream_buffer_bytes)) {
-    // Bytes would be missing from here on: the stream is cut, so that the client cannot take it for whole.
+    // Bytes would be missing from here on: the stream is cut, so that the client cannot take it for
+    // whole.
     gauge_->gone = true;
     sink_->deliver(answer(Answer::Kind::kDrop));
     return false;

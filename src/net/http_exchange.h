@@ -1,7 +1,7 @@
 // The handler's side of one request, and how its answers travel to the connection's I/O thread.
 //
-// A PendingExchange lives as long as the handler keeps it, also beyond its connection and its server; it
-// therefore knows its connection only by number and speaks to it through an AnswerSink.
+// A PendingExchange lives as long as the handler keeps it, also beyond its connection and its
+// server; it therefore knows its connection only by number and speaks to it through an AnswerSink.
 #pragma once
 
 #include <atomic>
@@ -41,14 +41,15 @@ struct Answer {
   std::function<void()> callback = nullptr;             // kCall
 };
 
-// Takes answers to the thread that owns the connection. Shared by its exchanges, which may outlive the loop.
+// Takes answers to the thread that owns the connection. Shared by its exchanges, which may outlive
+// the loop.
 class AnswerSink {
  public:
   explicit AnswerSink(std::shared_ptr<const ServerOptions> options)
       : options_(std::move(options)) {}
   virtual ~AnswerSink() = default;
-  // Any thread; at once when called on the owner's, later otherwise. Unknown connections are ignored.
-  // A kCall whose loop has ended runs right here.
+  // Any thread; at once when called on the owner's, later otherwise. Unknown connections are
+  // ignored. A kCall whose loop has ended runs right here.
   virtual void deliver(Answer answer) = 0;
   const ServerOptions& options() const { return *options_; }
 

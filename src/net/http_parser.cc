@@ -76,10 +76,10 @@ std::optional<Refusal> parse_target(std::string_view target, HttpRequest& reques
 std::optional<Refusal> parse_request_line(std::string_view line, HttpRequest& request,
                                           RequestHead& head) {
   const size_t first = line.find(' ');
-  const size_t second =
-      first == std::string_view::npos ? first : line.find(' ', first + 1);
+  const size_t second = first == std::string_view::npos ? first : line.find(' ', first + 1);
   if (second == std::string_view::npos)
-    return bad_request(concat("request line: want 'METHOD /path HTTP/1.1', found ", in_quotes(line)));
+    return bad_request(
+        concat("request line: want 'METHOD /path HTTP/1.1', found ", in_quotes(line)));
   const auto method = line.substr(0, first);
   if (!is_token(method) || method.size() > kMethodBytesMax)
     return bad_request(concat("method: want a token, found ", in_quotes(method)));
@@ -101,8 +101,7 @@ std::optional<Refusal> parse_content_length(std::string_view value, RequestHead&
   if (head.content_length >= 0) return bad_request("Content-Length: want one, found several");
   bool digits = !value.empty();
   for (const char c : value) digits &= c >= '0' && c <= '9';
-  if (!digits)
-    return bad_request(concat("Content-Length: want digits, found ", in_quotes(value)));
+  if (!digits) return bad_request(concat("Content-Length: want digits, found ", in_quotes(value)));
   const auto length = parse_int(value);
   head.content_length = length.value_or(std::numeric_limits<int64_t>::max());
   return std::nullopt;
@@ -120,12 +119,15 @@ std::optional<Refusal> note_field(std::string_view name, std::string_view value,
     case 4:
       if (!iequals(name, "host")) break;
       if (++seen.hosts > 1) return bad_request("Host: want one, found several");
-      if (!is_host(value)) return bad_request(concat("Host: want host:port, found ", in_quotes(value)));
+      if (!is_host(value))
+        return bad_request(concat("Host: want host:port, found ", in_quotes(value)));
       break;
     case 6:
       if (iequals(name, "expect")) {
-        if (iequals(value, "100-continue")) head.expect_continue = true;
-        else head.expect_unknown = true;
+        if (iequals(value, "100-continue"))
+          head.expect_continue = true;
+        else
+          head.expect_unknown = true;
       } else if (iequals(name, "origin")) {
         seen.origin = true;
       }
@@ -149,8 +151,10 @@ std::optional<Refusal> note_field(std::string_view name, std::string_view value,
     case 16:
       if (iequals(name, "content-encoding")) {
         const auto coding = parse_coding(value);
-        if (!coding || head.body_coding != Coding::kIdentity) head.coding_unknown = true;
-        else head.body_coding = *coding;
+        if (!coding || head.body_coding != Coding::kIdentity)
+          head.coding_unknown = true;
+        else
+          head.body_coding = *coding;
       }
       break;
     case 17:
@@ -163,7 +167,8 @@ std::optional<Refusal> note_field(std::string_view name, std::string_view value,
     case 29:
       if (iequals(name, "access-control-request-method")) seen.request_method = true;
       break;
-    default: break;
+    default:
+      break;
   }
   return std::nullopt;
 }
@@ -183,7 +188,8 @@ HeadScan scan_head(std::string_view data, size_t& scanned) {
   if (end != std::string_view::npos) return {.head_bytes = end + 4};
   // Not complete. Tell early what can never become a head, instead of waiting for its time limit.
   if (!data.empty() && !is_token(data.substr(0, 1))) return {.hopeless = true};
-  for (size_t lf = data.find('\n', from); lf != std::string_view::npos; lf = data.find('\n', lf + 1))
+  for (size_t lf = data.find('\n', from); lf != std::string_view::npos;
+       lf = data.find('\n', lf + 1))
     if (lf == 0 || data[lf - 1] != '\r') return {.hopeless = true};
   return {};
 }
@@ -215,7 +221,8 @@ std::optional<Refusal> parse_request_head(std::string_view text, HttpRequest& re
     if (!is_token(name))
       return bad_request(concat("header name: want a token, found ", in_quotes(name)));
     auto value = line.substr(colon + 1);
-    while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+    while (!value.empty() && (value.front() == ' ' || value.front() == '\t'))
+      value.remove_prefix(1);
     while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
     if (!is_field_value(value))
       return bad_request(concat("header ", in_quotes(name), ": control bytes in its value"));
@@ -228,8 +235,10 @@ std::optional<Refusal> parse_request_head(std::string_view text, HttpRequest& re
     return bad_request("framing: want Content-Length or Transfer-Encoding, found both");
   if (head.chunked && head.http10) return bad_request("Transfer-Encoding: not known to HTTP/1.0");
   if (seen.hosts == 0 && !head.http10) return bad_request("Host: missing");
-  if (seen.close) head.keep_alive = false;
-  else if (head.http10) head.keep_alive = seen.keep;
+  if (seen.close)
+    head.keep_alive = false;
+  else if (head.http10)
+    head.keep_alive = seen.keep;
   if (head.http10) head.expect_continue = head.expect_unknown = false;  // RFC 9110 10.1.1
   head.preflight = request.method == "OPTIONS" && seen.origin && seen.request_method;
   return std::nullopt;
@@ -242,9 +251,12 @@ ChunkDecoder::Step ChunkDecoder::next(std::string_view in) {
     switch (at_) {
       case At::kSize: {
         int digit = -1;
-        if (c >= '0' && c <= '9') digit = c - '0';
-        else if (c >= 'a' && c <= 'f') digit = c - 'a' + 10;
-        else if (c >= 'A' && c <= 'F') digit = c - 'A' + 10;
+        if (c >= '0' && c <= '9')
+          digit = c - '0';
+        else if (c >= 'a' && c <= 'f')
+          digit = c - 'a' + 10;
+        else if (c >= 'A' && c <= 'F')
+          digit = c - 'A' + 10;
         if (digit >= 0) {
           if (++digits_ > 15) return bad("chunk size: more than 15 digits");
           left_ = left_ << 4 | static_cast<uint64_t>(digit);
@@ -261,7 +273,8 @@ ChunkDecoder::Step ChunkDecoder::next(std::string_view in) {
         break;
       }
       case At::kExtension:
-        if (c == '\r') at_ = At::kSizeLf;
+        if (c == '\r')
+          at_ = At::kSizeLf;
         else if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F)
           return bad("chunk extension: a control byte");
         else if (++extension_bytes_ > kChunkExtensionBytesMax)
@@ -292,14 +305,18 @@ ChunkDecoder::Step ChunkDecoder::next(std::string_view in) {
         ++i;
         break;
       case At::kTrailerStart:
-        if (c == '\r') at_ = At::kEndLf;
-        else if (c == ' ' || c == '\t') return bad("trailer: folded lines are not accepted");
-        else at_ = At::kTrailer;
+        if (c == '\r')
+          at_ = At::kEndLf;
+        else if (c == ' ' || c == '\t')
+          return bad("trailer: folded lines are not accepted");
+        else
+          at_ = At::kTrailer;
         if (at_ == At::kTrailer) break;  // the same byte again, as part of the line
         ++i;
         break;
       case At::kTrailer:
-        if (c == '\r') at_ = At::kTrailerLf;
+        if (c == '\r')
+          at_ = At::kTrailerLf;
         else if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F)
           return bad("trailer: a control byte");
         if (++trailer_bytes_ > kTrailerBytesMax) return bad("trailer: longer than 8192 bytes");

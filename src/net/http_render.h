@@ -23,7 +23,11 @@ class DateLines {
 };
 
 enum class Framing : uint8_t { kLength, kChunked, kUntilClose, kNone };
-enum class Persistence : uint8_t { kDefault, kClose, kKeepAlive };  // what Connection says; default: nothing
+enum class Persistence : uint8_t {
+  kDefault,
+  kClose,
+  kKeepAlive
+};  // what Connection says; default: nothing
 
 struct HeadPlan {
   std::string_view date_lines;
@@ -33,8 +37,8 @@ struct HeadPlan {
   Persistence persistence = Persistence::kDefault;
 };
 
-// Appends status line and headers through the blank line. Framing headers of the response's own list are
-// left out, and so is a header whose name or value could break the head apart.
+// Appends status line and headers through the blank line. Framing headers of the response's own
+// list are left out, and so is a header whose name or value could break the head apart.
 void append_head(std::string& out, const HttpResponse& response, const HeadPlan& plan);
 
 // Appends one chunk of a chunked body; `bytes` must not be empty.

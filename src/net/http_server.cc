@@ -37,7 +37,8 @@ std::string peer_address(const sockaddr_storage& address) {
     const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
     if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
       inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text, sizeof text);
-    else inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+    else
+      inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
   } else {
     inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, text, sizeof text);
   }
@@ -95,9 +96,9 @@ Status AsioHttpServer::listen() {
   const auto address = asio::ip::make_address(
       options_->address == "localhost" ? "127.0.0.1" : options_->address, error);
   if (error)
-    return Error{Code::kInvalidArgument, concat("listen address: want an IP address, found ",
-                                                in_quotes(options_->address), " (port ",
-                                                options_->port, ")")};
+    return Error{Code::kInvalidArgument,
+                 concat("listen address: want an IP address, found ", in_quotes(options_->address),
+                        " (port ", options_->port, ")")};
   const tcp::endpoint endpoint(address, options_->port);
   acceptor_->open(endpoint.protocol(), error);
   if (error) return failed("open a socket for", error);
@@ -147,7 +148,8 @@ bool AsioHttpServer::accept_one() {
   const bool turn_away = connections_open() >= options_->connections_max;
   IoLoop& loop = *loops_[next_loop_++ % loops_.size()];
   auto peer = peer_address(address);
-  if (&loop == loops_[0].get()) loop.adopt(socket, std::move(peer), turn_away);
+  if (&loop == loops_[0].get())
+    loop.adopt(socket, std::move(peer), turn_away);
   else
     loop.post([&loop, socket, peer = std::move(peer), turn_away] {
       loop.adopt(socket, peer, turn_away);
@@ -230,9 +232,9 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create(ServerOptions options, Ha
   if (!options.tls_certificate_file.empty()) {
     SIS_ASSIGN(tls, TlsContext::create(options.tls_certificate_file, options.tls_key_file));
   }
-  auto server = std::make_unique<AsioHttpServer>(
-      std::make_shared<const ServerOptions>(std::move(options)), std::move(handler),
-      std::move(tls));
+  auto server =
+      std::make_unique<AsioHttpServer>(std::make_shared<const ServerOptions>(std::move(options)),
+                                       std::move(handler), std::move(tls));
   SIS_TRY(server->listen());
   return std::unique_ptr<HttpServer>(std::move(server));
 }

@@ -4,44 +4,21 @@
 #include <limits>
 
 #include "base/strings.h"
-#include "net/compression.h"
+#include "net/http_session_parts.h"
 
 namespace sis::net {
 namespace {
 
-constexpr size_t kPipelineMax = 64;          // unanswered requests per connection
-constexpr size_t kInputPauseBytes = 64 << 10;   // pipelined bytes kept while none may be begun
+constexpr size_t kInputPauseBytes = 64 << 10;    // pipelined bytes kept while none may be begun
 constexpr size_t kOutputPauseBytes = 256 << 10;  // unread answers that stop new requests
 constexpr size_t kBodyReserveMax = 1 << 20;  // a declared length is no reason to book more at once
 constexpr size_t kBodyPadding = 64;          // what simdjson reads past the end
-
-constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-
-HttpResponse plain_error(int status, const std::string& message) {
-  return {.status = status, .content_type = "text/plain", .headers = {}, .body = message + "\n"};
-}
 
 void bump(std::atomic<int64_t>& counter) {  // one writer: no locked instruction needed
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 }  // namespace
-
-// Answer steps of a request whose turn has not come.
-struct HttpSession::Held {
-  std::optional<HttpResponse> response;  // complete answer, or the head of a stream
-  bool stream = false, finished = false, dropped = false;
-  std::string bytes;     // of the stream
-  bool interim = false;  // not a request at all: a 100 Continue in the queue
-};
-
-struct HttpSession::Body {
-  ChunkDecoder chunks;
-  std::unique_ptr<Decompressor> decoder;
-  uint64_t left = 0;      // of a declared length
-  uint64_t received = 0;  // before decoding
-  TimePoint started_at{}, last_at{};
-};
 
 HttpSession::HttpSession(SessionContext& context, uint64_t connection, std::string peer,
                          TimePoint now)
@@ -140,7 +117,8 @@ std::optional<Refusal> HttpSession::judge(const RequestHead& head,
                                           const HttpRequest& request) const {
   if (request.method == "CONNECT") return Refusal{400, "method: CONNECT is for proxies"};
   if (head.expect_unknown)
-    return Refusal{417, concat("Expect: want 100-continue, found ", in_quotes(request.header("expect")))};
+    return Refusal{
+        417, concat("Expect: want 100-continue, found ", in_quotes(request.header("expect")))};
   const bool body = head.chunked || head.content_length > 0;
   if (body && head.coding_unknown)
     return Refusal{415, concat("Content-Encoding: want one of gzip, deflate, zstd, br, found ",
@@ -160,8 +138,7 @@ void HttpSession::begin_body(const RequestHead& head) {
   if (head.body_coding != Coding::kIdentity)
     body_->decoder = Decompressor::create(head.body_coding, context_.options.body_bytes_max);
   else if (!head.chunked)
-    reading_->request().body.reserve(
-        std::min<size_t>(body_->left, kBodyReserveMax) + kBodyPadding);
+    reading_->request().body.reserve(std::min<size_t>(body_->left, kBodyReserveMax) + kBodyPadding);
   if (!head.expect_continue || !in_.empty()) return;
   if (slots_count() == 0) {
     out_.append(kContinue);
@@ -240,10 +217,12 @@ std::string HttpSession::fixed_lines(const HttpRequest& request, const RequestHe
   const bool any = std::find(origins.begin(), origins.end(), "*") != origins.end();
   if (!any) lines.append("Vary: Origin\r\n");
   if (origin.empty()) return lines;
-  if (any) lines.append("Access-Control-Allow-Origin: *\r\n");
+  if (any)
+    lines.append("Access-Control-Allow-Origin: *\r\n");
   else if (std::find(origins.begin(), origins.end(), origin) != origins.end())
     lines.append("Access-Control-Allow-Origin: ").append(origin).append("\r\n");
-  else return lines;
+  else
+    return lines;
   if (!head.preflight) lines.append("Access-Control-Expose-Headers: X-Request-ID\r\n");
   return lines;
 }
@@ -286,7 +265,8 @@ void HttpSession::dispatch() {
   try {
     (*context_.handler)(std::move(exchange));
   } catch (...) {
-    // The exchange died on the way out, which answers 500. The I/O thread serves others and goes on.
+    // The exchange died on the way out, which answers 500. The I/O thread serves others and goes
+    // on.
   }
 }
 
@@ -294,11 +274,11 @@ void HttpSession::refuse(Refusal refusal, std::string_view path) {
   bump(context_.protocol_errors);
   HttpRequest unknown;
   const HttpRequest* request = &unknown;
-  if (reading_) request = &reading_->request();
-  else unknown.request_id = hex_id(context_.rng.next(), context_.rng.next());
-  const auto& render = context_.options.render_error;
-  HttpResponse response = render ? render(refusal.status, refusal.message, std::string(path))
-                                 : plain_error(refusal.status, refusal.message);
+  if (reading_)
+    request = &reading_->request();
+  else
+    unknown.request_id = hex_id(context_.rng.next(), context_.rng.next());
+  HttpResponse response = render_refusal(context_.options, refusal, path);
   if (refusal.status == 415)
     response.headers.emplace_back("Accept-Encoding", "gzip, deflate, zstd, br");
   RequestHead head = reading_ ? head_ : RequestHead{};
@@ -333,183 +313,11 @@ bool HttpSession::input_ended(TimePoint now) {
   if (!out_.empty()) return true;  // writing it will tell
   Slot& slot = front();
   if (slot.http10) return slot.streaming;  // a stream's next write will tell
-  if (!slot.streaming) out_.append(kContinue);
-  else if (slot.chunked) out_.tail().push_back('0');
+  if (!slot.streaming)
+    out_.append(kContinue);
+  else if (slot.chunked)
+    out_.tail().push_back('0');
   return true;
-}
-
-// ---------------------------------------------------------------- answers
-
-void HttpSession::handle(Answer& answer, TimePoint now) {
-  now_ = now;
-  const uint64_t index = answer.sequence - first_sequence_;
-  if (index >= slots_count()) return;
-  Slot& slot = slots_[first_slot_ + index];
-  const bool first = index == 0;
-  if (!first && !slot.held) slot.held = std::make_unique<Held>();
-  switch (answer.kind) {
-    case Answer::Kind::kRespond:
-      if (!first) {
-        slot.held->response = std::move(answer.response);
-        return;
-      }
-      respond_now(std::move(*answer.response));
-      break;
-    case Answer::Kind::kStart:
-      slot.gauge = std::move(answer.gauge);
-      if (!first) {
-        slot.held->response = std::move(answer.response);
-        slot.held->stream = true;
-        return;
-      }
-      start_now(std::move(*answer.response));
-      break;
-    case Answer::Kind::kWrite:
-      if (slot.gauge) slot.gauge->travelling -= static_cast<int64_t>(answer.bytes.size());
-      if (!first) {
-        slot.held->bytes.append(answer.bytes);
-        if (slot.gauge) slot.gauge->waiting = static_cast<int64_t>(slot.held->bytes.size());
-        return;
-      }
-      if (slot.streaming) {
-        write_now(answer.bytes);
-        slot.gauge->waiting += static_cast<int64_t>(answer.bytes.size());
-      }
-      return;
-    case Answer::Kind::kFinish:
-      if (!first) {
-        slot.held->finished = true;
-        return;
-      }
-      if (slot.streaming) finish_now();
-      break;
-    case Answer::Kind::kDrop:
-      drop(index);
-      break;
-    case Answer::Kind::kCall: return;
-  }
-  advance();
-}
-
-// The handler gave up: 500 when nothing was said yet, else the body can only be cut.
-void HttpSession::drop(size_t index) {
-  Slot& slot = slots_[first_slot_ + index];
-  if (slot.streaming) {
-    broken_ = true;
-    return;
-  }
-  if (index > 0 && slot.held->stream) {
-    slot.held->dropped = true;
-    return;
-  }
-  const std::string message = "the request was dropped without an answer";
-  const auto& render = context_.options.render_error;
-  HttpResponse response = render ? render(500, message, "") : plain_error(500, message);
-  if (index == 0) respond_now(std::move(response));
-  else slot.held->response = std::move(response);
-}
-
-bool HttpSession::close_after_front() {
-  const bool last = slots_count() == 1 && !(stage_ == Stage::kBody || head_started_);
-  if (last && (ended_ || context_.draining) && (in_.empty() || context_.draining)) last_request_ = true;
-  return !front().keep_alive || (last && last_request_);
-}
-
-void HttpSession::respond_now(HttpResponse&& response) {
-  Slot& slot = front();
-  if (slot.streaming) return;
-  if (response.status < 200 || response.status > 599) response.status = 500;
-  const bool close = close_after_front();
-  const bool body = status_has_body(response.status);
-  HeadPlan plan{.date_lines = context_.date.get(now_), .fixed_lines = slot.fixed_lines};
-  plan.framing = body ? Framing::kLength : Framing::kNone;
-  plan.body_bytes = response.body.size();
-  plan.persistence = close         ? Persistence::kClose
-                     : slot.http10 ? Persistence::kKeepAlive
-                                   : Persistence::kDefault;
-  append_head(out_.tail(), response, plan);
-  if (body && !slot.head) out_.append(std::move(response.body));
-  if (close) closing_ = last_request_ = true;
-  pop_front();
-}
-
-void HttpSession::start_now(HttpResponse&& response) {
-  Slot& slot = front();
-  if (slot.streaming) return;
-  if (response.status < 200 || response.status > 599) response.status = 500;
-  const bool body = status_has_body(response.status) && !slot.head;
-  if (slot.http10) slot.keep_alive = false;  // the end of the body is the end of the connection
-  const bool close = close_after_front();
-  HeadPlan plan{.date_lines = context_.date.get(now_), .fixed_lines = slot.fixed_lines};
-  plan.framing = !status_has_body(response.status) ? Framing::kNone
-                 : slot.http10                     ? Framing::kUntilClose
-                                                   : Framing::kChunked;
-  plan.persistence = close ? Persistence::kClose : Persistence::kDefault;
-  append_head(out_.tail(), response, plan);
-  if (close) last_request_ = true, slot.keep_alive = false;
-  slot.streaming = true;
-  slot.chunked = body && !slot.http10;
-  if (!body) {  // nothing more may follow: the producer need not go on
-    if (slot.gauge) slot.gauge->gone = true;
-    slot.chunked = false;
-    finish_now();
-    return;
-  }
-  if (!response.body.empty()) write_now(response.body);
-}
-
-void HttpSession::write_now(std::string_view bytes) {
-  if (front().chunked) append_chunk(out_.tail(), bytes);
-  else out_.append(bytes);
-}
-
-void HttpSession::finish_now() {
-  if (front().chunked) out_.append(std::string_view("0\r\n\r\n"));
-  if (close_after_front()) closing_ = last_request_ = true;
-  pop_front();
-}
-
-void HttpSession::pop_front() {
-  ++first_slot_;
-  ++first_sequence_;
-  if (first_slot_ == slots_.size()) {
-    slots_.clear();
-    first_slot_ = 0;
-    idle_since_ = now_;
-  } else if (first_slot_ >= kPipelineMax) {
-    slots_.erase(slots_.begin(), slots_.begin() + static_cast<std::ptrdiff_t>(first_slot_));
-    first_slot_ = 0;
-  }
-}
-
-// Says what the requests now at the front have ready.
-void HttpSession::advance() {
-  while (slots_count() > 0 && !closing_ && !broken_ && front().held) {
-    const std::unique_ptr<Held> held = std::move(front().held);
-    if (held->interim) {
-      out_.append(kContinue);
-      pop_front();
-    } else if (!held->response) {
-      return;
-    } else if (!held->stream) {
-      respond_now(std::move(*held->response));
-    } else {
-      const auto gauge = front().gauge;
-      const uint64_t sequence = first_sequence_;
-      start_now(std::move(*held->response));
-      if (first_sequence_ != sequence) continue;  // it had no body
-      if (!held->bytes.empty()) write_now(held->bytes);
-      if (held->finished) finish_now();
-      else if (held->dropped) broken_ = true;
-      else return;
-    }
-  }
-}
-
-void HttpSession::output_waits(size_t bytes) {
-  if (slots_count() == 0) return;
-  if (const auto& gauge = front().gauge; gauge && front().streaming)
-    gauge->waiting = static_cast<int64_t>(bytes);
 }
 
 // ---------------------------------------------------------------- time and life
@@ -520,8 +328,8 @@ TimePoint HttpSession::deadline() const {
   if (stage_ == Stage::kBody) {
     TimePoint deadline = body_->last_at + options.body_gap_timeout;
     if (options.body_bytes_per_second_min > 0) {
-      const auto earned = from_seconds(static_cast<double>(body_->received) /
-                                       options.body_bytes_per_second_min);
+      const auto earned =
+          from_seconds(static_cast<double>(body_->received) / options.body_bytes_per_second_min);
       deadline = std::min(deadline,
                           body_->started_at + std::max<Duration>(options.body_gap_timeout, earned));
     }
@@ -536,16 +344,16 @@ bool HttpSession::expire(TimePoint now) {
   now_ = now;
   if (stage_ == Stage::kBody) {
     const auto& body = *body_;
-    refuse({408, concat("body: ", body.received, " bytes in ",
-                        to_seconds(now - body.started_at), " s, want no gap above ",
-                        to_seconds(context_.options.body_gap_timeout), " s and at least ",
-                        context_.options.body_bytes_per_second_min, " bytes/s")},
-           reading_->request().path);
+    refuse(
+        {408, concat("body: ", body.received, " bytes in ", to_seconds(now - body.started_at),
+                     " s, want no gap above ", to_seconds(context_.options.body_gap_timeout),
+                     " s and at least ", context_.options.body_bytes_per_second_min, " bytes/s")},
+        reading_->request().path);
     return true;
   }
   if (head_started_) {
-    refuse({408, concat("headers: not complete after ",
-                        to_seconds(context_.options.header_timeout), " s")},
+    refuse({408, concat("headers: not complete after ", to_seconds(context_.options.header_timeout),
+                        " s")},
            "");
     return true;
   }

@@ -1,15 +1,17 @@
-// The HTTP/1.1 protocol of one connection, without its socket: bytes in, requests to the handler, answers
-// in order, bytes out. Deadlines are told, not waited for.
+// The HTTP/1.1 protocol of one connection, without its socket: bytes in, requests to the handler,
+// answers in order, bytes out. Deadlines are told, not waited for.
 //
-// The owner reads into input_space(), then calls pump(), writes what out() holds, and closes when told. All
-// calls come on the connection's I/O thread. Answers that come before their turn wait in their slot.
+// The owner reads into input_space(), then calls pump(), writes what out() holds, and closes when
+// told. All calls come on the connection's I/O thread. Answers that come before their turn wait in
+// their slot.
 //
-// End of input (RFC 9112 9.6 leaves it open): a client that shuts down only its sending side cannot be told
-// from one that closed, until something is sent: a closed peer answers with RST. So when input ends while a
-// request is unanswered, pump the probe out: an interim `100 Continue` (clients must accept any number of
-// 1xx, RFC 9110 15.2), or, inside a chunked body, one leading zero of the next chunk size. If the connection
-// is reset, the request is cancelled; if not, the answer goes out as usual. HTTP/1.0 knows no interim
-// answers; there, end of input means that the client left (proxies speaking 1.0 close, they do not half-close).
+// End of input (RFC 9112 9.6 leaves it open): a client that shuts down only its sending side cannot
+// be told from one that closed, until something is sent: a closed peer answers with RST. So when
+// input ends while a request is unanswered, pump the probe out: an interim `100 Continue` (clients
+// must accept any number of 1xx, RFC 9110 15.2), or, inside a chunked body, one leading zero of the
+// next chunk size. If the connection is reset, the request is cancelled; if not, the answer goes
+// out as usual. HTTP/1.0 knows no interim answers; there, end of input means that the client left
+// (proxies speaking 1.0 close, they do not half-close).
 #pragma once
 
 #include <atomic>
@@ -36,7 +38,10 @@ namespace sis::net {
 struct SessionContext {
   SessionContext(std::shared_ptr<AnswerSink> answer_sink, const Handler* request_handler,
                  uint64_t seed)
-      : sink(std::move(answer_sink)), options(sink->options()), handler(request_handler), rng(seed) {}
+      : sink(std::move(answer_sink)),
+        options(sink->options()),
+        handler(request_handler),
+        rng(seed) {}
 
   std::shared_ptr<AnswerSink> sink;
   const ServerOptions& options;
@@ -72,9 +77,7 @@ class HttpSession {
   // After writing: `bytes` is what has not reached the kernel yet.
   void output_waits(size_t bytes);
   // After the output is written: close (politely: what the client still sends is read and dropped).
-  bool closing() const {
-    return closing_ || (ended_ && slots_count() == 0 && in_.empty());
-  }
+  bool closing() const { return closing_ || (ended_ && slots_count() == 0 && in_.empty()); }
   // Close at once, even though output waits: a body cannot be completed.
   bool broken() const { return broken_; }
   // A connection over the limit: answers 503 without reading a request.
@@ -86,7 +89,8 @@ class HttpSession {
   bool expire(TimePoint now);
   // A request is half read or not answered.
   bool busy() const { return !slots_.empty() || mid_request() || !in_.empty(); }
-  // The connection is gone: tells every unanswered exchange. `this` may be used no more, bar destruction.
+  // The connection is gone: tells every unanswered exchange. `this` may be used no more, bar
+  // destruction.
   void cancel_all();
 
  private:

@@ -59,11 +59,16 @@ int hex_digit(char c) {
 
 const char* coding_name(Coding coding) {
   switch (coding) {
-    case Coding::kIdentity: return "identity";
-    case Coding::kGzip: return "gzip";
-    case Coding::kDeflate: return "deflate";
-    case Coding::kZstd: return "zstd";
-    case Coding::kBrotli: return "br";
+    case Coding::kIdentity:
+      return "identity";
+    case Coding::kGzip:
+      return "gzip";
+    case Coding::kDeflate:
+      return "deflate";
+    case Coding::kZstd:
+      return "zstd";
+    case Coding::kBrotli:
+      return "br";
   }
   return "identity";
 }
@@ -92,8 +97,10 @@ Coding choose_coding(std::string_view accept_encoding) {
         weight = parse_qvalue(param.substr(2));
     }
     if (name.empty() || weight < 0) continue;  // an unreadable wish is no wish
-    if (name == "*") any = weight;
-    else if (const auto coding = parse_coding(name)) weights[static_cast<size_t>(*coding)] = weight;
+    if (name == "*")
+      any = weight;
+    else if (const auto coding = parse_coding(name))
+      weights[static_cast<size_t>(*coding)] = weight;
   }
   Coding best = Coding::kIdentity;
   // Identity counts only when named: otherwise anything acceptable is better than it.
@@ -150,7 +157,8 @@ Result<std::string> percent_decode(std::string_view text) {
     }
     const auto u = static_cast<unsigned char>(c);
     if (u < 0x20 || u == 0x7F)
-      return Error{Code::kInvalidArgument, concat("path: control byte ", int{u}, " is not allowed")};
+      return Error{Code::kInvalidArgument,
+                   concat("path: control byte ", int{u}, " is not allowed")};
     plain &= u < 0x80;
     out.push_back(c);
   }

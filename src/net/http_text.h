@@ -19,10 +19,11 @@ namespace sis::net {
 enum class Coding : uint8_t { kIdentity, kGzip, kDeflate, kZstd, kBrotli };
 
 const char* coding_name(Coding coding);  // "gzip"
-// One coding's name; "x-gzip" is gzip, "" and "identity" are kIdentity. nullopt for what we do not know.
+// One coding's name; "x-gzip" is gzip, "" and "identity" are kIdentity. nullopt for what we do not
+// know.
 std::optional<Coding> parse_coding(std::string_view name);
-// The best coding the client takes by q-value, zstd before br before gzip among equals; kIdentity when
-// none fits (RFC 9110 12.5.3). "deflate" is never chosen: its two meanings confuse clients.
+// The best coding the client takes by q-value, zstd before br before gzip among equals; kIdentity
+// when none fits (RFC 9110 12.5.3). "deflate" is never chosen: its two meanings confuse clients.
 Coding choose_coding(std::string_view accept_encoding);
 
 // token = 1*tchar (RFC 9110 5.6.2).
@@ -38,7 +39,7 @@ bool is_echoable_id(std::string_view text);
 Result<std::string> percent_decode(std::string_view text);
 
 struct MediaType {
-  std::string essence;  // "multipart/form-data", lower case
+  std::string essence;                                      // "multipart/form-data", lower case
   std::vector<std::pair<std::string, std::string>> params;  // names in lower case, quotes undone
 
   std::string_view param(std::string_view name) const;  // empty if absent

@@ -1,7 +1,7 @@
 // Bytes read from one socket and not parsed yet, contiguous.
 //
-// Small while a connection is quiet, larger while it is busy: 10,000 idle connections must not hold the
-// buffers of 10,000 busy ones. One thread.
+// Small while a connection is quiet, larger while it is busy: 10,000 idle connections must not hold
+// the buffers of 10,000 busy ones. One thread.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ class InBuffer {
   // Room for the next read; what the last reads brought decides how much.
   std::span<char> space() {
     if (empty()) {
-      const size_t want = last_filled_          ? std::min(capacity_ * 2, kBytesMax)
+      const size_t want = last_filled_            ? std::min(capacity_ * 2, kBytesMax)
                           : last_ < capacity_ / 4 ? std::max(capacity_ / 2, kBytesMin)
                                                   : std::max(capacity_, kBytesMin);
       if (want != capacity_) {

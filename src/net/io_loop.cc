@@ -23,7 +23,8 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-constexpr int64_t kTurnedAwayMax = 256;  // clients over the limit that still get their 503, per thread
+constexpr int64_t kTurnedAwayMax =
+    256;  // clients over the limit that still get their 503, per thread
 constexpr size_t kScratchBytes = 64 << 10;
 
 uint64_t random_seed() {
@@ -133,8 +134,9 @@ void IoLoop::adopt(int socket, std::string peer, bool turn_away) {
   Entry& entry = entries_[index];
   const uint64_t id = static_cast<uint64_t>(++entry.generation) << 32 | index;
   const auto now = std::chrono::steady_clock::now();
-  const auto connection = std::make_shared<Connection>(
-      *this, std::move(taken), id, std::move(peer), tls_ ? tls_->session() : nullptr, turn_away, now);
+  const auto connection =
+      std::make_shared<Connection>(*this, std::move(taken), id, std::move(peer),
+                                   tls_ ? tls_->session() : nullptr, turn_away, now);
   entry.connection = connection;
   entry.check_at = connection->deadline();
   if (turn_away) {
@@ -158,8 +160,10 @@ Connection* IoLoop::find(uint64_t id) {
 
 void IoLoop::forget(uint64_t id) {
   Entry& entry = entries_[static_cast<uint32_t>(id)];
-  if (entry.connection->turned_away()) --turned_away_;
-  else connections_open_.fetch_sub(1, std::memory_order_relaxed);
+  if (entry.connection->turned_away())
+    --turned_away_;
+  else
+    connections_open_.fetch_sub(1, std::memory_order_relaxed);
   entry.connection.reset();
   entry.check_at = TimePoint::max();
   free_entries_.push_back(static_cast<uint32_t>(id));

@@ -1,8 +1,8 @@
 // One I/O thread of the server: an event loop, the connections that live on it, and its mailbox.
 //
-// A connection never changes its thread, so nothing here is locked except the mailbox, through which other
-// threads hand over answers and new connections. Deadlines are not timers: a sweep a few times a second
-// looks at one time per connection. Private to the server.
+// A connection never changes its thread, so nothing here is locked except the mailbox, through
+// which other threads hand over answers and new connections. Deadlines are not timers: a sweep a
+// few times a second looks at one time per connection. Private to the server.
 #pragma once
 
 #include <atomic>
@@ -26,7 +26,8 @@ namespace sis::net {
 class Connection;
 class IoLoop;
 
-// Answers and calls from other threads. Lives until the last exchange is gone; the loop may end before.
+// Answers and calls from other threads. Lives until the last exchange is gone; the loop may end
+// before.
 class Mailbox final : public AnswerSink {
  public:
   Mailbox(std::shared_ptr<const ServerOptions> options, IoLoop* loop)

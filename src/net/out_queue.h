@@ -1,7 +1,7 @@
 // Bytes on their way to one socket: small pieces gathered, large ones moved in whole.
 //
-// Small buffers come from and go back to a pool shared by the connections of one I/O thread, so an idle
-// connection holds none. One thread.
+// Small buffers come from and go back to a pool shared by the connections of one I/O thread, so an
+// idle connection holds none. One thread.
 #pragma once
 
 #include <sys/uio.h>
@@ -85,13 +85,14 @@ class OutQueue {
 
  private:
   static constexpr size_t kPieceBytes = 64 << 10;  // a tail this full is followed by another
-  static constexpr size_t kMoveBytes = 16 << 10;   // below this copying is cheaper than an iovec entry
+  static constexpr size_t kMoveBytes = 16
+                                       << 10;  // below this copying is cheaper than an iovec entry
 
   BufferPool* pool_;
   std::vector<std::string> pieces_;
   bool sealed_ = false;  // the last piece was moved in; appending would copy it
-  size_t first_ = 0;   // pieces before it are written
-  size_t offset_ = 0;  // written bytes of the first piece
+  size_t first_ = 0;     // pieces before it are written
+  size_t offset_ = 0;    // written bytes of the first piece
 };
 
 }  // namespace sis::net

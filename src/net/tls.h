@@ -1,7 +1,7 @@
 // TLS 1.2 and 1.3, server side, over memory: ciphertext in, plaintext out, and back. No sockets.
 //
-// OpenSSL's types stay in the .cc. A TlsContext is shared by all connections and read-only; a TlsSession
-// belongs to its connection's I/O thread.
+// OpenSSL's types stay in the .cc. A TlsContext is shared by all connections and read-only; a
+// TlsSession belongs to its connection's I/O thread.
 #pragma once
 
 #include <cstddef>
