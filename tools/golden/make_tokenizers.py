@@ -1,6 +1,8 @@
 """Small tokenizers in the styles of published checkpoints, trained on generated text.
 
     make_tokenizers.py golden tests/golden/tokenizer   the committed files: tokenizer.json and expected.jsonl
+    make_tokenizers.py cases FILE                      src/infer/text/tokenizer/tokenizer_cases.h, one or two
+                                                       texts for each element
     make_tokenizers.py full DIR                        DIR/<style>.json for the differential test: larger
                                                        vocabularies, the whole nmt_nfkc character map, and
                                                        variants that reach every supported element
@@ -292,7 +294,135 @@ def write_full(folder):
             json.dump(data, file, ensure_ascii=False)
 
 
+# --- one small case per element, for the unit test ---
+
+WORDS = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 12,
+         "vocab": {token: id for id, token in enumerate(
+             "[UNK] [CLS] [SEP] [MASK] a b c d e ab abc ##a ##b ##c ##bc ##d , . ! - 1 2 ##1 ##2 uber u ##ber ##\u00fc \u4e2d \u6587 e\u0301 \u00e9 ##\u0301 "
+             "strasse \u00df ##\u00df i ##\u0307 \u1100 ##\u1161 ##\u11a8 \uac00 3 ##3 ' s t".split(" "))}}
+PIECES = {"type": "Unigram", "unk_id": 0, "byte_fallback": False, "vocab": [
+    ["<unk>", 0.0], ["<s>", 0.0], ["</s>", 0.0], [META, -3.0], ["a", -4.5], ["b", -4.25], ["ab", -5.5], ["abc", -7.75], [META + "a", -5.0], [META + "ab", -6.5],
+    ["c", -5.125], ["bc", -6.0], ["\u00e9", -6.5], ["e", -4.0], ["1", -7.0], [META + META, -6.5], ["de", -30.0], ["\u30ab", -5.0], ["fi", -5.0]]}
+
+
+def cases():
+    """(name, tokenizer.json, texts or pairs, EncodeOptions)."""
+    def words(name, texts, max=0, specials=True, **parts):
+        base = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+                "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": None, "decoder": None, "model": WORDS}
+        return name, dict(base, **parts), texts, max, specials
+
+    def pieces(name, texts, max=0, specials=True, **parts):
+        base = {"pre_tokenizer": {"type": "Metaspace", "replacement": META, "prepend_scheme": "always", "split": True}, "model": PIECES}
+        return words(name, texts, max, specials, **dict(base, **parts))
+
+    def bert(**flags):
+        return {"normalizer": dict({"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+                                    "lowercase": True}, **flags)}
+
+    def added(content, **flags):
+        return special(content, 0, **dict({"special": False, "normalized": True}, **flags))
+
+    def sequence(key, *parts):
+        return {"type": "Sequence", key: list(parts)}
+
+    def metaspace(**flags):
+        return dict({"type": "Metaspace", "replacement": META, "prepend_scheme": "always", "split": True}, **flags)
+
+    white = {"type": "WhitespaceSplit"}
+    bert_post = {"type": "BertProcessing", "cls": ["[CLS]", 1], "sep": ["[SEP]", 2]}
+    roberta_post = {"type": "RobertaProcessing", "cls": ["<s>", 1], "sep": ["</s>", 2], "trim_offsets": True, "add_prefix_space": True}
+    charsmap = base64.b64encode(nmt_nfkc_map(lambda c: c in (0x0D, 0x0A, 0xA0, 0x65, 0x301, 0xFB01, 0xFF76, 0xFF9E, 0x200D, 0x2460))).decode()
+    fallback = dict(PIECES, byte_fallback=True, vocab=PIECES["vocab"] + [["<0x%02X>" % byte, -20.0] for byte in (0xC3, 0xBC, 0xC4)])
+    yield words("WordPieceLongestFirst", ["abc abcbc ab", "abcx abcabcabcabc", "", " "])
+    yield words("BertNormalizer", ["ABC \u00dcber  a\u0000b\tc\u00a0d", "a\u4e2d\u6587b e\u0301 \u00e9 \uac01", "\u0130 \u00adab\ufffd"], **bert())
+    yield words("BertNormalizerKeepsAccents", ["ABC \u00e9 e\u0301 \u0130"], **bert(strip_accents=False))
+    yield words("BertNormalizerReorders", ["a\u302e\u0301\u0323b a\U0001d165\u0323 \u00e9\u302ec"], **bert())
+    yield words("BertNormalizerOff", ["ABC a\tb \u4e2d"], **bert(clean_text=False, handle_chinese_chars=False, lowercase=False))
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        yield words(form, ["e\u0301 \u00e9 \uac01 a\u0323\u0301b", "\u2460\u2461 \u1100\u1161 \u0958"], normalizer={"type": form})
+    yield words("LowercaseStripAccents", ["ABC \u0130e\u0301"], normalizer=sequence("normalizers", {"type": "Lowercase"}, {"type": "StripAccents"}))
+    yield words("Strip", ["\u2003 ab \u00e9\n"], pre_tokenizer=None, normalizer={"type": "Strip", "strip_left": True, "strip_right": True})
+    yield words("ReplaceString", ["xxabxx x"], normalizer={"type": "Replace", "pattern": {"String": "xx"}, "content": "a \u00e9"})
+    yield words("ReplaceRegex", ["a   b \u00e9\u00e9\u00e9c"], normalizer=sequence(
+        "normalizers", {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "-"}, {"type": "Replace", "pattern": {"Regex": "\u00e9+"}, "content": ""}))
+    yield words("Prepend", ["ab", ""], normalizer={"type": "Prepend", "prepend": "ab"})
+    yield words("Whitespace", ["ab,!c a\u0301b  1-2"], pre_tokenizer={"type": "Whitespace"})
+    yield words("WhitespaceSplit", ["ab,!c\u2003a"], pre_tokenizer=white)
+    for behavior in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
+        yield words("Punctuation" + behavior, ["a,b--c!", ",,a"], pre_tokenizer={"type": "Punctuation", "behavior": behavior})
+    yield words("DigitsIndividual", ["a12b\u0663"], pre_tokenizer={"type": "Digits", "individual_digits": True})
+    yield words("DigitsTogether", ["a12b\u0663"], pre_tokenizer={"type": "Digits", "individual_digits": False})
+    yield words("SplitRegex", ["a12b3"], pre_tokenizer={"type": "Split", "pattern": {"Regex": "[0-9]+"}, "behavior": "Removed", "invert": False})
+    yield words("SplitInverted", ["a12b3"], pre_tokenizer={"type": "Split", "pattern": {"Regex": "[0-9]+"}, "behavior": "Removed", "invert": True})
+    yield words("BertProcessing", ["a b c d"], max=5, post_processor=bert_post)
+    yield words("BertProcessingPairs", [["a b c d", "a b"], ["a", "a b c d e"], ["a b c d e", "a b c d"]], max=8, post_processor=bert_post)
+    yield words("BertProcessingOddPairs", [["a b c d e", "a b c d"], ["a b c d", "a b c d e"]], max=8, post_processor=bert_post)
+    yield words("Template", ["a b", ["a", "b c"]], post_processor=template("[CLS]", 1, "[SEP]", 2, second_sep=False, second_type=1))
+    yield words("TemplateWithoutSpecials", ["a b", ["a", "b c"]], specials=False, post_processor=template("[CLS]", 1, "[SEP]", 2, second_sep=False, second_type=1))
+    yield words("NoPostProcessorPairs", [["a b", "c"]])
+    yield words("AddedSpecial", ["a[SEP]b [SEP] [sep]", "[MASK] a [MASK]"], added_tokens=[special("[SEP]", 2), special("[MASK]", 3, lstrip=True, rstrip=True)], **bert())
+    yield words("AddedSingleWord", ["new anew newa \u00e9new new", "new_ new1 new-"], added_tokens=[added("new", single_word=True)])
+    yield words("AddedNormalized", ["NEW New new", "XY xy"], added_tokens=[added("New"), added("xy", normalized=False)], **bert())
+    yield words("AddedLongest", ["newer new newest"], added_tokens=[added("new"), added("newer"), added("newest word")])
+    yield words("AddedSpaces", ["a  b   c"], added_tokens=[added("  ", rstrip=True), added("b", lstrip=True)])
+    yield pieces("Unigram", ["abc ab  a", "aabcbc", "xyz a", "\u00e9x"])
+    yield pieces("UnigramJoinsUnknown", ["dedede", "xx<unk>yy"])
+    yield pieces("UnigramByteFallback", ["a\u00fcb", "\u0100"], model=fallback)
+    yield pieces("MetaspaceFirst", ["ab<s>ab ab", "<s>ab"], pre_tokenizer=metaspace(prepend_scheme="first"), added_tokens=[special("<s>", 1)])
+    yield pieces("MetaspaceFirstStripped", [" ab"], pre_tokenizer=metaspace(prepend_scheme="first"), normalizer={"type": "Strip", "strip_left": True, "strip_right": False})
+    yield pieces("MetaspaceNever", ["ab ab"], pre_tokenizer=metaspace(prepend_scheme="never"))
+    yield pieces("MetaspaceUnsplit", ["ab ab  \u2581a"], pre_tokenizer=metaspace(split=False))
+    yield pieces("Precompiled", ["a\r\nb\u00a0c", "e\u0301\ufb01\ufb01\u0301 \uff76\uff9ea \u2460\u200da"], normalizer={"type": "Precompiled", "precompiled_charsmap": charsmap})
+    yield pieces("RobertaProcessing", ["ab  a b", ["ab", "b"]], post_processor=roberta_post, pre_tokenizer=None)
+    yield pieces("ByteLevelThenTemplate", [" a b "], pre_tokenizer=None, post_processor=sequence(
+        "processors", {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        template("<s>", 1, "</s>", 2, second_sep=True, second_type=0)))
+
+
+def write_cases(path):
+    def literal(text):
+        return json.dumps(text, ensure_ascii=True)
+
+    def escaped(text):
+        return '"' + "".join(chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else "\\%03o" % b for b in text.encode()) + '"'
+
+    rows = []
+    for name, data, texts, limit, specials in cases():
+        tokenizer = Tokenizer.from_str(json.dumps(data))
+        if limit:
+            tokenizer.enable_truncation(limit)
+        for text in texts:
+            pair = isinstance(text, list)
+            encoding = tokenizer.encode(*text, add_special_tokens=specials) if pair else tokenizer.encode(text, add_special_tokens=specials)
+            offsets = []
+            for span, which in zip(encoding.offsets, encoding.sequence_ids):
+                source = (text[which or 0] if pair else text)
+                offsets += byte_offsets(source, [span]) if which is not None or not specials else list(span)
+            first, second = text if pair else (text, None)
+            rows.append("    {%s, kJson%s, %s, %s, %d, %s,\n     {%s},\n     {%s},\n     {%s}}," % (
+                literal(name), name, escaped_view(first, escaped), "std::nullopt" if second is None else escaped_view(second, escaped), limit,
+                "true" if specials else "false", ", ".join(map(str, encoding.ids)), ", ".join(map(str, encoding.type_ids)), ", ".join(map(str, offsets))))
+    with open(path, "w") as file:
+        file.write("// What the tokenizers library %s makes of small texts; made by tools/golden/make_tokenizers.py cases.\n" % tokenizers.__version__)
+        file.write("#pragma once\n\n#include <cstdint>\n#include <optional>\n#include <string_view>\n#include <vector>\n\nnamespace sis::text {\n\n")
+        file.write("struct TokenizerCase {\n  std::string_view name, json, first;\n  std::optional<std::string_view> second;\n"
+                   "  int32_t tokens_max;\n  bool add_special_tokens;\n  std::vector<int32_t> ids, type_ids, offsets;  // offsets: begin, end, begin, ...\n};\n\n")
+        file.write("// clang-format off\n")
+        file.write("inline constexpr std::string_view kWords = R\"json(%s)json\";\n" % json.dumps(WORDS, separators=(",", ":")))
+        file.write("inline constexpr std::string_view kPieces = R\"json(%s)json\";\n" % json.dumps(PIECES, separators=(",", ":")))
+        for name, data, _, _, _ in cases():
+            data = {key: "@WORDS" if value is WORDS else "@PIECES" if value is PIECES else value for key, value in data.items() if value not in (None, [])}
+            file.write("inline constexpr std::string_view kJson%s = R\"json(%s)json\";\n" % (name, json.dumps(data, separators=(",", ":"))))
+        file.write("\ninline const std::vector<TokenizerCase> kTokenizerCases = {\n" + "\n".join(rows) + "\n};\n// clang-format on\n\n}  // namespace sis::text\n")
+
+
+def escaped_view(text, escaped):
+    return "std::string_view(%s, %d)" % (escaped(text), len(text.encode()))
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in ("golden", "full"):
+    modes = {"golden": write_golden, "cases": write_cases, "full": write_full}
+    if len(sys.argv) != 3 or sys.argv[1] not in modes:
         sys.exit(__doc__)
-    (write_golden if sys.argv[1] == "golden" else write_full)(sys.argv[2])
+    modes[sys.argv[1]](sys.argv[2])

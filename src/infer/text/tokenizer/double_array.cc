@@ -158,7 +158,7 @@ int32_t DoubleArray::find(std::string_view key) const {
   if (key.empty()) return kNoValue;
   Cursor cursor;
   for (char byte : key)
-    if (!step(cursor, byte)) return kNoValue;
+    if (byte == '\xFF' || !step(cursor, byte)) return kNoValue;
   return value(cursor);
 }
 

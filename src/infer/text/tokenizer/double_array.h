@@ -34,7 +34,8 @@ class DoubleArray {
   struct Cursor {
     uint32_t node = 0;
   };
-  // Moves on by one byte; false at the trie's edge (the cursor is then of no more use).
+  // Moves on by one byte, which must not be 0xFF; false at the trie's edge (the cursor is then of
+  // no more use).
   bool step(Cursor& cursor, char byte) const {
     const auto c = static_cast<unsigned char>(byte);
     const uint32_t next = (nodes_[cursor.node].base_and_label >> 8) ^ c;

@@ -1,0 +1,5 @@
+# Our token ids and offsets against the tokenizers package.
+add_test(NAME interop_tokenizer
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/tokenizer_diff.py --program $<TARGET_FILE:tokenize_lines>
+          --install ${CMAKE_BINARY_DIR}/interop/tokenizer)
+set_tests_properties(interop_tokenizer PROPERTIES LABELS interop TIMEOUT 1800)
