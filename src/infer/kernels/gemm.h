@@ -48,11 +48,15 @@ struct Weights {
   const int32_t* sums = nullptr;  // [blocks * 32], int8: sum of q over K
 };
 
-// The high digits of one quantised row.
-struct alignas(64) Outliers {
-  int32_t count = 0;
+// A quantised row: x = q * scale, and how many of its elements have a high digit.
+struct RowScale {
+  float scale;
+  int32_t loud;
+};
+// The high digits of one row.
+struct HighDigits {
   int32_t column[kOutliersMax];
-  float high[kOutliersMax];  // integers in [-127, 127]
+  float digit[kOutliersMax];  // integers in [-127, 127]
 };
 
 // One product over `rows` rows. x is f32 for f32 kernels and bf16 bits for the others.
@@ -62,9 +66,9 @@ struct Product {
   int64_t x_stride = 0;  // elements, as all strides here
   int64_t rows = 0;
   // Scratch that prepare() fills and multiply() reads.
-  uint8_t* prepared = nullptr;   // weights.prepared_stride per row, rows rounded up to a panel
-  float* row_scale = nullptr;    // [rows], int8
-  Outliers* outliers = nullptr;  // [rows], int8
+  uint8_t* prepared = nullptr;    // weights.prepared_stride per row, rows rounded up to a panel
+  RowScale* row_scale = nullptr;  // [rows], int8
+  HighDigits* high = nullptr;     // [rows], int8
   // y [rows, out]; may be the residual.
   Act act = Act::kNone;
   const float* residual = nullptr;  // or null

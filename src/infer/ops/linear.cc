@@ -98,8 +98,8 @@ Status check_shapes(std::span<const WeightView> weights, std::span<const WeightV
 // Scratch that rows are prepared into.
 struct Prepared {
   uint8_t* bytes;
-  float* row_scale;
-  gemm::Outliers* outliers;
+  gemm::RowScale* row_scale;
+  gemm::HighDigits* high;
 };
 
 // Rows [begin, end) of a product, as a product of their own.
@@ -127,8 +127,8 @@ struct Linear::Impl {
     Prepared p{workspace.take<uint8_t>(round_up(rows, gemm::kPanelRows) * weights.prepared_stride),
                nullptr, nullptr};
     if (compute == DType::kI8) {
-      p.row_scale = workspace.take<float>(rows);
-      p.outliers = workspace.take<gemm::Outliers>(rows);
+      p.row_scale = workspace.take<gemm::RowScale>(rows);
+      p.high = workspace.take<gemm::HighDigits>(rows);
     }
     return p;
   }
@@ -165,7 +165,7 @@ void Linear::Impl::run(Context& context, const gemm::Product& product) const {
     if (!kernel.prepare) return part;
     part.prepared = prepared[copy].bytes;
     part.row_scale = prepared[copy].row_scale;
-    part.outliers = prepared[copy].outliers;
+    part.high = prepared[copy].high;
     return part;
   };
 

@@ -71,8 +71,9 @@ struct Side {
   int64_t block = 0, row = 0, rows = 0, next = 0;
 
   const Acc* next_sums() const {
-    return reinterpret_cast<const Acc*>(sums + next / 32 * kBlockSums +
-                                        next % 32 / 16 * 2 * kHalfBytes + next % 16 * 64);
+    const auto r = static_cast<uint64_t>(next);
+    return reinterpret_cast<const Acc*>(sums + r / 32 * kBlockSums + r % 32 / 16 * 2 * kHalfBytes +
+                                        r % 16 * 64);
   }
   __attribute__((noinline)) void finish_four() {
     const Acc* acc = next_sums();

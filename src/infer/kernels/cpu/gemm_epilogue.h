@@ -122,15 +122,17 @@ inline __attribute__((always_inline)) void activate(V (&x)[N], Act act, bool bf1
 }
 #undef SIS_EACH
 
-// The part of the high digits for the columns of one vector: lanes from `offset` bytes into the
-// half's lines.
+// The part of row `row`'s high digits for the columns of one vector: lanes from `offset` bytes into
+// the lines of the block's half at `half`.
 template <class V>
-inline V high_part(const Outliers& outliers, const uint8_t* half, int64_t offset) {
+__attribute__((noinline)) V high_part(const Product& p, int64_t row, const uint8_t* half,
+                                      int64_t offset) {
+  const HighDigits& high = p.high[row];
   V sum = V::set(0.0f);  // integers below 2^24: exact in any order
-  for (int i = 0; i < outliers.count; ++i) {
-    const int64_t k = outliers.column[i];
+  for (int i = 0; i < p.row_scale[row].loud; ++i) {
+    const auto k = static_cast<uint32_t>(high.column[i]);
     const uint8_t* line = half + k / 64 * (2 * kHalfBytes) + k % 64 / 4 * 64 + offset;
-    sum = fma(V::load_byte(line, static_cast<int>(k % 4)), V::set(outliers.high[i]), sum);
+    sum = fma(V::load_byte(line, static_cast<int>(k % 4)), V::set(high.digit[i]), sum);
   }
   return sum;
 }
@@ -145,7 +147,7 @@ struct Sink {
 
 // Sums of row r: columns 0..15 of the block at acc0 + r * acc_stride, columns 16..31 at acc1 + r *
 // acc_stride.
-template <class V, int kRows, class Acc>
+template <class V, int kRows, bool kLoud, class Acc>
 inline __attribute__((always_inline)) void finish_full(const Product& p, int64_t row, int64_t block,
                                                        const Acc* acc0, const Acc* acc1,
                                                        int64_t acc_stride, const Sink& sink) {
@@ -162,12 +164,11 @@ inline __attribute__((always_inline)) void finish_full(const Product& p, int64_t
       V& x = v[r * kPerRow + j];
       if constexpr (kIsInt<Acc>) {
         x = V::load_int(acc);
-        const Outliers& outliers = p.outliers[row + r];
-        if (outliers.count != 0) {
+        if constexpr (kLoud) {
           const uint8_t* half = w.tiles + (block * w.k_tiles * 2 + c / 16) * kHalfBytes;
-          x = fma(high_part<V>(outliers, half, c % 16 * 4), V::set(128.0f), x);
+          x = fma(high_part<V>(p, row + r, half, c % 16 * 4), V::set(128.0f), x);
         }
-        x = fma(x * V::set(p.row_scale[row + r]), V::load(w.scale + block * kBlockCols + c),
+        x = fma(x * V::set(p.row_scale[row + r].scale), V::load(w.scale + block * kBlockCols + c),
                 V::load(bias + c));
       } else {
         x = V::load(acc) + V::load(bias + c);
@@ -197,6 +198,14 @@ inline __attribute__((always_inline)) void finish_full(const Product& p, int64_t
   }
 }
 
+// Rows of which some have high digits.
+template <class V, int kRows, class Acc>
+__attribute__((noinline)) void finish_loud(const Product& p, int64_t row, int64_t block,
+                                           const Acc* acc0, const Acc* acc1, int64_t acc_stride,
+                                           const Sink& sink) {
+  finish_full<V, kRows, true>(p, row, block, acc0, acc1, acc_stride, sink);
+}
+
 // The last block, where y ends inside it: one row through a buffer.
 template <class V, class Acc>
 __attribute__((noinline)) void finish_narrow(const Product& p, int64_t row, int64_t block,
@@ -206,7 +215,8 @@ __attribute__((noinline)) void finish_narrow(const Product& p, int64_t row, int6
   float y[kBlockCols];  // f32, or bf16 in its first half
   if (sink.residual)
     for (int64_t c = 0; c < columns; ++c) residual[c] = sink.residual[c];
-  finish_full<V, 1>(p, row, block, acc0, acc1, 0, {sink.residual ? residual : nullptr, 0, y, 0});
+  finish_full<V, 1, kIsInt<Acc>>(p, row, block, acc0, acc1, 0,
+                                 {sink.residual ? residual : nullptr, 0, y, 0});
   const int64_t bytes = columns * (p.y_bf16 ? 2 : 4);
   __builtin_memcpy(sink.y, y, static_cast<unsigned long>(bytes));
 }
@@ -218,8 +228,14 @@ inline void finish_rows(const Product& p, int64_t row, int64_t block, const Acc*
   const int64_t y_bytes = p.y_bf16 ? 2 : 4;
   Sink sink{p.residual ? p.residual + row * p.residual_stride + column : nullptr, p.residual_stride,
             static_cast<uint8_t*>(p.y) + (row * p.y_stride + column) * y_bytes, p.y_stride};
-  if (p.weights.out - column >= kBlockCols)
-    return finish_full<V, kRows>(p, row, block, acc0, acc1, acc_stride, sink);
+  if (p.weights.out - column >= kBlockCols) {
+    if constexpr (kIsInt<Acc>) {
+      int32_t loud = 0;
+      for (int r = 0; r < kRows; ++r) loud |= p.row_scale[row + r].loud;
+      if (loud != 0) return finish_loud<V, kRows>(p, row, block, acc0, acc1, acc_stride, sink);
+    }
+    return finish_full<V, kRows, false>(p, row, block, acc0, acc1, acc_stride, sink);
+  }
   for (int r = 0; r < kRows; ++r) {
     finish_narrow<V>(p, row + r, block, acc0 + r * acc_stride, acc1 + r * acc_stride, sink);
     if (sink.residual) sink.residual += sink.residual_stride;

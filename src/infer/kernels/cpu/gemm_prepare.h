@@ -75,8 +75,7 @@ inline void quantise_row(const Product& p, int64_t row) {
   const int64_t k_max = p.weights.in, tiles = p.weights.k_tiles;
   const uint16_t* x = static_cast<const uint16_t*>(p.x) + row * p.x_stride;
   uint8_t* to = p.prepared + row * p.weights.prepared_stride;
-  Outliers& out = p.outliers[row];
-  out.count = 0;
+  HighDigits& out = p.high[row];
   const uint32_t m = max_magnitude(x, k_max);
   float inverse = 0.0f, scale = 0.0f;
   uint32_t threshold = m;
@@ -94,7 +93,7 @@ inline void quantise_row(const Product& p, int64_t row) {
     inverse = 127.0f / bf16_value(threshold);
     scale = bf16_value(threshold) / 127.0f;
   }
-  p.row_scale[row] = scale;
+  p.row_scale[row] = {scale, 0};
 
   int64_t k = 0;
 #if defined(__AVX512BW__)
@@ -125,15 +124,17 @@ inline void quantise_row(const Product& p, int64_t row) {
   if (threshold == m || inverse == 0.0f) return;
 
   // The loud ones: low digit into the row, high digit into the list.
+  int32_t loud = 0;
   for (int64_t i = 0; i < k_max; ++i) {
     if ((x[i] & 0x7FFFu) <= threshold) continue;
     const int32_t q = quantise_one(x[i], inverse);
     const int32_t high = (q + 64) >> 7;
     to[i] = static_cast<uint8_t>(q - 128 * high) ^ kFlip;
-    out.column[out.count] = static_cast<int32_t>(i);
-    out.high[out.count] = static_cast<float>(high);
-    ++out.count;
+    out.column[loud] = static_cast<int32_t>(i);
+    out.digit[loud] = static_cast<float>(high);
+    ++loud;
   }
+  p.row_scale[row].loud = loud;
 }
 
 template <uint8_t kFlip = 0>
