@@ -4,13 +4,8 @@ execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} rev-parse --short HEAD
 if(NOT attention_bench_commit)
   set(attention_bench_commit unknown)
 endif()
-add_executable(attention_bench
-  ${CMAKE_CURRENT_LIST_DIR}/attention_bench.cc ${CMAKE_CURRENT_LIST_DIR}/amx_peak.cc)
-target_link_libraries(attention_bench PRIVATE sis_encoder_ops)
+add_executable(attention_bench ${CMAKE_CURRENT_LIST_DIR}/attention_bench.cc)
+target_link_libraries(attention_bench PRIVATE sis_encoder_ops sis_peak)
 target_compile_definitions(attention_bench PRIVATE SIS_COMMIT="${attention_bench_commit}")
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/amx_peak.cc
-    PROPERTIES COMPILE_OPTIONS "-mavx512f;-mamx-tile;-mamx-bf16")
-endif()
 add_test(NAME attention_bench_smoke COMMAND attention_bench --smoke)
 set_tests_properties(attention_bench_smoke PROPERTIES LABELS bench-smoke TIMEOUT 120)

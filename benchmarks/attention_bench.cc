@@ -3,10 +3,11 @@
 //
 //   attention_bench [--smoke] [--isa LEVEL] [--seed N] [--rounds N]
 //
-// For every shape: p50 of the rounds, per core from the thread's own CPU time (a busy neighbour
-// does not show) and for the whole team from the wall clock (it does). FLOP are those of the
-// definition, 4 * tokens^2 * head_dim per head; the exponentials count nothing. "peak" is the rate
-// of AMX products on registers, measured between the rounds. Batches hold at least 4096 tokens.
+// For every shape: one core alone in its thread's CPU time, p50 and p10 of the rounds (neighbours
+// that take turns on the core do not count, but leave cold caches behind: p10 shows it without),
+// and the whole team on the wall clock. FLOP are those of the definition, 4 * tokens^2 * head_dim
+// per head; the exponentials count nothing. Shares are of what the multipliers do on registers, the
+// best of five tries right after. A batch holds at least 1024 tokens.
 #include <sys/utsname.h>
 
 #include <algorithm>
@@ -20,8 +21,8 @@
 #include <string_view>
 #include <vector>
 
-#include "amx_peak.h"
 #include "base/rng.h"
+#include "infer/kernels/peak.h"
 #include "infer/ops/encoder_ops.h"
 
 namespace sis {
@@ -31,7 +32,7 @@ struct Options {
   bool smoke = false;
   Isa isa = detect_isa();
   uint64_t seed = 1;
-  int rounds = 15;
+  int rounds = 51;
 };
 
 double cpu_s() {
@@ -43,39 +44,30 @@ double wall_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2),
-                   values.end());
-  return values[values.size() / 2];
+double percentile(std::vector<double> values, int percent) {
+  const auto at = static_cast<int64_t>(values.size()) * percent / 100;
+  std::nth_element(values.begin(), values.begin() + at, values.end());
+  return values[static_cast<size_t>(at)];
 }
 
-// Seconds of one call: p50 over rounds of at least `least_s` each.
+// Seconds of one call, from rounds of at least 0.5 ms each.
+struct Timing {
+  double p10 = 0, p50 = 0;
+};
 template <class Fn>
-double seconds(const Options& options, double (*clock)(), const Fn& fn) {
+Timing time_calls(const Options& options, double (*clock)(), const Fn& fn) {
   fn();
-  const double least_s = options.smoke ? 1e-4 : 4e-3;
   double begin = clock();
   fn();
   const double once = std::max(clock() - begin, 1e-7);
-  const int calls = std::max(1, static_cast<int>(least_s / once));
+  const int calls = options.smoke ? 1 : std::max(1, static_cast<int>(5e-4 / once));
   std::vector<double> rounds;
   for (int r = 0; r < (options.smoke ? 2 : options.rounds); ++r) {
     begin = clock();
     for (int i = 0; i < calls; ++i) fn();
     rounds.push_back((clock() - begin) / calls);
   }
-  return median(rounds);
-}
-
-double peak_flops(const Options& options) {
-  if (options.isa < Isa::kAmx) return 0;
-  std::vector<double> rates;
-  for (int r = 0; r < 5; ++r) {
-    const double begin = cpu_s();
-    const double flop = amx_bf16_register_flop(options.smoke ? 200 : 20000);
-    rates.push_back(flop / (cpu_s() - begin));
-  }
-  return median(rates);
+  return {percentile(rounds, 10), percentile(rounds, 50)};
 }
 
 struct Team {
@@ -85,10 +77,17 @@ struct Team {
   ops::Context context;
 };
 
+double peak_flops(const Options& options, Team& team, DType dtype) {
+  std::vector<double> rates;
+  for (int r = 0; r < (options.smoke ? 1 : 5); ++r)
+    rates.push_back(kernels::measure_peak_flops(team.team, dtype, options.isa));
+  return *std::max_element(rates.begin(), rates.end());
+}
+
 template <class T>
 void attention_row(const Options& options, Team& one, Team& all, const char* type, int tokens,
                    int heads, int head_dim) {
-  const int sequences = options.smoke ? 2 : std::max(1, 4096 / tokens);
+  const int sequences = options.smoke ? 2 : std::max(1, 1024 / tokens);
   const int64_t rows = int64_t{sequences} * tokens, width = int64_t{heads} * head_dim;
   Rng rng(options.seed);
   const int64_t stride = Workspace::padded_stride(3 * width, sizeof(T));
@@ -109,14 +108,17 @@ void attention_row(const Options& options, Team& one, Team& all, const char* typ
                    1.0f / std::sqrt(static_cast<float>(head_dim)), out);
   };
   const double flop = 4.0 * tokens * tokens * head_dim * heads * sequences;
-  const double peak = peak_flops(options);
-  const double core = flop / seconds(options, cpu_s, [&] { call(one); });
-  const double team = flop / seconds(options, wall_s, [&] { call(all); });
-  std::printf("attention %-5s %2dx%-3d tokens %4d x%-3d  core %6.3f TFLOP/s", type, heads, head_dim,
-              tokens, sequences, core / 1e12);
-  if (peak > 0) std::printf(" (%4.1f %% of peak %.2f)", 100 * core / peak, peak / 1e12);
-  std::printf("  team %6.3f TFLOP/s  %7.2f us/sequence\n", team / 1e12,
-              1e6 * flop / team / sequences);
+  const Timing core = time_calls(options, cpu_s, [&] { call(one); });
+  const double core_peak = peak_flops(options, one, kDTypeOf<T>);
+  const Timing team = time_calls(options, wall_s, [&] { call(all); });
+  const double team_peak = peak_flops(options, all, kDTypeOf<T>);
+  std::printf(
+      "attention %-4s %2dx%-2d tokens %4d x%-2d  core p50 %6.3f p10 %6.3f TFLOP/s (p10 is %4.1f %% "
+      "of "
+      "%4.2f)  team p50 %6.3f TFLOP/s (%4.1f %% of %4.2f)  core p10 %8.2f us/sequence\n",
+      type, heads, head_dim, tokens, sequences, flop / core.p50 / 1e12, flop / core.p10 / 1e12,
+      100 * flop / core.p10 / core_peak, core_peak / 1e12, flop / team.p50 / 1e12,
+      100 * flop / team.p50 / team_peak, team_peak / 1e12, 1e6 * core.p10 / sequences);
   std::fflush(stdout);
 }
 
@@ -131,10 +133,12 @@ void layer_norm_row(const Options& options, Team& one, Team& all, int64_t rows, 
     ops::layer_norm(team.context, m, gamma, beta, 1e-5f, m, {low.data(), rows, cols, cols});
   };
   const double bytes = static_cast<double>(rows * cols) * (4 + 4 + 2);
-  const double core = bytes / seconds(options, cpu_s, [&] { call(one); });
-  const double team = bytes / seconds(options, wall_s, [&] { call(all); });
-  std::printf("layer_norm f32+bf16 %5lldx%-5lld  core %6.1f GB/s  team %6.1f GB/s\n",
-              static_cast<long long>(rows), static_cast<long long>(cols), core / 1e9, team / 1e9);
+  const Timing core = time_calls(options, cpu_s, [&] { call(one); });
+  const Timing team = time_calls(options, wall_s, [&] { call(all); });
+  std::printf(
+      "layer_norm f32+bf16 %5lldx%-4lld  core p50 %6.1f p10 %6.1f GB/s  team p50 %6.1f GB/s\n",
+      static_cast<long long>(rows), static_cast<long long>(cols), bytes / core.p50 / 1e9,
+      bytes / core.p10 / 1e9, bytes / team.p50 / 1e9);
 }
 
 std::string cpu_model() {

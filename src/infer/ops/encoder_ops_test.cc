@@ -7,7 +7,9 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <string>
+#include <map>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/rng.h"
@@ -70,6 +72,14 @@ struct Machine {
   ops::Context context;
 };
 
+// One per level and number of workers for the whole program: threads are slow to start.
+Machine& machine(Isa isa, int workers = 2) {
+  static std::map<std::pair<Isa, int>, std::unique_ptr<Machine>> machines;
+  auto& found = machines[{isa, workers}];
+  if (!found) found = std::make_unique<Machine>(isa, workers);
+  return *found;
+}
+
 std::vector<int32_t> offsets_of(const std::vector<int>& lengths) {
   std::vector<int32_t> offsets{0};
   for (const int n : lengths) offsets.push_back(offsets.back() + n);
@@ -126,9 +136,9 @@ void expect_attention(const std::vector<int>& lengths, int heads, int head_dim, 
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
   const auto want = attend_plainly<T>(qkv.mat(), offsets, heads, head_dim, scale);
   for (const Isa isa : runnable()) {
-    Machine machine(isa);
+    Machine& subject = machine(isa);
     Guarded<T> got(offsets.back(), width);
-    ops::attention(machine.context, qkv.mat(), offsets, heads, head_dim, scale, got.mat());
+    ops::attention(subject.context, qkv.mat(), offsets, heads, head_dim, scale, got.mat());
     EXPECT_TRUE(got.guards_intact()) << isa_name(isa);
     double worst = 0;
     for (int64_t r = 0; r < offsets.back(); ++r)
@@ -183,12 +193,35 @@ TEST(Attention, EveryVariantSurvivesEnormousScores) {
     for (int64_t r = 0; r < offsets.back(); ++r)
       for (int64_t c = 128; c < 192; ++c) qkv.at(r, c) = bf16(static_cast<float>(r % 7) - 3);
     for (const Isa isa : runnable()) {
-      Machine machine(isa);
+      Machine& subject = machine(isa);
       Guarded<bf16> got(offsets.back(), 64);
-      ops::attention(machine.context, qkv.mat(), offsets, 1, 64, 1.0f, got.mat());
+      ops::attention(subject.context, qkv.mat(), offsets, 1, 64, 1.0f, got.mat());
       for (int64_t r = 0; r < offsets.back(); ++r)
         for (int64_t c = 0; c < 64; ++c)
           ASSERT_LE(std::abs(got.value(r, c)), 3.01f) << isa_name(isa) << " row " << r;
+    }
+  }
+}
+
+// Quiet keys first and loud ones later, or the other way round: sums taken without a maximum must
+// go on with one, and later quiet keys must not be weighed as if nothing had been found before.
+TEST(Attention, LoudnessChangesAlongTheSequence) {
+  const int tokens = 1100, head_dim = 64;
+  const auto offsets = offsets_of({tokens});
+  for (const bool loud_first : {false, true}) {
+    Rng rng(kSeed);
+    auto qkv = Guarded<bf16>::normal(rng, tokens, 3 * head_dim);
+    for (int r = 0; r < tokens; ++r)
+      for (int c = head_dim; c < 2 * head_dim; ++c)
+        qkv.at(r, c) = bf16(qkv.value(r, c) * ((r < 512) == loud_first ? 12.0f : 0.2f));
+    const auto want = attend_plainly<bf16>(qkv.mat(), offsets, 1, head_dim, 0.125);
+    for (const Isa isa : runnable()) {
+      Guarded<bf16> got(tokens, head_dim);
+      ops::attention(machine(isa).context, qkv.mat(), offsets, 1, head_dim, 0.125f, got.mat());
+      for (int64_t r = 0; r < tokens; ++r)
+        for (int64_t c = 0; c < head_dim; ++c)
+          ASSERT_NEAR(got.value(r, c), want[static_cast<size_t>(r * head_dim + c)], 0.025)
+              << isa_name(isa) << " loud_first " << loud_first << " row " << r;
     }
   }
 }
@@ -206,9 +239,9 @@ TEST(Attention, EqualScoresAverage) {
         }
       const double odd = (tokens / 2) / static_cast<double>(tokens);
       for (const Isa isa : runnable()) {
-        Machine machine(isa);
+        Machine& subject = machine(isa);
         Guarded<bf16> got(tokens, 32);
-        ops::attention(machine.context, qkv.mat(), offsets_of({tokens}), 1, 32, 1.0f, got.mat());
+        ops::attention(subject.context, qkv.mat(), offsets_of({tokens}), 1, 32, 1.0f, got.mat());
         for (int64_t r = 0; r < tokens; ++r)
           for (int64_t c = 0; c < 32; ++c)
             ASSERT_NEAR(got.value(r, c), c + odd, 0.004 * (c + 1))
@@ -228,7 +261,8 @@ void expect_same_alone(int heads, int head_dim, float spread) {
   auto qkv = Guarded<T>::normal(rng, offsets.back(), 3 * width, spread);
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
   for (const Isa isa : runnable()) {
-    Machine many(isa, 3), one(isa, 1);
+    Machine& many = machine(isa, 3);
+    Machine& one = machine(isa, 1);
     Guarded<T> together(offsets.back(), width), alone(offsets.back(), width);
     ops::attention(many.context, qkv.mat(), offsets, heads, head_dim, scale, together.mat());
     for (size_t s = 0; s < lengths.size(); ++s) {
@@ -286,19 +320,20 @@ TEST(Attention, LongSequences) {
   Rng rng(kSeed);
   const int tokens = 8192;
   auto qkv = Guarded<bf16>::normal(rng, tokens, 3 * 32);
-  Machine machine(isa), plain(Isa::kRef);
+  Machine& subject = machine(isa);
+  Machine& plain = machine(Isa::kRef);
   Guarded<bf16> got(tokens, 32), want(tokens, 32);
-  ops::attention(machine.context, qkv.mat(), offsets_of({tokens}), 1, 32, 0.18f, got.mat());
+  ops::attention(subject.context, qkv.mat(), offsets_of({tokens}), 1, 32, 0.18f, got.mat());
   ops::attention(plain.context, qkv.mat(), offsets_of({tokens}), 1, 32, 0.18f, want.mat());
   for (int64_t r = 0; r < tokens; ++r)
     for (int64_t c = 0; c < 32; ++c) ASSERT_NEAR(got.value(r, c), want.value(r, c), 4e-3f) << r;
 }
 
 TEST(Attention, NoTokens) {
-  Machine machine(detect_isa());
+  Machine& subject = machine(detect_isa());
   Guarded<bf16> qkv(0, 96), out(0, 32);
-  ops::attention(machine.context, qkv.mat(), offsets_of({}), 1, 32, 1.0f, out.mat());
-  ops::attention(machine.context, qkv.mat(), offsets_of({0, 0}), 1, 32, 1.0f, out.mat());
+  ops::attention(subject.context, qkv.mat(), offsets_of({}), 1, 32, 1.0f, out.mat());
+  ops::attention(subject.context, qkv.mat(), offsets_of({0, 0}), 1, 32, 1.0f, out.mat());
 }
 
 const int kWidths[] = {1,  7,  8,  9,   15,  16,   17,   31,   33,
@@ -317,13 +352,13 @@ TEST(LayerNorm, EveryVariantMatchesReference) {
       const std::span<const float> g(gamma.mat().data, static_cast<size_t>(cols)),
           b(beta.mat().data, static_cast<size_t>(cols));
       Guarded<float> want(rows, cols);
-      Machine plain(Isa::kRef);
+      Machine& plain = machine(Isa::kRef);
       ops::layer_norm(plain.context, x.mat(), g, b, 1e-5f, want.mat(), {});
       for (const Isa isa : runnable()) {
-        Machine machine(isa);
+        Machine& subject = machine(isa);
         Guarded<float> y = x;
         Guarded<bf16> low(rows, cols);
-        ops::layer_norm(machine.context, y.mat(), g, b, 1e-5f, y.mat(), low.mat());
+        ops::layer_norm(subject.context, y.mat(), g, b, 1e-5f, y.mat(), low.mat());
         EXPECT_TRUE(y.guards_intact() && low.guards_intact()) << isa_name(isa) << " cols " << cols;
         for (int64_t r = 0; r < rows; ++r)
           for (int64_t c = 0; c < cols; ++c) {
@@ -341,11 +376,11 @@ TEST(LayerNorm, EveryVariantMatchesReference) {
 TEST(LayerNorm, ConstantRows) {
   for (const float value : {0.0f, 0.1f, -3.3f, 1e6f})
     for (const Isa isa : runnable()) {
-      Machine machine(isa);
+      Machine& subject = machine(isa);
       Guarded<float> x(1, 777), low_unused(1, 1);
       for (int64_t c = 0; c < 777; ++c) x.at(0, c) = value;
       const std::vector<float> gamma(777, 1.0f), beta(777, 0.25f);
-      ops::layer_norm(machine.context, x.mat(), gamma, beta, 1e-12f, x.mat(), {});
+      ops::layer_norm(subject.context, x.mat(), gamma, beta, 1e-12f, x.mat(), {});
       for (int64_t c = 0; c < 777; ++c)
         ASSERT_NEAR(x.at(0, c), 0.25f, 0.02f) << isa_name(isa) << " " << value;
     }
@@ -361,10 +396,10 @@ TEST(LayerNorm, RoundsAlikeInAllVariants) {
   std::vector<float> beta, gamma(cases.size(), 1.0f);
   for (const uint32_t bits : cases) beta.push_back(std::bit_cast<float>(bits));
   for (const Isa isa : runnable()) {
-    Machine machine(isa);
+    Machine& subject = machine(isa);
     Guarded<float> x(1, static_cast<int64_t>(cases.size()));
     Guarded<bf16> low(1, static_cast<int64_t>(cases.size()));
-    ops::layer_norm(machine.context, x.mat(), gamma, beta, std::numeric_limits<float>::infinity(),
+    ops::layer_norm(subject.context, x.mat(), gamma, beta, std::numeric_limits<float>::infinity(),
                     x.mat(), low.mat());
     for (size_t i = 0; i < cases.size(); ++i) {
       const bf16 want(beta[i]), got = low.at(0, static_cast<int64_t>(i));
@@ -418,13 +453,13 @@ TEST(EmbedLayerNorm, TablesAtTheEndOfAMapping) {
               .beta = beta,
               .eps = 1e-5f};
           Guarded<float> want(5, cols);
-          Machine plain(Isa::kRef);
+          Machine& plain = machine(Isa::kRef);
           ops::embed_layer_norm(plain.context, args, want.mat(), {});
           for (const Isa isa : runnable()) {
-            Machine machine(isa);
+            Machine& subject = machine(isa);
             Guarded<float> got(5, cols);
             Guarded<bf16> low(5, cols);
-            ops::embed_layer_norm(machine.context, args, got.mat(), low.mat());
+            ops::embed_layer_norm(subject.context, args, got.mat(), low.mat());
             EXPECT_TRUE(got.guards_intact() && low.guards_intact());
             for (int64_t r = 0; r < 5; ++r)
               for (int64_t c = 0; c < cols; ++c) {
@@ -473,7 +508,8 @@ TEST(Rowwise, CompanyDoesNotChangeABit) {
       beta(static_cast<size_t>(cols), 0.1f);
   const auto offsets = offsets_of({899, 1});
   for (const Isa isa : runnable()) {
-    Machine many(isa, 3), one(isa, 1);
+    Machine& many = machine(isa, 3);
+    Machine& one = machine(isa, 1);
     Guarded<float> y(tokens, cols), single(1, cols), pooled(2, cols), pooled_alone(2, cols);
     ops::layer_norm(many.context, x.mat(), gamma, beta, 1e-5f, y.mat(), {});
     for (const int64_t r : {int64_t{0}, int64_t{450}, tokens - 1}) {
@@ -500,9 +536,9 @@ TEST(Pool, EveryPoolingOfEveryVariant) {
     auto x = Guarded<float>::normal(rng, offsets.back(), cols);
     for (const Isa isa : runnable())
       for (const auto pooling : {kCls, kMean, kMax, kLast, kMeanSqrtLen}) {
-        Machine machine(isa);
+        Machine& subject = machine(isa);
         Guarded<float> out(4, cols);
-        ops::pool(machine.context, x.mat(), offsets, pooling, out.mat());
+        ops::pool(subject.context, x.mat(), offsets, pooling, out.mat());
         EXPECT_TRUE(out.guards_intact());
         for (int64_t s = 0; s < 4; ++s)
           for (int64_t c = 0; c < cols; ++c) {
@@ -532,9 +568,9 @@ TEST(L2Normalise, AllMagnitudes) {
       auto x = Guarded<float>::normal(rng, 3, cols, size);
       for (int64_t c = 0; c < cols; ++c) x.at(1, c) = 0;
       for (const Isa isa : runnable()) {
-        Machine machine(isa);
+        Machine& subject = machine(isa);
         Guarded<float> y = x;
-        ops::l2_normalise(machine.context, y.mat());
+        ops::l2_normalise(subject.context, y.mat());
         EXPECT_TRUE(y.guards_intact());
         for (const int64_t r : {0, 2}) {
           double squares = 0, plain = 0;

@@ -1,5 +1,3 @@
-#include "infer/kernels/cpu/simd_avx512.h"
-
 #include "infer/kernels/cpu/attention_pairs.h"
 
 namespace sis::kernels::avx512_bf16 {

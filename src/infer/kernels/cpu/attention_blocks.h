@@ -1,12 +1,17 @@
 // What the attention variants share: packing, softmax of a block of scores, and the plain loop over
 // blocks.
 //
-// Include after simd_avx2.h or simd_avx512.h. A `Numbers` says how products are fed. Everything is
-// counted in dwords: one f32, or two bf16 that a dot instruction multiplies and adds in pairs.
+// The vectors are those of whichever simd_*.h came first, AVX2 where none did. A `Numbers` says how
+// products are fed. Everything is counted in dwords: one f32, or two bf16 that a dot instruction
+// multiplies and adds in pairs.
 //   a matrix on the left   [rows, dwords]                 broadcast dword by dword
 //   a matrix on the right  [cols / L][dwords][L] dwords   panels of L = vector lanes columns
 // With 16 lanes and pairs a panel's 16 rows of 64 bytes are exactly one AMX tile.
 #pragma once
+
+#ifndef SIS_SIMD
+#include "infer/kernels/cpu/simd_avx2.h"
+#endif
 
 #include <cstring>
 #include <type_traits>

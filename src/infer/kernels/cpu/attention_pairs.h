@@ -1,5 +1,7 @@
-// bf16 pairs for the dot instructions of AVX512_BF16 and AMX. Include after simd_avx512.h.
+// bf16 pairs for the dot instructions of AVX512_BF16 and AMX.
 #pragma once
+
+#include "infer/kernels/cpu/simd_avx512.h"
 
 #include "infer/kernels/cpu/attention_blocks.h"
 
@@ -33,17 +35,27 @@ struct PairNumbers {
     const __m512i left = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
     const __m512i right = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
     const int64_t panel = int64_t{padded} / 2 * 16;
-    for (int j = 0; j < padded; j += j % 32 == 15 ? 17 : 1)
-      for (int c = 0; c < dim; c += 32) {
-        const __m512i a =
-            j < keys ? load_pairs(v + j * stride, c, head_dim) : _mm512_setzero_si512();
-        const __m512i b =
-            j + 16 < keys ? load_pairs(v + (j + 16) * stride, c, head_dim) : _mm512_setzero_si512();
-        const __m512i low = _mm512_unpacklo_epi16(a, b), high = _mm512_unpackhi_epi16(a, b);
-        float* const at = to + c / 16 * panel + (j / 32 * 16 + j % 32) * 16;
-        _mm512_storeu_si512(at, _mm512_permutex2var_epi64(low, left, high));
-        _mm512_storeu_si512(at + panel, _mm512_permutex2var_epi64(low, right, high));
+    const __mmask32 tail = columns(dim - 32, head_dim);
+    for (int j = 0; j < padded; j += 32, v += 32 * stride, to += 256) {
+      float* row = to;
+      for (int i = 0; i < 16; ++i, row += 16) {
+        // Rows that do not exist are read from where something does: a load that is masked out
+        // whole still costs hundreds of cycles where its page is missing.
+        const bool has_a = j + i < keys, has_b = j + i + 16 < keys;
+        const __mmask32 use_a = has_a ? 0xFFFFFFFF : 0, use_b = has_b ? 0xFFFFFFFF : 0;
+        const bf16* const a = v + (has_a ? i * stride : 0);
+        const bf16* const b = v + (has_b ? (i + 16) * stride : 0);
+        float* at = row;
+        for (int c = 0; c < dim; c += 32, at += 2 * panel) {
+          const __mmask32 real = c + 32 < dim ? 0xFFFFFFFF : tail;
+          const __m512i x = _mm512_maskz_loadu_epi16(use_a & real, a + c);
+          const __m512i y = _mm512_maskz_loadu_epi16(use_b & real, b + c);
+          const __m512i low = _mm512_unpacklo_epi16(x, y), high = _mm512_unpackhi_epi16(x, y);
+          _mm512_storeu_si512(at, _mm512_permutex2var_epi64(low, left, high));
+          _mm512_storeu_si512(at + panel, _mm512_permutex2var_epi64(low, right, high));
+        }
       }
+    }
   }
 
   // As weigh_f32, the weights rounded to bf16; adds to sixteen running sums.

@@ -1,5 +1,10 @@
-// The row-wise kernels on vectors. Include after simd_avx2.h or simd_avx512.h.
+// The row-wise kernels on vectors. The vectors are those of whichever simd_*.h came first, AVX2
+// where none did.
 #pragma once
+
+#ifndef SIS_SIMD
+#include "infer/kernels/cpu/simd_avx2.h"
+#endif
 
 #include "infer/kernels/rowwise.h"
 

@@ -14,6 +14,7 @@
 
 #include "infer/tensor/dtype.h"
 
+#define SIS_SIMD
 #define SIS_INLINE [[gnu::always_inline]] static inline
 
 namespace sis {
