@@ -1,5 +1,6 @@
-// The subcommands of `sis`: each parses its own arguments (argv[0] is "sis <name>"), validates, calls, and returns
-// the process's exit code: 0 done, 1 failed while running, 2 wrong arguments or settings.
+// The subcommands of `sis`: each parses its own arguments (argv[0] is "sis <name>"), validates,
+// calls, and returns the process's exit code: 0 done, 1 failed while running, 2 wrong arguments or
+// settings.
 #pragma once
 
 namespace sis::apps {

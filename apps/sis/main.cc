@@ -23,9 +23,13 @@ constexpr Command kCommands[] = {
 };
 
 void print_help(std::FILE* to) {
-  std::fprintf(to, "sis %s: a small inference server\n\nusage: sis <command> [options]\n\ncommands:\n", SIS_VERSION);
-  for (const auto& command : kCommands) std::fprintf(to, "  %-10s %s\n", command.name, command.help);
-  std::fprintf(to, "\n'sis <command> --help' tells its options; 'sis --version' prints the version.\n");
+  std::fprintf(to,
+               "sis %s: a small inference server\n\nusage: sis <command> [options]\n\ncommands:\n",
+               SIS_VERSION);
+  for (const auto& command : kCommands)
+    std::fprintf(to, "  %-10s %s\n", command.name, command.help);
+  std::fprintf(to,
+               "\n'sis <command> --help' tells its options; 'sis --version' prints the version.\n");
 }
 
 }  // namespace
@@ -50,6 +54,7 @@ int main(int argc, char** argv) {
     argv[1] = program.data();
     return command.run(argc - 1, argv + 1);
   }
-  std::fprintf(stderr, "sis: unknown command %s; 'sis --help' lists them\n", sis::in_quotes(name).c_str());
+  std::fprintf(stderr, "sis: unknown command %s; 'sis --help' lists them\n",
+               sis::in_quotes(name).c_str());
   return 2;
 }

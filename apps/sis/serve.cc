@@ -24,21 +24,29 @@ int serve_main(int argc, char** argv) {
   if (!flags.ok()) return fail(2, flags.error().message);
   for (const auto& argument : flags->rest) {
     if (argument == "--help" || argument == "-h") {
-      std::printf("usage: sis serve [options]\n\nServes models over HTTP. Every option is also an environment variable; 'sis settings' shows\nvalues and sources.\n\n%s",
-                  server::settings_flags_help().c_str());
+      std::printf(
+          "usage: sis serve [options]\n\nServes models over HTTP. Every option is also an "
+          "environment variable; 'sis settings' shows\nvalues and sources.\n\n%s",
+          server::settings_flags_help().c_str());
       return 0;
     }
     return fail(2, concat("unexpected argument ", in_quotes(argument)));
   }
-  auto settings = Settings::load(server::settings_table(),
-                                 {.command_line = std::move(flags->assignments), .environment = exported_environment()});
+  auto settings = Settings::load(
+      server::settings_table(),
+      {.command_line = std::move(flags->assignments), .environment = exported_environment()});
   if (!settings.ok()) return fail(2, settings.error().message);
 
   server::block_signals();
   const auto level = telemetry::parse_level(settings->text("LOG_LEVEL"));
-  if (!level) return fail(2, concat("LOG_LEVEL (", settings->source_of("LOG_LEVEL"), "): want DEBUG, INFO, WARNING, ERROR or CRITICAL, got ", in_quotes(settings->text("LOG_LEVEL"))));
-  telemetry::Logger log = telemetry::open_log(
-      {.level = *level, .format = settings->text("LOG_FORMAT") == "text" ? telemetry::LogFormat::kText : telemetry::LogFormat::kJson});
+  if (!level)
+    return fail(2, concat("LOG_LEVEL (", settings->source_of("LOG_LEVEL"),
+                          "): want DEBUG, INFO, WARNING, ERROR or CRITICAL, got ",
+                          in_quotes(settings->text("LOG_LEVEL"))));
+  telemetry::Logger log = telemetry::open_log({.level = *level,
+                                               .format = settings->text("LOG_FORMAT") == "text"
+                                                             ? telemetry::LogFormat::kText
+                                                             : telemetry::LogFormat::kJson});
   auto app = server::App::create(*settings, log);
   if (!app.ok()) return fail(2, app.error().message);
   const auto status = (*app)->run();

@@ -13,8 +13,8 @@ namespace sis {
 }  // namespace sis
 
 // SIS_CHECK(rows == y.rows, "rows=", rows, " y.rows=", y.rows);
-#define SIS_CHECK(condition, ...)                                                             \
-  do {                                                                                        \
-    if (!(condition)) [[unlikely]]                                                            \
-      ::sis::check_failed(__FILE__, __LINE__, #condition, ::sis::concat(__VA_ARGS__));        \
+#define SIS_CHECK(condition, ...)                                                      \
+  do {                                                                                 \
+    if (!(condition)) [[unlikely]]                                                     \
+      ::sis::check_failed(__FILE__, __LINE__, #condition, ::sis::concat(__VA_ARGS__)); \
   } while (0)

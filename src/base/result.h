@@ -1,7 +1,7 @@
 // The outcome of what the world can make fail: a value or an Error.
 //
-// Bad input, a full queue, a missing file are Results and checked by the caller; only our own mistakes
-// are SIS_CHECKs (check.h). Any thread; no allocation beyond the message.
+// Bad input, a full queue, a missing file are Results and checked by the caller; only our own
+// mistakes are SIS_CHECKs (check.h). Any thread; no allocation beyond the message.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,13 @@ enum class Code : uint8_t {
   kInvalidArgument,  // the request or setting is wrong; trying again unchanged cannot help
   kNotFound,
   kUnauthenticated,
-  kTooLarge,      // over a size limit
-  kRateLimited,   // this client asked too often
-  kOverloaded,    // no room now; later may work
-  kUnavailable,   // starting, draining or broken; later may work
-  kDeadline,      // our own time limit passed
-  kCancelled,     // the client went away
-  kInternal,      // a fault of ours
+  kTooLarge,     // over a size limit
+  kRateLimited,  // this client asked too often
+  kOverloaded,   // no room now; later may work
+  kUnavailable,  // starting, draining or broken; later may work
+  kDeadline,     // our own time limit passed
+  kCancelled,    // the client went away
+  kInternal,     // a fault of ours
 };
 
 // "invalid_argument", for logs.
@@ -87,17 +87,18 @@ inline Error prefixed(std::string_view place, Error error) {
 }  // namespace sis
 
 // Hands an error on to the caller: SIS_TRY(write(x));
-#define SIS_TRY(expression)                                                        \
-  do {                                                                             \
-    if (auto sis_try_result = (expression); !sis_try_result.ok())                  \
-      return std::move(sis_try_result).error();                                    \
+#define SIS_TRY(expression)                                       \
+  do {                                                            \
+    if (auto sis_try_result = (expression); !sis_try_result.ok()) \
+      return std::move(sis_try_result).error();                   \
   } while (0)
 
 #define SIS_CONCAT_INNER(a, b) a##b
 #define SIS_CONCAT(a, b) SIS_CONCAT_INNER(a, b)
 // Takes the value or hands the error on: SIS_ASSIGN(auto file, open(path));
-#define SIS_ASSIGN(target, expression) SIS_ASSIGN_INNER(SIS_CONCAT(sis_assign_, __LINE__), target, expression)
-#define SIS_ASSIGN_INNER(temporary, target, expression)         \
-  auto temporary = (expression);                                \
-  if (!temporary.ok()) return std::move(temporary).error();     \
+#define SIS_ASSIGN(target, expression) \
+  SIS_ASSIGN_INNER(SIS_CONCAT(sis_assign_, __LINE__), target, expression)
+#define SIS_ASSIGN_INNER(temporary, target, expression)     \
+  auto temporary = (expression);                            \
+  if (!temporary.ok()) return std::move(temporary).error(); \
   target = std::move(temporary).value()

@@ -1,5 +1,5 @@
-// A small fast generator with the same numbers on every machine (xoshiro256**, seeded by splitmix64;
-// Blackman & Vigna, https://prng.di.unimi.it). Not for secrets. One thread at a time.
+// A small fast generator with the same numbers on every machine (xoshiro256**, seeded by
+// splitmix64; Blackman & Vigna, https://prng.di.unimi.it). Not for secrets. One thread at a time.
 #pragma once
 
 #include <cmath>

@@ -73,17 +73,22 @@ bool is_utf8(std::string_view text) {
     }
     int more;
     uint32_t code;
-    if ((c & 0xE0) == 0xC0) more = 1, code = c & 0x1F;
-    else if ((c & 0xF0) == 0xE0) more = 2, code = c & 0x0F;
-    else if ((c & 0xF8) == 0xF0) more = 3, code = c & 0x07;
-    else return false;
+    if ((c & 0xE0) == 0xC0)
+      more = 1, code = c & 0x1F;
+    else if ((c & 0xF0) == 0xE0)
+      more = 2, code = c & 0x0F;
+    else if ((c & 0xF8) == 0xF0)
+      more = 3, code = c & 0x07;
+    else
+      return false;
     if (end - p <= more) return false;
     for (int i = 1; i <= more; ++i) {
       if ((p[i] & 0xC0) != 0x80) return false;
       code = code << 6 | (p[i] & 0x3F);
     }
     static constexpr uint32_t kSmallest[] = {0, 0x80, 0x800, 0x10000};
-    if (code < kSmallest[more] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return false;
+    if (code < kSmallest[more] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+      return false;
     p += more + 1;
   }
   return true;
@@ -100,13 +105,16 @@ std::string in_quotes(std::string_view text, size_t max_bytes) {
   for (size_t i = 0; i < text.size(); ++i) {
     if (out.size() > max_bytes) {
       // Never end inside a code point.
-      while (out.size() > 1 && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80) out.pop_back();
+      while (out.size() > 1 && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80)
+        out.pop_back();
       if (static_cast<unsigned char>(out.back()) >= 0xC0) out.pop_back();
       return out + "...'";
     }
     const auto c = static_cast<unsigned char>(text[i]);
-    if (c < 0x20 || c == 0x7F) out += fmt::format("\\x{:02x}", c);
-    else out += text[i];
+    if (c < 0x20 || c == 0x7F)
+      out += fmt::format("\\x{:02x}", c);
+    else
+      out += text[i];
   }
   return out + "'";
 }

@@ -19,12 +19,12 @@ std::string concat(const Parts&... parts) {
   return fmt::to_string(buffer);
 }
 
-std::string_view trim(std::string_view text);             // ASCII white space off both ends
+std::string_view trim(std::string_view text);  // ASCII white space off both ends
 std::vector<std::string> split(std::string_view text, char separator);
 // Comma separated, items trimmed, blanks dropped.
 std::vector<std::string> split_list(std::string_view text);
-std::string to_lower(std::string_view text);              // ASCII only
-bool iequals(std::string_view a, std::string_view b);     // ASCII only
+std::string to_lower(std::string_view text);           // ASCII only
+bool iequals(std::string_view a, std::string_view b);  // ASCII only
 
 // Whole text must be the number; no white space, no sign games: "12" yes, "12x" no, "" no.
 std::optional<int64_t> parse_int(std::string_view text);

@@ -23,8 +23,8 @@ TEST(Strings, NumbersMustBeWhole) {
 // Well-formed and ill-formed sequences of the Unicode standard's table 3-7.
 TEST(Strings, Utf8) {
   EXPECT_TRUE(is_utf8("plain \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80"));
-  for (const char* bad : {"\x80", "\xC0\x80", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
-                          "\xF4\x90\x80\x80", "\xFF", "a\xE2\x82"})
+  for (const char* bad : {"\x80", "\xC0\x80", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80",
+                          "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xFF", "a\xE2\x82"})
     EXPECT_FALSE(is_utf8(bad)) << bad;
   EXPECT_EQ(count_code_points("a\xC3\xA9\xF0\x9F\x98\x80"), 3);
 }
@@ -32,7 +32,8 @@ TEST(Strings, Utf8) {
 TEST(Strings, QuotedEscapesAndCutsBetweenCodePoints) {
   EXPECT_EQ(in_quotes("a\nb"), "'a\\x0ab'");
   for (size_t limit = 1; limit < 12; ++limit)
-    EXPECT_TRUE(is_utf8(in_quotes("\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC", limit))) << limit;
+    EXPECT_TRUE(is_utf8(in_quotes("\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC", limit)))
+        << limit;
 }
 
 }  // namespace

@@ -58,7 +58,8 @@ void TaskPool::work() {
   }
 }
 
-Periodic::Periodic(const char* thread_name, std::chrono::milliseconds period, std::function<void()> fn)
+Periodic::Periodic(const char* thread_name, std::chrono::milliseconds period,
+                   std::function<void()> fn)
     : thread_([this, thread_name, period, fn = std::move(fn)] {
         name_this_thread(thread_name);
         std::unique_lock lock(mutex_);

@@ -1,7 +1,7 @@
 // A few threads that run short jobs in order of arrival, behind a bounded queue.
 //
-// For work that must stay off the I/O threads (tokenising, large JSON) and off the device. A full queue is an
-// answer: post() says no and the caller refuses its request.
+// For work that must stay off the I/O threads (tokenising, large JSON) and off the device. A full
+// queue is an answer: post() says no and the caller refuses its request.
 #pragma once
 
 #include <chrono>

@@ -60,34 +60,34 @@ ThreadTeam::ThreadTeam(const Options& options) : state_(std::make_unique<State>(
   const bool oversubscribed = workers_ > static_cast<int>(cores.size());
   state_->spin = std::chrono::microseconds(oversubscribed ? 0 : options.spin_us);
   for (int worker = 1; worker < workers_; ++worker) {
-    state_->threads.emplace_back([this, worker, pin = options.pin && !oversubscribed,
-                                  core = cores[worker % cores.size()]] {
-      name_this_thread("sis-team");
-      flush_denormals();
-      if (pin) pin_this_thread(core);
-      State& s = *state_;
-      uint64_t seen = 0;
-      for (;;) {
-        uint64_t generation = s.generation.load(std::memory_order_acquire);
-        if (generation == seen) {
-          const auto until = std::chrono::steady_clock::now() + s.spin;
-          do {
-            for (int i = 0; i < 64 && generation == seen; ++i) {
-              relax();
-              generation = s.generation.load(std::memory_order_acquire);
+    state_->threads.emplace_back(
+        [this, worker, pin = options.pin && !oversubscribed, core = cores[worker % cores.size()]] {
+          name_this_thread("sis-team");
+          flush_denormals();
+          if (pin) pin_this_thread(core);
+          State& s = *state_;
+          uint64_t seen = 0;
+          for (;;) {
+            uint64_t generation = s.generation.load(std::memory_order_acquire);
+            if (generation == seen) {
+              const auto until = std::chrono::steady_clock::now() + s.spin;
+              do {
+                for (int i = 0; i < 64 && generation == seen; ++i) {
+                  relax();
+                  generation = s.generation.load(std::memory_order_acquire);
+                }
+              } while (generation == seen && std::chrono::steady_clock::now() < until);
+              while (generation == seen) {
+                s.generation.wait(seen, std::memory_order_acquire);
+                generation = s.generation.load(std::memory_order_acquire);
+              }
             }
-          } while (generation == seen && std::chrono::steady_clock::now() < until);
-          while (generation == seen) {
-            s.generation.wait(seen, std::memory_order_acquire);
-            generation = s.generation.load(std::memory_order_acquire);
+            if (generation == ~uint64_t{0}) return;
+            seen = generation;
+            s.fn(s.context, worker, workers_);
+            if (s.pending.fetch_sub(1, std::memory_order_acq_rel) == 1) s.pending.notify_one();
           }
-        }
-        if (generation == ~uint64_t{0}) return;
-        seen = generation;
-        s.fn(s.context, worker, workers_);
-        if (s.pending.fetch_sub(1, std::memory_order_acq_rel) == 1) s.pending.notify_one();
-      }
-    });
+        });
   }
 }
 

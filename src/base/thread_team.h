@@ -1,8 +1,8 @@
 // A fixed team of pinned workers that run one function together, for loops too short for a queue.
 //
-// run() makes every worker call fn(worker, workers) once, the caller being worker 0, and returns when all
-// have. Workers spin for a moment between runs, then park. Work is split by the function itself, so
-// results never depend on timing. One caller at a time (the device executor's thread).
+// run() makes every worker call fn(worker, workers) once, the caller being worker 0, and returns
+// when all have. Workers spin for a moment between runs, then park. Work is split by the function
+// itself, so results never depend on timing. One caller at a time (the device executor's thread).
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,9 @@ namespace sis {
 class ThreadTeam {
  public:
   struct Options {
-    int workers = 0;      // 0: one per available core
-    bool pin = true;      // worker i to the i-th core this process may use (never the caller)
-    int spin_us = 200;    // how long idle workers look for the next run before they park
+    int workers = 0;    // 0: one per available core
+    bool pin = true;    // worker i to the i-th core this process may use (never the caller)
+    int spin_us = 200;  // how long idle workers look for the next run before they park
   };
   explicit ThreadTeam(const Options& options);
   ~ThreadTeam();
@@ -32,9 +32,9 @@ class ThreadTeam {
       return;
     }
     using F = std::remove_reference_t<Fn>;
-    run_erased([](void* context, int worker, int workers) {
-      (*static_cast<F*>(context))(worker, workers);
-    }, const_cast<void*>(static_cast<const void*>(&fn)));
+    run_erased([](void* context, int worker,
+                  int workers) { (*static_cast<F*>(context))(worker, workers); },
+               const_cast<void*>(static_cast<const void*>(&fn)));
   }
 
   // fn(begin, end, worker) on contiguous parts of [0, count), cut at multiples of `grain`.

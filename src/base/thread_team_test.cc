@@ -10,7 +10,8 @@
 namespace sis {
 namespace {
 
-// Every item is visited once, whatever the team, the grain and the pause between runs (parked workers wake).
+// Every item is visited once, whatever the team, the grain and the pause between runs (parked
+// workers wake).
 TEST(ThreadTeam, SplitVisitsEveryItemOnce) {
   for (const int workers : {1, 2, 5}) {
     ThreadTeam team({.workers = workers, .pin = false, .spin_us = 50});

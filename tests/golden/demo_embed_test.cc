@@ -1,5 +1,6 @@
 // The model in the box understands everyday English: for at least 90 of 100 queries written by hand
-// (tests/golden/embed_queries.json, never used for its training) it ranks the right one of 20 candidates first.
+// (tests/golden/embed_queries.json, never used for its training) it ranks the right one of 20
+// candidates first.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -16,7 +17,8 @@ class DemoEmbed : public testing::TestWithParam<const char*> {};
 TEST_P(DemoEmbed, RanksTheRightCandidateFirst) {
   SteadyClock clock;
   engine::DeviceExecutor executor({.threads = 2, .isa = detect_isa()}, clock);
-  auto model = server::load_embed_model({.name = "demo/embed", .folder = "demo/models/embed", .dtype = GetParam()}, executor);
+  auto model = server::load_embed_model(
+      {.name = "demo/embed", .folder = "demo/models/embed", .dtype = GetParam()}, executor);
   ASSERT_TRUE(model.ok()) << model.error().message;
   const auto queries = weights::read_json_file("tests/golden/embed_queries.json");
   ASSERT_TRUE(queries.ok()) << queries.error().message;
@@ -38,7 +40,8 @@ TEST_P(DemoEmbed, RanksTheRightCandidateFirst) {
       double best_score = -2;
       for (int candidate = 0; candidate < 20; ++candidate) {
         double score = 0;
-        for (int64_t c = 0; c < vectors.cols; ++c) score += double(vectors.at(0, c)) * vectors.at(candidate + 1, c);
+        for (int64_t c = 0; c < vectors.cols; ++c)
+          score += double(vectors.at(0, c)) * vectors.at(candidate + 1, c);
         if (score > best_score) best_score = score, best = candidate;
       }
     });
@@ -48,7 +51,8 @@ TEST_P(DemoEmbed, RanksTheRightCandidateFirst) {
   EXPECT_GE(right, 90);
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, DemoEmbed, testing::Values("f32", "bf16", "int8"), [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Dtypes, DemoEmbed, testing::Values("f32", "bf16", "int8"),
+                         [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace sis

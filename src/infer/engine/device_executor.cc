@@ -42,7 +42,8 @@ struct DeviceExecutor::State {
   std::atomic<double> busy_seconds{0};
 };
 
-DeviceExecutor::State::Slot* DeviceExecutor::State::pick(TimePoint now, std::optional<TimePoint>& earliest) {
+DeviceExecutor::State::Slot* DeviceExecutor::State::pick(TimePoint now,
+                                                         std::optional<TimePoint>& earliest) {
   Slot* best = nullptr;
   double least_waiting = 0;
   for (const auto& slot : slots) {
@@ -81,17 +82,22 @@ void DeviceExecutor::State::run() {
     }
     if (!job && !slot) {
       const auto stirred = [this] { return stopping || woken || !calls.empty(); };
-      if (earliest) changed.wait_until(lock, *earliest, stirred);
-      else changed.wait(lock, stirred);
+      if (earliest)
+        changed.wait_until(lock, *earliest, stirred);
+      else
+        changed.wait(lock, stirred);
       continue;
     }
     lock.unlock();
     const auto begin = std::chrono::steady_clock::now();
     ops::Context context{team, workspace, options.isa};
-    if (job) job(context);
-    else slot->lane->step(context);
+    if (job)
+      job(context);
+    else
+      slot->lane->step(context);
     workspace.reset();
-    if (static_cast<int64_t>(workspace.bytes_reserved()) > options.workspace_bytes_keep) workspace = Workspace();
+    if (static_cast<int64_t>(workspace.bytes_reserved()) > options.workspace_bytes_keep)
+      workspace = Workspace();
     const double seconds = to_seconds(std::chrono::steady_clock::now() - begin);
     lock.lock();
     ++steps;
@@ -148,7 +154,8 @@ void DeviceExecutor::call(const std::function<void(ops::Context&)>& fn) {
   bool done = false;
   {
     std::lock_guard lock(state_->mutex);
-    SIS_CHECK(std::this_thread::get_id() != state_->thread.get_id(), "call() from the executor's own thread");
+    SIS_CHECK(std::this_thread::get_id() != state_->thread.get_id(),
+              "call() from the executor's own thread");
     state_->calls.push_back([&](ops::Context& context) {
       fn(context);
       std::lock_guard done_lock(done_mutex);

@@ -1,9 +1,10 @@
 // The one place that starts parallel compute on a device.
 //
-// Models put lanes here; each lane knows when it next has something to run and runs one bounded step when
-// asked. The executor's thread serves ready lanes in weighted-fair order (the lane with the least device time
-// per weight goes first), so one model's backlog delays another by a step at most. Because a lane forms its
-// batch only when its turn comes, whatever arrived meanwhile is in it.
+// Models put lanes here; each lane knows when it next has something to run and runs one bounded
+// step when asked. The executor's thread serves ready lanes in weighted-fair order (the lane with
+// the least device time per weight goes first), so one model's backlog delays another by a step at
+// most. Because a lane forms its batch only when its turn comes, whatever arrived meanwhile is in
+// it.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,8 @@ namespace sis::engine {
 class Lane {
  public:
   virtual ~Lane() = default;
-  // When this lane next wants the device: nothing queued -> nullopt; at or before `now` -> ready. Executor thread.
+  // When this lane next wants the device: nothing queued -> nullopt; at or before `now` -> ready.
+  // Executor thread.
   virtual std::optional<TimePoint> ready_at(TimePoint now) = 0;
   // One bounded piece of work. Executor thread.
   virtual void step(ops::Context& context) = 0;
@@ -29,7 +31,8 @@ class Lane {
 struct ExecutorOptions {
   int threads = 0;  // 0: one per core
   Isa isa = Isa::kRef;
-  int64_t workspace_bytes_keep = 256 << 20;  // scratch above this is given back after the step that needed it
+  int64_t workspace_bytes_keep =
+      256 << 20;  // scratch above this is given back after the step that needed it
 };
 
 struct ExecutorStats {

@@ -14,11 +14,16 @@ namespace {
 class BusyLane final : public Lane {
  public:
   BusyLane(std::chrono::microseconds busy, std::atomic<bool>& on) : busy_(busy), on_(on) {}
-  std::optional<TimePoint> ready_at(TimePoint now) override { return on_ ? std::optional(now) : std::nullopt; }
+  std::optional<TimePoint> ready_at(TimePoint now) override {
+    return on_ ? std::optional(now) : std::nullopt;
+  }
   void step(ops::Context&) override {
     const auto begin = std::chrono::steady_clock::now();
-    while (std::chrono::steady_clock::now() - begin < busy_) {}
-    spent_us += std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
+    while (std::chrono::steady_clock::now() - begin < busy_) {
+    }
+    spent_us += std::chrono::duration_cast<std::chrono::microseconds>(
+                    std::chrono::steady_clock::now() - begin)
+                    .count();
     ++steps;
   }
   std::atomic<int64_t> spent_us{0}, steps{0};

@@ -17,8 +17,8 @@ enum class Isa : uint8_t {
   kAmx,         // + AMX tiles, bf16 and int8
 };
 
-const char* isa_name(Isa isa);                            // "ref", "avx2", "avx512", "avx512_bf16", "amx"
-std::optional<Isa> parse_isa(std::string_view name);      // nullopt for an unknown name
+const char* isa_name(Isa isa);  // "ref", "avx2", "avx512", "avx512_bf16", "amx"
+std::optional<Isa> parse_isa(std::string_view name);  // nullopt for an unknown name
 // The best level of this machine, from CPUID, XCR0 and the kernel's leave to use tiles.
 Isa detect_isa();
 // Every thread that runs AMX kernels inherits the process's leave; detect_isa() asks for it once.

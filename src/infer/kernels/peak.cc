@@ -41,7 +41,8 @@ double measure_peak_flops(ThreadTeam& team, DType dtype, Isa isa) {
   for (;;) {
     const auto begin = std::chrono::steady_clock::now();
     loop(rounds);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (seconds > 2e-3) {
       rounds = static_cast<int>(rounds * 10e-3 / seconds) + 1;
       break;
@@ -52,8 +53,11 @@ double measure_peak_flops(ThreadTeam& team, DType dtype, Isa isa) {
   team.run([&](int, int) {
     const auto begin = std::chrono::steady_clock::now();
     const double operations = loop(rounds);
-    const double rate = operations / std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    for (double old = total; !total.compare_exchange_weak(old, old + rate);) {}
+    const double rate =
+        operations /
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    for (double old = total; !total.compare_exchange_weak(old, old + rate);) {
+    }
   });
   return total;
 }

@@ -1,7 +1,7 @@
 // The wall of this machine's multipliers: operations per second with everything in registers.
 //
-// What a product could reach at best if no operand ever came from memory; figures of ours are stated as a share
-// of it, measured in the same run, because clocks and neighbours change.
+// What a product could reach at best if no operand ever came from memory; figures of ours are
+// stated as a share of it, measured in the same run, because clocks and neighbours change.
 #pragma once
 
 #include "base/thread_team.h"
@@ -10,8 +10,8 @@
 
 namespace sis::kernels {
 
-// Multiplications and additions per second of all workers together, for kF32, kBf16 or kI8 products as `isa` does them
-// (bf16 without bf16 units is f32 arithmetic). Takes about 20 ms.
+// Multiplications and additions per second of all workers together, for kF32, kBf16 or kI8 products
+// as `isa` does them (bf16 without bf16 units is f32 arithmetic). Takes about 20 ms.
 double measure_peak_flops(ThreadTeam& team, DType dtype, Isa isa);
 
 // One worker's loop: `rounds` rounds, returns operations done. One file per level.

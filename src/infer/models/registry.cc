@@ -12,8 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-Result<std::unique_ptr<nn::Encoder>> load_bert(const json& config, const std::string& folder, const LoadOptions& options,
-                                               ThreadTeam& team) {
+Result<std::unique_ptr<nn::Encoder>> load_bert(const json& config, const std::string& folder,
+                                               const LoadOptions& options, ThreadTeam& team) {
   SIS_ASSIGN(const auto parsed, bert::read_config(config));
   SIS_ASSIGN(auto source, weights::WeightSource::open(folder));
   return bert::load(parsed, std::move(source), options.compute, options.isa, team);
@@ -21,7 +21,8 @@ Result<std::unique_ptr<nn::Encoder>> load_bert(const json& config, const std::st
 
 struct EncoderFamily {
   const char* model_type;
-  Result<std::unique_ptr<nn::Encoder>> (*load)(const json&, const std::string&, const LoadOptions&, ThreadTeam&);
+  Result<std::unique_ptr<nn::Encoder>> (*load)(const json&, const std::string&, const LoadOptions&,
+                                               ThreadTeam&);
 };
 
 constexpr EncoderFamily kEncoders[] = {
@@ -33,9 +34,11 @@ constexpr EncoderFamily kEncoders[] = {
 
 }  // namespace
 
-Result<std::unique_ptr<nn::Encoder>> load_encoder(const std::string& folder, const LoadOptions& options, ThreadTeam& team) {
+Result<std::unique_ptr<nn::Encoder>> load_encoder(const std::string& folder,
+                                                  const LoadOptions& options, ThreadTeam& team) {
   SIS_ASSIGN(const json config, weights::read_json_file(folder + "/config.json"));
-  if (!config.is_object()) return Error{Code::kInvalidArgument, concat(folder, "/config.json: want an object")};
+  if (!config.is_object())
+    return Error{Code::kInvalidArgument, concat(folder, "/config.json: want an object")};
   const auto type = config.find("model_type");
   if (type == config.end() || !type->is_string())
     return Error{Code::kInvalidArgument, concat(folder, "/config.json: model_type is missing")};
@@ -48,8 +51,9 @@ Result<std::unique_ptr<nn::Encoder>> load_encoder(const std::string& folder, con
     }
     known += (known.empty() ? "" : ", ") + std::string(family.model_type);
   }
-  return Error{Code::kInvalidArgument, concat(folder, "/config.json: model_type ", in_quotes(type->get<std::string>()),
-                                              " is not a supported encoder (", known, ")")};
+  return Error{Code::kInvalidArgument,
+               concat(folder, "/config.json: model_type ", in_quotes(type->get<std::string>()),
+                      " is not a supported encoder (", known, ")")};
 }
 
 }  // namespace sis::models

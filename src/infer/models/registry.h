@@ -14,8 +14,9 @@ struct LoadOptions {
   Isa isa = Isa::kRef;
 };
 
-// Reads config.json and the safetensors of `folder`. kInvalidArgument when the family or something inside is not
-// supported, naming the file and key.
-Result<std::unique_ptr<nn::Encoder>> load_encoder(const std::string& folder, const LoadOptions& options, ThreadTeam& team);
+// Reads config.json and the safetensors of `folder`. kInvalidArgument when the family or something
+// inside is not supported, naming the file and key.
+Result<std::unique_ptr<nn::Encoder>> load_encoder(const std::string& folder,
+                                                  const LoadOptions& options, ThreadTeam& team);
 
 }  // namespace sis::models

@@ -28,9 +28,12 @@ std::string text_or(const json& object, const char* key, const char* fallback) {
 // A module's folder inside the checkpoint; nothing may lead out of it.
 Result<std::string> module_folder(const std::string& folder, const std::string& path) {
   for (const auto& part : fs::path(path))
-    if (part == "..") return Error{Code::kInvalidArgument, concat(folder, "/modules.json: path ", in_quotes(path), " leaves the folder")};
+    if (part == "..")
+      return Error{Code::kInvalidArgument,
+                   concat(folder, "/modules.json: path ", in_quotes(path), " leaves the folder")};
   if (fs::path(path).is_absolute())
-    return Error{Code::kInvalidArgument, concat(folder, "/modules.json: path ", in_quotes(path), " is absolute")};
+    return Error{Code::kInvalidArgument,
+                 concat(folder, "/modules.json: path ", in_quotes(path), " is absolute")};
   return path.empty() ? folder : folder + "/" + path;
 }
 
@@ -44,14 +47,16 @@ Result<ops::Pooling> read_pooling(const std::string& file) {
       {"pooling_mode_lasttoken", ops::Pooling::kLast},
   };
   static constexpr std::pair<const char*, ops::Pooling> kNames[] = {
-      {"cls", ops::Pooling::kCls}, {"mean", ops::Pooling::kMean}, {"max", ops::Pooling::kMax},
-      {"mean_sqrt_len_tokens", ops::Pooling::kMeanSqrtLen}, {"lasttoken", ops::Pooling::kLast},
+      {"cls", ops::Pooling::kCls},        {"mean", ops::Pooling::kMean},
+      {"max", ops::Pooling::kMax},        {"mean_sqrt_len_tokens", ops::Pooling::kMeanSqrtLen},
+      {"lasttoken", ops::Pooling::kLast},
   };
   if (const auto mode = config.find("pooling_mode"); mode != config.end() && mode->is_string()) {
     for (const auto& [name, pooling] : kNames)
       if (*mode == name) return pooling;
-    return Error{Code::kInvalidArgument, concat(file, ": pooling_mode ", in_quotes(mode->get<std::string>()),
-                                                " is not supported (cls, mean, max, mean_sqrt_len_tokens, lasttoken)")};
+    return Error{Code::kInvalidArgument,
+                 concat(file, ": pooling_mode ", in_quotes(mode->get<std::string>()),
+                        " is not supported (cls, mean, max, mean_sqrt_len_tokens, lasttoken)")};
   }
   std::optional<ops::Pooling> chosen;
   for (const auto& [key, value] : config.items()) {
@@ -59,7 +64,10 @@ Result<ops::Pooling> read_pooling(const std::string& file) {
     bool known = false;
     for (const auto& [flag, pooling] : kFlags) {
       if (key != flag) continue;
-      if (chosen) return Error{Code::kInvalidArgument, concat(file, ": more than one pooling mode is on; joined poolings are not supported")};
+      if (chosen)
+        return Error{
+            Code::kInvalidArgument,
+            concat(file, ": more than one pooling mode is on; joined poolings are not supported")};
       chosen = pooling;
       known = true;
     }
@@ -71,10 +79,12 @@ Result<ops::Pooling> read_pooling(const std::string& file) {
 
 Result<HeadConfig::Dense> read_dense(const std::string& folder) {
   SIS_ASSIGN(const json config, weights::read_json_file(folder + "/config.json"));
-  const std::string activation = to_lower(class_name(text_or(config, "activation_function", "Tanh")));
+  const std::string activation =
+      to_lower(class_name(text_or(config, "activation_function", "Tanh")));
   if (activation != "tanh" && activation != "identity")
-    return Error{Code::kInvalidArgument, concat(folder, "/config.json: activation_function ", in_quotes(activation),
-                                                " is not supported (Tanh, Identity)")};
+    return Error{Code::kInvalidArgument,
+                 concat(folder, "/config.json: activation_function ", in_quotes(activation),
+                        " is not supported (Tanh, Identity)")};
   return HeadConfig::Dense{folder, activation};
 }
 
@@ -86,23 +96,28 @@ Result<HeadConfig> read_head_config(const std::string& folder) {
   if (fs::exists(bert_config)) {
     SIS_ASSIGN(const json config, weights::read_json_file(bert_config));
     const auto it = config.find("max_seq_length");
-    if (it != config.end() && it->is_number_integer() && *it > 0 && *it < (1 << 24)) head.tokens_max = it->get<int32_t>();
+    if (it != config.end() && it->is_number_integer() && *it > 0 && *it < (1 << 24))
+      head.tokens_max = it->get<int32_t>();
   }
   const std::string modules_file = folder + "/modules.json";
   if (!fs::exists(modules_file)) return head;
 
   SIS_ASSIGN(const json modules, weights::read_json_file(modules_file));
-  if (!modules.is_array()) return Error{Code::kInvalidArgument, concat(modules_file, ": want a list of modules")};
+  if (!modules.is_array())
+    return Error{Code::kInvalidArgument, concat(modules_file, ": want a list of modules")};
   head.from_modules = true;
   head.normalise = false;
   bool pooled = false;
   for (const auto& module : modules) {
-    if (!module.is_object()) return Error{Code::kInvalidArgument, concat(modules_file, ": want a list of objects")};
+    if (!module.is_object())
+      return Error{Code::kInvalidArgument, concat(modules_file, ": want a list of objects")};
     const std::string type = text_or(module, "type", "");
     const std::string_view kind = class_name(type);
     SIS_ASSIGN(const std::string path, module_folder(folder, text_or(module, "path", "")));
     if (kind == "Transformer") continue;
-    if (head.normalise) return Error{Code::kInvalidArgument, concat(modules_file, ": ", kind, " after Normalize is not supported")};
+    if (head.normalise)
+      return Error{Code::kInvalidArgument,
+                   concat(modules_file, ": ", kind, " after Normalize is not supported")};
     if (kind == "Pooling") {
       SIS_ASSIGN(head.pooling, read_pooling(path + "/config.json"));
       pooled = true;
@@ -112,15 +127,17 @@ Result<HeadConfig> read_head_config(const std::string& folder) {
     } else if (kind == "Normalize") {
       head.normalise = true;
     } else {
-      return Error{Code::kInvalidArgument, concat(modules_file, ": module type ", in_quotes(type),
-                                                  " is not supported (Transformer, Pooling, Dense, Normalize)")};
+      return Error{Code::kInvalidArgument,
+                   concat(modules_file, ": module type ", in_quotes(type),
+                          " is not supported (Transformer, Pooling, Dense, Normalize)")};
     }
   }
   if (!pooled) return Error{Code::kInvalidArgument, concat(modules_file, ": no Pooling module")};
   return head;
 }
 
-Result<EmbeddingHead> EmbeddingHead::load(const HeadConfig& config, int32_t hidden, Isa isa, ThreadTeam& team) {
+Result<EmbeddingHead> EmbeddingHead::load(const HeadConfig& config, int32_t hidden, Isa isa,
+                                          ThreadTeam& team) {
   EmbeddingHead head;
   head.config_ = config;
   head.dimensions_ = hidden;
@@ -140,8 +157,8 @@ Result<EmbeddingHead> EmbeddingHead::load(const HeadConfig& config, int32_t hidd
   return head;
 }
 
-void EmbeddingHead::forward(ops::Context& context, Mat<const float> states, std::span<const int32_t> offsets,
-                            Mat<float> out) const {
+void EmbeddingHead::forward(ops::Context& context, Mat<const float> states,
+                            std::span<const int32_t> offsets, Mat<float> out) const {
   Workspace::Scope scope(context.workspace);
   if (dense_.empty()) {
     ops::pool(context, states, offsets, config_.pooling, out);

@@ -1,7 +1,8 @@
 // From token states to one vector per sequence: pooling, optional dense layers, optional length 1.
 //
-// Read from the checkpoint as sentence-transformers lays it out (modules.json, N_Pooling, N_Dense, N_Normalize);
-// a plain repository has none of these files and gets mean pooling and normalisation, unless told otherwise.
+// Read from the checkpoint as sentence-transformers lays it out (modules.json, N_Pooling, N_Dense,
+// N_Normalize); a plain repository has none of these files and gets mean pooling and normalisation,
+// unless told otherwise.
 #pragma once
 
 #include <optional>
@@ -16,22 +17,25 @@ namespace sis::nn {
 
 struct HeadConfig {
   struct Dense {
-    std::string folder;      // holds model.safetensors with linear.weight [out, in] and maybe linear.bias
+    std::string
+        folder;  // holds model.safetensors with linear.weight [out, in] and maybe linear.bias
     std::string activation;  // "identity" or "tanh"
   };
   ops::Pooling pooling = ops::Pooling::kMean;
   std::vector<Dense> dense;  // in order, after pooling
   bool normalise = true;
-  bool from_modules = false;       // modules.json was there
+  bool from_modules = false;          // modules.json was there
   std::optional<int32_t> tokens_max;  // max_seq_length of sentence_bert_config.json
 };
 
-// Reads the layout of `folder`. kInvalidArgument for a module or pooling mode we do not have, by name.
+// Reads the layout of `folder`. kInvalidArgument for a module or pooling mode we do not have, by
+// name.
 Result<HeadConfig> read_head_config(const std::string& folder);
 
 class EmbeddingHead {
  public:
-  static Result<EmbeddingHead> load(const HeadConfig& config, int32_t hidden, Isa isa, ThreadTeam& team);
+  static Result<EmbeddingHead> load(const HeadConfig& config, int32_t hidden, Isa isa,
+                                    ThreadTeam& team);
 
   int32_t dimensions() const { return dimensions_; }
   const HeadConfig& config() const { return config_; }

@@ -10,7 +10,8 @@
 
 namespace sis::nn {
 
-// Ragged token sequences: sequence s owns ids[offsets[s]] .. ids[offsets[s+1]-1], at least one each.
+// Ragged token sequences: sequence s owns ids[offsets[s]] .. ids[offsets[s+1]-1], at least one
+// each.
 struct RaggedBatch {
   std::span<const int32_t> ids;
   std::span<const int32_t> offsets;  // sequences + 1, from 0 to ids.size()
@@ -20,14 +21,14 @@ struct RaggedBatch {
 };
 
 struct EncoderInfo {
-  std::string family;       // "bert", "xlm-roberta"
-  std::string kernels;      // variants in use, for the start-up log: "amx_bf16"
+  std::string family;   // "bert", "xlm-roberta"
+  std::string kernels;  // variants in use, for the start-up log: "amx_bf16"
   int32_t hidden = 0;
   int32_t layers = 0;
   int32_t vocab = 0;
-  int32_t tokens_max = 0;   // longest sequence the position table allows
-  int64_t linear_params = 0;   // multiplied per token, for operation counts
-  int64_t weights_bytes = 0;   // packed weights plus the mapped tables
+  int32_t tokens_max = 0;     // longest sequence the position table allows
+  int64_t linear_params = 0;  // multiplied per token, for operation counts
+  int64_t weights_bytes = 0;  // packed weights plus the mapped tables
 };
 
 class Encoder {
@@ -35,12 +36,14 @@ class Encoder {
   virtual ~Encoder() = default;
   virtual const EncoderInfo& info() const = 0;
 
-  // states [tokens, hidden] f32. Ids must be inside the vocabulary and sequences within tokens_max (checked by
-  // the caller). A sequence's states are the same bits alone and in company. One call at a time per context.
-  virtual void forward(ops::Context& context, const RaggedBatch& batch, Mat<float> states) const = 0;
+  // states [tokens, hidden] f32. Ids must be inside the vocabulary and sequences within tokens_max
+  // (checked by the caller). A sequence's states are the same bits alone and in company. One call
+  // at a time per context.
+  virtual void forward(ops::Context& context, const RaggedBatch& batch,
+                       Mat<float> states) const = 0;
 
-  // Floating-point operations of one forward over sequences of these lengths: 2 per weight and token, and
-  // 4 * length * hidden per token and layer for attention.
+  // Floating-point operations of one forward over sequences of these lengths: 2 per weight and
+  // token, and 4 * length * hidden per token and layer for attention.
   double flops(std::span<const int32_t> offsets) const {
     double total = 0;
     for (size_t s = 0; s + 1 < offsets.size(); ++s) {

@@ -7,8 +7,9 @@
 
 namespace sis::ops {
 
-// Owned by the device executor, lent to one forward pass at a time. Ops split their loops over `team`
-// (the caller is worker 0) and take scratch from `workspace` before the split, never inside it.
+// Owned by the device executor, lent to one forward pass at a time. Ops split their loops over
+// `team` (the caller is worker 0) and take scratch from `workspace` before the split, never inside
+// it.
 struct Context {
   ThreadTeam& team;
   Workspace& workspace;

@@ -1,15 +1,17 @@
 // y = act(x · Wᵀ + b) [+ residual], with the weights packed once for the machine it runs on.
 //
-// Weights come as the checkpoint stores them, [out, in] in any float type. pack() converts them to the
-// compute type in the chosen variant's own layout; the source is not needed afterwards.
+// Weights come as the checkpoint stores them, [out, in] in any float type. pack() converts them to
+// the compute type in the chosen variant's own layout; the source is not needed afterwards.
 //
 //   compute f32   x, W, sums f32
 //   compute bf16  x, W bf16, sums f32
-//   compute int8  x bf16 in; quantised per row (token) on the fly, W per output channel, sums int32.
+//   compute int8  x bf16 in; quantised per row (token) on the fly, W per output channel, sums
+//   int32.
 //                 Outliers are kept apart, so that one loud channel does not silence the rest.
 //
-// Every output element is summed in an order that does not depend on how many rows are in the call: a
-// row's result is the same bits alone and in company. forward() does not allocate beyond the workspace.
+// Every output element is summed in an order that does not depend on how many rows are in the call:
+// a row's result is the same bits alone and in company. forward() does not allocate beyond the
+// workspace.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +29,11 @@ enum class Activation : uint8_t { kNone, kGelu /* erf */, kGeluTanh, kRelu, kSil
 class Linear {
  public:
   // One or more [out_i, in] weights stacked along out (fused QKV); biases as many, or none at all.
-  // `compute` is kF32, kBf16 or kI8. kInvalidArgument when shapes disagree or a value is not finite.
-  static Result<Linear> pack(std::span<const WeightView> weights, std::span<const WeightView> biases,
-                             DType compute, Isa isa, ThreadTeam& team);
+  // `compute` is kF32, kBf16 or kI8. kInvalidArgument when shapes disagree or a value is not
+  // finite.
+  static Result<Linear> pack(std::span<const WeightView> weights,
+                             std::span<const WeightView> biases, DType compute, Isa isa,
+                             ThreadTeam& team);
   Linear();
   ~Linear();
   Linear(Linear&&) noexcept;
@@ -37,11 +41,12 @@ class Linear {
 
   int64_t in() const;
   int64_t out() const;
-  int64_t bytes() const;      // packed weights, scales and bias
+  int64_t bytes() const;        // packed weights, scales and bias
   const char* variant() const;  // "amx_bf16", "avx2_f32", ... for the start-up log
 
-  // x [rows, in], y [rows, out]; x and y may not overlap. `residual` [rows, out] is added in f32 after the
-  // activation and may be y itself. Computing in f32 wants f32 x; bf16 and int8 want bf16 x.
+  // x [rows, in], y [rows, out]; x and y may not overlap. `residual` [rows, out] is added in f32
+  // after the activation and may be y itself. Computing in f32 wants f32 x; bf16 and int8 want bf16
+  // x.
   struct Call {
     Activation activation = Activation::kNone;
     Mat<const float> residual = {};  // empty: none

@@ -21,7 +21,10 @@ class Buffer {
 
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
-  template <class T> T* as() const { return reinterpret_cast<T*>(data_); }
+  template <class T>
+  T* as() const {
+    return reinterpret_cast<T*>(data_);
+  }
 
  private:
   std::byte* data_ = nullptr;
@@ -29,15 +32,16 @@ class Buffer {
   size_t mapped_ = 0;  // as mapped
 };
 
-// A stack of scratch for one step of one thread: take() hands out uninitialised 64-byte aligned memory,
-// reset() takes all of it back. Grows while a model warms up, afterwards never allocates.
+// A stack of scratch for one step of one thread: take() hands out uninitialised 64-byte aligned
+// memory, reset() takes all of it back. Grows while a model warms up, afterwards never allocates.
 class Workspace {
  public:
   template <class T>
   T* take(int64_t count) {
     return reinterpret_cast<T*>(take_bytes(static_cast<size_t>(count) * sizeof(T)));
   }
-  // Rows are padded by one cache line where the plain width would put every row into the same cache sets.
+  // Rows are padded by one cache line where the plain width would put every row into the same cache
+  // sets.
   template <class T>
   Mat<T> take_mat(int64_t rows, int64_t cols) {
     const int64_t stride = padded_stride(cols, sizeof(T));
@@ -49,9 +53,14 @@ class Workspace {
   // Marks the stack's height and returns to it: scratch of one operation inside a step.
   class Scope {
    public:
-    explicit Scope(Workspace& workspace) : workspace_(workspace), block_(workspace.block_), used_(workspace.used_) {}
-    ~Scope() { workspace_.block_ = block_; workspace_.used_ = used_; }
+    explicit Scope(Workspace& workspace)
+        : workspace_(workspace), block_(workspace.block_), used_(workspace.used_) {}
+    ~Scope() {
+      workspace_.block_ = block_;
+      workspace_.used_ = used_;
+    }
     Scope(const Scope&) = delete;
+
    private:
     Workspace& workspace_;
     size_t block_, used_;

@@ -4,12 +4,18 @@ namespace sis {
 
 const char* dtype_name(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return "f32";
-    case DType::kBf16: return "bf16";
-    case DType::kF16: return "f16";
-    case DType::kI8: return "int8";
-    case DType::kI32: return "int32";
-    case DType::kI64: return "int64";
+    case DType::kF32:
+      return "f32";
+    case DType::kBf16:
+      return "bf16";
+    case DType::kF16:
+      return "f16";
+    case DType::kI8:
+      return "int8";
+    case DType::kI32:
+      return "int32";
+    case DType::kI64:
+      return "int64";
   }
   return "?";
 }
@@ -34,7 +40,7 @@ f16::f16(float value) {
     bits = static_cast<uint16_t>(sign | 0x7E00);
   } else if (magnitude >= 0x477FF000) {  // rounds past the largest half
     bits = static_cast<uint16_t>(sign | 0x7C00);
-  } else if (magnitude < 0x38800000) {   // subnormal half: let the adder round
+  } else if (magnitude < 0x38800000) {  // subnormal half: let the adder round
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     bits = static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3F000000));
   } else {

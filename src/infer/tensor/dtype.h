@@ -14,10 +14,13 @@ struct bf16 {
   explicit bf16(float value) {
     const uint32_t u = std::bit_cast<uint32_t>(value);
     // Round to nearest even; a NaN stays one.
-    bits = (u & 0x7FFFFFFF) > 0x7F800000 ? static_cast<uint16_t>(u >> 16 | 0x40)
-                                         : static_cast<uint16_t>((u + 0x7FFF + (u >> 16 & 1)) >> 16);
+    bits = (u & 0x7FFFFFFF) > 0x7F800000
+               ? static_cast<uint16_t>(u >> 16 | 0x40)
+               : static_cast<uint16_t>((u + 0x7FFF + (u >> 16 & 1)) >> 16);
   }
-  explicit operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  explicit operator float() const {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
 };
 
 // IEEE half precision, storage only.
@@ -32,21 +35,33 @@ enum class DType : uint8_t { kF32, kBf16, kF16, kI8, kI32, kI64 };
 
 constexpr int64_t dtype_bytes(DType dtype) {
   switch (dtype) {
-    case DType::kF32: case DType::kI32: return 4;
-    case DType::kBf16: case DType::kF16: return 2;
-    case DType::kI8: return 1;
-    case DType::kI64: return 8;
+    case DType::kF32:
+    case DType::kI32:
+      return 4;
+    case DType::kBf16:
+    case DType::kF16:
+      return 2;
+    case DType::kI8:
+      return 1;
+    case DType::kI64:
+      return 8;
   }
   return 0;
 }
 const char* dtype_name(DType dtype);  // "f32", "bf16", ...
 
-template <class T> inline constexpr DType kDTypeOf = DType::kF32;
-template <> inline constexpr DType kDTypeOf<bf16> = DType::kBf16;
-template <> inline constexpr DType kDTypeOf<f16> = DType::kF16;
-template <> inline constexpr DType kDTypeOf<int8_t> = DType::kI8;
-template <> inline constexpr DType kDTypeOf<int32_t> = DType::kI32;
-template <> inline constexpr DType kDTypeOf<int64_t> = DType::kI64;
+template <class T>
+inline constexpr DType kDTypeOf = DType::kF32;
+template <>
+inline constexpr DType kDTypeOf<bf16> = DType::kBf16;
+template <>
+inline constexpr DType kDTypeOf<f16> = DType::kF16;
+template <>
+inline constexpr DType kDTypeOf<int8_t> = DType::kI8;
+template <>
+inline constexpr DType kDTypeOf<int32_t> = DType::kI32;
+template <>
+inline constexpr DType kDTypeOf<int64_t> = DType::kI64;
 
 inline float to_float(float x) { return x; }
 inline float to_float(bf16 x) { return static_cast<float>(x); }

@@ -22,13 +22,17 @@ struct Mat {
       : data(data), rows(rows), cols(cols), stride(stride) {}
   Mat(T* data, int64_t rows, int64_t cols) : Mat(data, rows, cols, cols) {}
   template <class U>
-    requires std::is_same_v<const U, T>
-  Mat(const Mat<U>& other) : Mat(other.data, other.rows, other.cols, other.stride) {}
+  requires std::is_same_v<const U, T> Mat(const Mat<U>& other)
+      : Mat(other.data, other.rows, other.cols, other.stride) {}
 
   T* row(int64_t r) const { return data + r * stride; }
   T& at(int64_t r, int64_t c) const { return data[r * stride + c]; }
-  Mat rows_between(int64_t begin, int64_t end) const { return {row(begin), end - begin, cols, stride}; }
-  Mat cols_between(int64_t begin, int64_t end) const { return {data + begin, rows, end - begin, stride}; }
+  Mat rows_between(int64_t begin, int64_t end) const {
+    return {row(begin), end - begin, cols, stride};
+  }
+  Mat cols_between(int64_t begin, int64_t end) const {
+    return {data + begin, rows, end - begin, stride};
+  }
 };
 
 // A float tensor of any stored type, as it lies in a checkpoint: dense row-major, not owned.
@@ -43,10 +47,23 @@ struct WeightView {
   float at(int64_t r, int64_t c) const {
     const int64_t i = r * cols + c;
     switch (dtype) {
-      case DType::kF32: { float x; std::memcpy(&x, static_cast<const char*>(data) + i * 4, 4); return x; }
-      case DType::kBf16: { bf16 x; std::memcpy(&x, static_cast<const char*>(data) + i * 2, 2); return to_float(x); }
-      case DType::kF16: { f16 x; std::memcpy(&x, static_cast<const char*>(data) + i * 2, 2); return to_float(x); }
-      default: return 0;
+      case DType::kF32: {
+        float x;
+        std::memcpy(&x, static_cast<const char*>(data) + i * 4, 4);
+        return x;
+      }
+      case DType::kBf16: {
+        bf16 x;
+        std::memcpy(&x, static_cast<const char*>(data) + i * 2, 2);
+        return to_float(x);
+      }
+      case DType::kF16: {
+        f16 x;
+        std::memcpy(&x, static_cast<const char*>(data) + i * 2, 2);
+        return to_float(x);
+      }
+      default:
+        return 0;
     }
   }
   // Row r as f32 into out[cols].

@@ -16,24 +16,35 @@ struct Wire {
 
 Wire wire_of(int status) {
   switch (status) {
-    case 401: return {"invalid_request_error", "invalid_api_key"};
-    case 403: return {"permission_error", nullptr};
-    case 408: return {"timeout_error", nullptr};
-    case 429: return {"rate_limit_error", "rate_limit_exceeded"};
-    case 500: return {"server_error", nullptr};
-    case 503: return {"server_error", "server_is_overloaded"};
-    case 504: return {"timeout_error", nullptr};
-    default: return status >= 500 ? Wire{"server_error", nullptr} : Wire{"invalid_request_error", nullptr};
+    case 401:
+      return {"invalid_request_error", "invalid_api_key"};
+    case 403:
+      return {"permission_error", nullptr};
+    case 408:
+      return {"timeout_error", nullptr};
+    case 429:
+      return {"rate_limit_error", "rate_limit_exceeded"};
+    case 500:
+      return {"server_error", nullptr};
+    case 503:
+      return {"server_error", "server_is_overloaded"};
+    case 504:
+      return {"timeout_error", nullptr};
+    default:
+      return status >= 500 ? Wire{"server_error", nullptr} : Wire{"invalid_request_error", nullptr};
   }
 }
 
-net::HttpResponse render(int status, const std::string& message, const std::string& param, std::string_view code) {
+net::HttpResponse render(int status, const std::string& message, const std::string& param,
+                         std::string_view code) {
   const Wire wire = wire_of(status);
   net::HttpResponse response{.status = status};
   std::string& out = response.body;
   const auto or_null = [&out](std::string_view text) {
-    if (text.empty()) out += "null";
-    else telemetry::append_json_string(out, text);
+    if (text.empty())
+      out += "null";
+    else
+      telemetry::append_json_string(out, text);
   };
   out += R"({"error":{"message":)";
   telemetry::append_json_string(out, message);
@@ -53,16 +64,26 @@ net::HttpResponse render(int status, const std::string& message, const std::stri
 
 int http_status(Code code) {
   switch (code) {
-    case Code::kInvalidArgument: return 400;
-    case Code::kNotFound: return 404;
-    case Code::kUnauthenticated: return 401;
-    case Code::kTooLarge: return 413;
-    case Code::kRateLimited: return 429;
-    case Code::kOverloaded: return 429;
-    case Code::kUnavailable: return 503;
-    case Code::kDeadline: return 504;
-    case Code::kCancelled: return 499;
-    case Code::kInternal: return 500;
+    case Code::kInvalidArgument:
+      return 400;
+    case Code::kNotFound:
+      return 404;
+    case Code::kUnauthenticated:
+      return 401;
+    case Code::kTooLarge:
+      return 413;
+    case Code::kRateLimited:
+      return 429;
+    case Code::kOverloaded:
+      return 429;
+    case Code::kUnavailable:
+      return 503;
+    case Code::kDeadline:
+      return 504;
+    case Code::kCancelled:
+      return 499;
+    case Code::kInternal:
+      return 500;
   }
   return 500;
 }
@@ -71,12 +92,16 @@ net::HttpResponse error_response(const Error& error, Duration retry_after) {
   auto response = render(http_status(error.code), error.message, error.param, error.reason);
   if (retry_after > Duration::zero()) {
     const double seconds = to_seconds(retry_after);
-    response.headers.emplace_back("Retry-After", concat(std::max<int64_t>(1, static_cast<int64_t>(std::ceil(seconds)))));
-    response.headers.emplace_back("retry-after-ms", concat(static_cast<int64_t>(std::ceil(seconds * 1000))));
+    response.headers.emplace_back(
+        "Retry-After", concat(std::max<int64_t>(1, static_cast<int64_t>(std::ceil(seconds)))));
+    response.headers.emplace_back("retry-after-ms",
+                                  concat(static_cast<int64_t>(std::ceil(seconds * 1000))));
   }
   return response;
 }
 
-net::HttpResponse status_response(int status, const std::string& message) { return render(status, message, "", ""); }
+net::HttpResponse status_response(int status, const std::string& message) {
+  return render(status, message, "", "");
+}
 
 }  // namespace sis::api

@@ -1,4 +1,5 @@
-// Writes JSON by appending to a string: for answers on the hot path (strings: telemetry/json_text.h). Everything else uses nlohmann.
+// Writes JSON by appending to a string: for answers on the hot path (strings:
+// telemetry/json_text.h). Everything else uses nlohmann.
 #pragma once
 
 #include <cstddef>

@@ -11,7 +11,9 @@ namespace sis::cache {
 template <class Key, class Value, class Hash = std::hash<Key>>
 class Lru {
  public:
-  explicit Lru(size_t entries_max) : entries_max_(entries_max) { index_.reserve(entries_max < 65536 ? entries_max : 65536); }
+  explicit Lru(size_t entries_max) : entries_max_(entries_max) {
+    index_.reserve(entries_max < 65536 ? entries_max : 65536);
+  }
 
   // The value, now the most recent; null when absent. Valid until the next put().
   const Value* get(const Key& key) {

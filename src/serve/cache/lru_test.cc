@@ -18,7 +18,7 @@ TEST(Lru, EvictsTheLeastRecentlyUsed) {
   ASSERT_NE(lru.get("a"), nullptr);  // order now a c b
   lru.put("d", 4);
   EXPECT_EQ(lru.get("b"), nullptr);
-  lru.put("c", 30);                  // replaced and refreshed: c d a
+  lru.put("c", 30);  // replaced and refreshed: c d a
   lru.put("e", 5);
   EXPECT_EQ(lru.get("a"), nullptr);
   EXPECT_EQ(*lru.get("c"), 30);

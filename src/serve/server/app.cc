@@ -43,16 +43,19 @@ Result<Isa> choose_isa(const Settings& settings) {
   if (word == "auto") return detect_isa();
   const auto isa = parse_isa(word);
   if (!isa || *isa > detect_isa())
-    return Error{Code::kInvalidArgument, concat("CPU_ISA (", settings.source_of("CPU_ISA"), "): this machine has ",
-                                                isa_name(detect_isa()), ", not ", in_quotes(word))};
+    return Error{Code::kInvalidArgument,
+                 concat("CPU_ISA (", settings.source_of("CPU_ISA"), "): this machine has ",
+                        isa_name(detect_isa()), ", not ", in_quotes(word))};
   return *isa;
 }
 
 Status check_device(const Settings& settings) {
   const std::string& device = settings.text("MODEL_DEVICE");
   if (device == "auto" || device == "cpu") return {};
-  return Error{Code::kInvalidArgument, concat("MODEL_DEVICE (", settings.source_of("MODEL_DEVICE"),
-                                              "): want auto or cpu (this build has no other device), got ", in_quotes(device))};
+  return Error{
+      Code::kInvalidArgument,
+      concat("MODEL_DEVICE (", settings.source_of("MODEL_DEVICE"),
+             "): want auto or cpu (this build has no other device), got ", in_quotes(device))};
 }
 
 net::ServerOptions server_options(const Settings& settings) {
@@ -71,7 +74,9 @@ net::ServerOptions server_options(const Settings& settings) {
   options.cors_origins = settings.list("CORS_ORIGINS");
   options.tls_certificate_file = settings.text("TLS_CERT_FILE");
   options.tls_key_file = settings.text("TLS_KEY_FILE");
-  options.render_error = [](int status, const std::string& message, const std::string&) { return api::status_response(status, message); };
+  options.render_error = [](int status, const std::string& message, const std::string&) {
+    return api::status_response(status, message);
+  };
   return options;
 }
 
@@ -93,13 +98,16 @@ class AppImpl final : public App {
         log_(std::move(log)),
         entries_(std::move(entries)),
         metrics_(registry_),
-        warmup_workers_(registry_.gauges("warmup_pool_ready_workers", "Workers warmed up.", {"model", "capability", "executor"})),
+        warmup_workers_(registry_.gauges("warmup_pool_ready_workers", "Workers warmed up.",
+                                         {"model", "capability", "executor"})),
         process_metrics_(telemetry::expose_process(registry_)),
         prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax),
-        executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")), .isa = isa}, clock_),
+        executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")), .isa = isa},
+                  clock_),
         pool_(settings_, executor_, prep_, clock_, log_),
         unknown_observer_(metrics_, kUnknownModel),
-        embeddings_(embeddings_options(settings), prep_, unknown_observer_, log_.named("sis.embedding")) {}
+        embeddings_(embeddings_options(settings), prep_, unknown_observer_,
+                    log_.named("sis.embedding")) {}
 
   ~AppImpl() override {
     if (http_) http_->stop();
@@ -107,7 +115,9 @@ class AppImpl final : public App {
 
   Status bind() {
     add_routes();
-    auto server = net::HttpServer::create(server_options(settings_), [this](std::shared_ptr<net::Exchange> exchange) { router_.handle(std::move(exchange)); });
+    auto server = net::HttpServer::create(
+        server_options(settings_),
+        [this](std::shared_ptr<net::Exchange> exchange) { router_.handle(std::move(exchange)); });
     if (!server.ok()) return std::move(server).error();
     http_ = std::move(*server);
     return {};
@@ -141,18 +151,22 @@ class AppImpl final : public App {
   api::EmbeddingsRoute embeddings_;
   Router router_;
   ModelPool::Warmup warmup_;
-  std::atomic<bool> ready_{false}, draining_{false};  // ready_: the pool and warmup_ no longer change
+  std::atomic<bool> ready_{false},
+      draining_{false};  // ready_: the pool and warmup_ no longer change
   std::unique_ptr<net::HttpServer> http_;
 };
 
 void AppImpl::add_routes() {
-  const auto json = [](std::string body, int status = 200) { return net::HttpResponse{.status = status, .body = std::move(body)}; };
+  const auto json = [](std::string body, int status = 200) {
+    return net::HttpResponse{.status = status, .body = std::move(body)};
+  };
   router_.add("GET", "/", [json](auto exchange) {
-    exchange->respond(json(nlohmann::json{{"success", true},
-                                          {"service", "simple-inference-server"},
-                                          {"version", SIS_VERSION},
-                                          {"status", "running"},
-                                          {"endpoints", {"/v1/embeddings", "/v1/models", "/health", "/ready", "/metrics"}}}
+    exchange->respond(json(nlohmann::json{
+        {"success", true},
+        {"service", "simple-inference-server"},
+        {"version", SIS_VERSION},
+        {"status", "running"},
+        {"endpoints", {"/v1/embeddings", "/v1/models", "/health", "/ready", "/metrics"}}}
                                .dump()));
   });
   for (const char* path : {"/health", "/healthz"})
@@ -161,25 +175,33 @@ void AppImpl::add_routes() {
       exchange->respond(json(api::health_json(view), api::is_healthy(view) ? 200 : 503));
     });
   for (const char* path : {"/live", "/livez"})
-    router_.add("GET", path, [json](auto exchange) { exchange->respond(json(R"({"status":"alive"})")); });
+    router_.add("GET", path,
+                [json](auto exchange) { exchange->respond(json(R"({"status":"alive"})")); });
   for (const char* path : {"/ready", "/readyz"})
     router_.add("GET", path, [this, json](auto exchange) {
       if (ready_ && !draining_) return exchange->respond(json(R"({"status":"ready"})"));
-      exchange->respond(json(draining_ ? R"({"status":"draining"})" : R"({"status":"loading"})", 503));
+      exchange->respond(
+          json(draining_ ? R"({"status":"draining"})" : R"({"status":"loading"})", 503));
     });
   for (const char* path : {"/metrics", "/metrics/"})
     router_.add("GET", path, [this](auto exchange) {
-      if (!settings_.flag("ENABLE_METRICS")) return exchange->respond(api::status_response(404, "metrics are off (ENABLE_METRICS=0)"));
+      if (!settings_.flag("ENABLE_METRICS"))
+        return exchange->respond(api::status_response(404, "metrics are off (ENABLE_METRICS=0)"));
       refresh_gauges();
       auto exposition = registry_.expose(exchange->request().header("Accept"));
-      exchange->respond({.content_type = std::move(exposition.content_type), .body = std::move(exposition.body)});
+      exchange->respond(
+          {.content_type = std::move(exposition.content_type), .body = std::move(exposition.body)});
     });
-  router_.add("GET", "/v1/models", [this, json](auto exchange) { exchange->respond(json(api::models_json(model_views()))); });
+  router_.add("GET", "/v1/models", [this, json](auto exchange) {
+    exchange->respond(json(api::models_json(model_views())));
+  });
   router_.add("GET", "/v1/models/*", [this](auto exchange) { serve_model(exchange); });
   router_.add("POST", "/v1/embeddings", [this](auto exchange) {
     if (ready_ && !draining_) return embeddings_.handle(std::move(exchange));
-    exchange->respond(api::error_response({Code::kUnavailable, draining_ ? "the server is shutting down" : "the models are still loading"},
-                                          std::chrono::seconds(1)));
+    exchange->respond(
+        api::error_response({Code::kUnavailable, draining_ ? "the server is shutting down"
+                                                           : "the models are still loading"},
+                            std::chrono::seconds(1)));
   });
 }
 
@@ -201,14 +223,16 @@ api::HealthView AppImpl::health() const {
   view.registry = ready_;
   view.draining = draining_;
   view.version = SIS_VERSION;
-  view.service = settings_.text("SERVICE_NAME").empty() ? view.service : settings_.text("SERVICE_NAME");
+  view.service =
+      settings_.text("SERVICE_NAME").empty() ? view.service : settings_.text("SERVICE_NAME");
   view.warmup.required = settings_.flag("ENABLE_WARMUP");
   view.runtime_config = runtime_config(settings_);
   if (!ready_) return view;
   view.warmup.completed = true;
   for (const auto& entry : pool_.embedders()) {
     view.models.push_back(entry.name);
-    view.embedding_queues.push_back({entry.name, entry.service->requests_queued(), entry.service->options().queue_requests_max});
+    view.embedding_queues.push_back({entry.name, entry.service->requests_queued(),
+                                     entry.service->options().queue_requests_max});
     view.warmup.ok_models.push_back(entry.name);
   }
   for (const auto& name : warmup_.warmed) view.warmup.capabilities[name]["text-embedding"] = true;
@@ -230,33 +254,44 @@ void AppImpl::serve_model(const std::shared_ptr<net::Exchange>& exchange) const 
   const std::string id = exchange->request().path.substr(std::string_view("/v1/models/").size());
   for (const auto& view : model_views())
     if (view.id == id) return exchange->respond({.body = api::model_json(view).dump()});
-  exchange->respond(api::error_response({Code::kNotFound, concat("model ", in_quotes(id), " is not loaded"), "model", "model_not_found"}));
+  exchange->respond(
+      api::error_response({Code::kNotFound, concat("model ", in_quotes(id), " is not loaded"),
+                           "model", "model_not_found"}));
 }
 
 Status AppImpl::load() {
-  SIS_TRY(pool_.load(entries_, [this](const std::string& model) { return std::make_unique<EmbedMeter>(metrics_, model); }));
+  SIS_TRY(pool_.load(entries_, [this](const std::string& model) {
+    return std::make_unique<EmbedMeter>(metrics_, model);
+  }));
   for (const auto& entry : pool_.embedders()) {
     meters_.push_back(std::make_unique<RequestMeter>(metrics_, entry.name));
     embeddings_.add(entry.name, *entry.service, *meters_.back());
   }
   if (settings_.flag("ENABLE_WARMUP")) {
     warmup_ = pool_.warm();
-    if (!warmup_.failures.empty()) return Error{Code::kInternal, concat("warm-up failed: ", join_list(warmup_.failures))};
-    for (const auto& name : warmup_.warmed) warmup_workers_.with({name, "text-embedding", "embed-worker"}).set(1);
+    if (!warmup_.failures.empty())
+      return Error{Code::kInternal, concat("warm-up failed: ", join_list(warmup_.failures))};
+    for (const auto& name : warmup_.warmed)
+      warmup_workers_.with({name, "text-embedding", "embed-worker"}).set(1);
   }
   return {};
 }
 
 void AppImpl::announce() const {
-  const std::string host = settings_.text("HOST") == "0.0.0.0" ? "localhost" : settings_.text("HOST");
+  const std::string host =
+      settings_.text("HOST") == "0.0.0.0" ? "localhost" : settings_.text("HOST");
   const char* scheme = settings_.text("TLS_CERT_FILE").empty() ? "http" : "https";
-  std::fprintf(stderr, "sis %s on %s://%s:%d, cpu %s, %d threads\n", SIS_VERSION, scheme, host.c_str(), http_->port(), isa_name(executor_.isa()), executor_.threads());
+  std::fprintf(stderr, "sis %s on %s://%s:%d, cpu %s, %d threads\n", SIS_VERSION, scheme,
+               host.c_str(), http_->port(), isa_name(executor_.isa()), executor_.threads());
   for (const auto& entry : pool_.embedders()) {
     const auto& info = entry.service->model().encoder->info();
-    std::fprintf(stderr, "  %s: %s, %d dimensions, %s\n", entry.name.c_str(), info.family.c_str(), entry.service->model().dimensions(), info.kernels.c_str());
+    std::fprintf(stderr, "  %s: %s, %d dimensions, %s\n", entry.name.c_str(), info.family.c_str(),
+                 entry.service->model().dimensions(), info.kernels.c_str());
   }
   if (!pool_.embedders().empty())
-    std::fprintf(stderr, "try: curl %s://%s:%d/v1/embeddings -H 'Content-Type: application/json' -d '{\"model\":\"%s\",\"input\":\"hello world\"}'\n",
+    std::fprintf(stderr,
+                 "try: curl %s://%s:%d/v1/embeddings -H 'Content-Type: application/json' -d "
+                 "'{\"model\":\"%s\",\"input\":\"hello world\"}'\n",
                  scheme, host.c_str(), http_->port(), pool_.embedders().front().name.c_str());
 }
 
@@ -287,7 +322,9 @@ Status AppImpl::run() {
 
   http_->start();
   log_.info("listening", {{"address", settings_.text("HOST")}, {"port", http_->port()}});
-  log_.info("runtime_config", {{"config", runtime_config(settings_).dump()}, {"isa", isa_name(executor_.isa())}, {"threads", executor_.threads()}});
+  log_.info("runtime_config", {{"config", runtime_config(settings_).dump()},
+                               {"isa", isa_name(executor_.isa())},
+                               {"threads", executor_.threads()}});
   if (auto status = load(); !status.ok()) {
     end_signals();
     return status;
@@ -316,7 +353,8 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Lo
   SIS_TRY(check_device(settings));
   SIS_ASSIGN(const Isa isa, choose_isa(settings));
   // Only a catalog that was asked for has to be there.
-  SIS_ASSIGN(const Catalog catalog, load_catalog(settings.text("MODEL_CONFIG_PATH"), !settings.is_set("MODEL_CONFIG_PATH")));
+  SIS_ASSIGN(const Catalog catalog, load_catalog(settings.text("MODEL_CONFIG_PATH"),
+                                                 !settings.is_set("MODEL_CONFIG_PATH")));
   for (const auto& warning : catalog.warnings) log.warning("catalog", {{"warning", warning}});
   SIS_ASSIGN(auto entries, select_models(catalog, settings.list("MODELS")));
   auto app = std::make_unique<AppImpl>(settings, std::move(log), isa, std::move(entries));

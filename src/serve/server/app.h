@@ -1,7 +1,7 @@
 // The composition root: builds everything from settings, loads the models, serves, drains.
 //
-// Listens from the first moment (health and readiness answer 503 until the models are warm), loads on the calling
-// thread, then waits for a signal. The one place that knows all parts.
+// Listens from the first moment (health and readiness answer 503 until the models are warm), loads
+// on the calling thread, then waits for a signal. The one place that knows all parts.
 #pragma once
 
 #include <memory>
@@ -18,8 +18,9 @@ class App {
   static Result<std::unique_ptr<App>> create(const Settings& settings, telemetry::Logger log);
   virtual ~App() = default;
 
-  // Loads and warms the models, then serves until SIGINT or SIGTERM; drains and returns. A second signal, or one
-  // during loading, ends the process at once. Call from main's thread with those signals blocked in all threads.
+  // Loads and warms the models, then serves until SIGINT or SIGTERM; drains and returns. A second
+  // signal, or one during loading, ends the process at once. Call from main's thread with those
+  // signals blocked in all threads.
   virtual Status run() = 0;
 };
 

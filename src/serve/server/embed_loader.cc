@@ -22,7 +22,8 @@ Result<std::optional<int32_t>> tokenizer_limit(const std::string& folder) {
   const auto it = config.find("model_max_length");
   if (it == config.end() || !it->is_number()) return std::optional<int32_t>();
   const double limit = it->get<double>();
-  return limit >= 1 && limit < (1 << 24) ? std::optional(static_cast<int32_t>(limit)) : std::nullopt;
+  return limit >= 1 && limit < (1 << 24) ? std::optional(static_cast<int32_t>(limit))
+                                         : std::nullopt;
 }
 
 // The prompt that sentence-transformers puts before every text unless told otherwise.
@@ -33,8 +34,11 @@ Result<std::string> default_prompt(const std::string& folder) {
   const auto name = config.find("default_prompt_name");
   if (name == config.end() || !name->is_string()) return std::string();
   const auto prompts = config.find("prompts");
-  if (prompts == config.end() || !prompts->is_object() || !prompts->contains(*name) || !(*prompts)[name->get<std::string>()].is_string())
-    return Error{Code::kInvalidArgument, concat(file, ": default_prompt_name ", in_quotes(name->get<std::string>()), " is not among prompts")};
+  if (prompts == config.end() || !prompts->is_object() || !prompts->contains(*name) ||
+      !(*prompts)[name->get<std::string>()].is_string())
+    return Error{Code::kInvalidArgument,
+                 concat(file, ": default_prompt_name ", in_quotes(name->get<std::string>()),
+                        " is not among prompts")};
   return (*prompts)[name->get<std::string>()].get<std::string>();
 }
 
@@ -45,12 +49,15 @@ Result<DType> choose_dtype(const std::string& word, Isa isa) {
   if (word == "bf16") return DType::kBf16;
   if (word == "int8") return DType::kI8;
   if (word == "auto") return isa >= Isa::kAvx512Bf16 ? DType::kBf16 : DType::kF32;
-  return Error{Code::kInvalidArgument, concat("dtype: want f32, bf16, int8 or auto, got ", in_quotes(word))};
+  return Error{Code::kInvalidArgument,
+               concat("dtype: want f32, bf16, int8 or auto, got ", in_quotes(word))};
 }
 
-Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options, engine::DeviceExecutor& executor) {
+Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options,
+                                           engine::DeviceExecutor& executor) {
   if (!fs::is_directory(options.folder))
-    return Error{Code::kNotFound, concat("model ", options.name, ": no folder ", in_quotes(options.folder))};
+    return Error{Code::kNotFound,
+                 concat("model ", options.name, ": no folder ", in_quotes(options.folder))};
   SIS_ASSIGN(const DType compute, choose_dtype(options.dtype, executor.isa()));
   SIS_ASSIGN(auto head_config, nn::read_head_config(options.folder));
   if (options.pooling) {
@@ -68,8 +75,11 @@ Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options, engi
   Status packed;
   executor.call([&](ops::Context& context) {
     packed = [&]() -> Status {
-      SIS_ASSIGN(model.encoder, models::load_encoder(options.folder, {.compute = compute, .isa = context.isa}, context.team));
-      SIS_ASSIGN(model.head, nn::EmbeddingHead::load(head_config, model.encoder->info().hidden, context.isa, context.team));
+      SIS_ASSIGN(model.encoder,
+                 models::load_encoder(options.folder, {.compute = compute, .isa = context.isa},
+                                      context.team));
+      SIS_ASSIGN(model.head, nn::EmbeddingHead::load(head_config, model.encoder->info().hidden,
+                                                     context.isa, context.team));
       return {};
     }();
   });
@@ -77,8 +87,10 @@ Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options, engi
 
   model.tokens_max = model.encoder->info().tokens_max;
   SIS_ASSIGN(const auto limit, tokenizer_limit(options.folder));
-  if (head_config.tokens_max) model.tokens_max = std::min(model.tokens_max, *head_config.tokens_max);
-  else if (limit) model.tokens_max = std::min(model.tokens_max, *limit);
+  if (head_config.tokens_max)
+    model.tokens_max = std::min(model.tokens_max, *head_config.tokens_max);
+  else if (limit)
+    model.tokens_max = std::min(model.tokens_max, *limit);
   return model;
 }
 

@@ -1,4 +1,5 @@
-// From a checkpoint folder to an embedding model that can run: family, head, tokenizer and their limits together.
+// From a checkpoint folder to an embedding model that can run: family, head, tokenizer and their
+// limits together.
 #pragma once
 
 #include <optional>
@@ -15,7 +16,8 @@ struct EmbedLoadOptions {
   std::string name;
   std::string folder;
   std::string dtype = "auto";  // f32, bf16, int8; auto: bf16 where the CPU multiplies it, else f32
-  std::optional<ops::Pooling> pooling;  // instead of the checkpoint's own; the vectors are then normalised
+  std::optional<ops::Pooling>
+      pooling;  // instead of the checkpoint's own; the vectors are then normalised
   bool any_dimensions = false;
   std::vector<int32_t> dimensions_allowed;
 };
@@ -24,6 +26,7 @@ struct EmbedLoadOptions {
 Result<DType> choose_dtype(const std::string& word, Isa isa);
 
 // Packs on the executor's thread. Errors name the file and what is wrong with it.
-Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options, engine::DeviceExecutor& executor);
+Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options,
+                                           engine::DeviceExecutor& executor);
 
 }  // namespace sis::server

@@ -10,7 +10,8 @@ namespace sis::server {
 // Lookups and batches of one embedding model.
 class EmbedMeter final : public tasks::EmbedObserver {
  public:
-  EmbedMeter(ServerMetrics& metrics, const std::string& model) : general_(metrics), own_(metrics.embedding(model)) {}
+  EmbedMeter(ServerMetrics& metrics, const std::string& model)
+      : general_(metrics), own_(metrics.embedding(model)) {}
 
   void on_lookup(int hits, int misses) override {
     if (hits > 0) own_.cache_hits.add(hits);
@@ -32,7 +33,8 @@ class EmbedMeter final : public tasks::EmbedObserver {
 // Finished requests of one embedding model, or of none that is loaded.
 class RequestMeter final : public api::RequestObserver {
  public:
-  RequestMeter(ServerMetrics& metrics, const std::string& model) : general_(metrics), own_(metrics.embedding(model)) {}
+  RequestMeter(ServerMetrics& metrics, const std::string& model)
+      : general_(metrics), own_(metrics.embedding(model)) {}
 
   void on_request(int status, Duration latency, Duration queue_wait) override {
     own_.requests.at(status).add();

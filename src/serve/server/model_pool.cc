@@ -19,10 +19,14 @@ bool contains(const std::vector<std::string>& list, const std::string& name) {
 std::optional<ops::Pooling> pooling_of(const ModelEntry& entry, const std::string& folder) {
   if (!entry.pooling && std::filesystem::exists(folder + "/modules.json")) return std::nullopt;
   switch (entry.pooling ? *entry.pooling : default_pooling(entry)) {
-    case ModelPooling::kCls: return ops::Pooling::kCls;
-    case ModelPooling::kMean: return ops::Pooling::kMean;
-    case ModelPooling::kLastToken: return ops::Pooling::kLast;
-    case ModelPooling::kMax: return ops::Pooling::kMax;
+    case ModelPooling::kCls:
+      return ops::Pooling::kCls;
+    case ModelPooling::kMean:
+      return ops::Pooling::kMean;
+    case ModelPooling::kLastToken:
+      return ops::Pooling::kLast;
+    case ModelPooling::kMax:
+      return ops::Pooling::kMax;
   }
   return std::nullopt;
 }
@@ -32,8 +36,9 @@ std::optional<ops::Pooling> pooling_of(const ModelEntry& entry, const std::strin
 Status ModelPool::load(const std::vector<ModelEntry>& entries, const MakeObserver& observers) {
   for (const auto& entry : entries) {
     if (entry.kind != ModelKind::kEmbedding)
-      return Error{Code::kInvalidArgument, concat("MODELS: ", in_quotes(entry.name), " is a ", model_kind_name(entry.kind),
-                                                  " model; this version serves embedding models only")};
+      return Error{Code::kInvalidArgument,
+                   concat("MODELS: ", in_quotes(entry.name), " is a ", model_kind_name(entry.kind),
+                          " model; this version serves embedding models only")};
     SIS_TRY(load_embedder(entry, observers));
   }
   return {};
@@ -41,16 +46,20 @@ Status ModelPool::load(const std::vector<ModelEntry>& entries, const MakeObserve
 
 Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObserver& observers) {
   const auto begin = clock_.now();
-  SIS_ASSIGN(const std::string folder, resolve_model_folder(entry, {.hf_home = settings_.text("HF_HOME"),
-                                                                   .data_dir = settings_.text("SIS_DATA_DIR"),
-                                                                   .executable_dir = executable_dir()}));
-  SIS_ASSIGN(auto model, load_embed_model({.name = entry.name,
-                                           .folder = folder,
-                                           .dtype = entry.dtype == ModelDtype::kAuto ? settings_.text("DTYPE") : model_dtype_name(entry.dtype),
-                                           .pooling = pooling_of(entry, folder),
-                                           .any_dimensions = entry.matryoshka,
-                                           .dimensions_allowed = {entry.dimensions.begin(), entry.dimensions.end()}},
-                                          executor_));
+  SIS_ASSIGN(const std::string folder,
+             resolve_model_folder(entry, {.hf_home = settings_.text("HF_HOME"),
+                                          .data_dir = settings_.text("SIS_DATA_DIR"),
+                                          .executable_dir = executable_dir()}));
+  SIS_ASSIGN(
+      auto model,
+      load_embed_model({.name = entry.name,
+                        .folder = folder,
+                        .dtype = entry.dtype == ModelDtype::kAuto ? settings_.text("DTYPE")
+                                                                  : model_dtype_name(entry.dtype),
+                        .pooling = pooling_of(entry, folder),
+                        .any_dimensions = entry.matryoshka,
+                        .dimensions_allowed = {entry.dimensions.begin(), entry.dimensions.end()}},
+                       executor_));
   const auto& info = model.encoder->info();
   log_.info("model_loaded", {{"model", entry.name},
                              {"folder", folder},
@@ -62,18 +71,22 @@ Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObserver& obs
                              {"load_ms", to_ms(clock_.now() - begin)}});
 
   EmbedEntry loaded{.name = entry.name};
-  loaded.loaded_at = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  loaded.loaded_at = std::chrono::duration_cast<std::chrono::seconds>(
+                         std::chrono::system_clock::now().time_since_epoch())
+                         .count();
   loaded.observer = observers(entry.name);
   const tasks::EmbedOptions options{
       .queue = {.window = settings_.duration("EMBEDDING_BATCH_WINDOW_MS"),
-                .texts_max = static_cast<int32_t>(settings_.integer("EMBEDDING_BATCH_WINDOW_MAX_SIZE")),
+                .texts_max =
+                    static_cast<int32_t>(settings_.integer("EMBEDDING_BATCH_WINDOW_MAX_SIZE")),
                 .tokens_max = static_cast<int32_t>(settings_.integer("EMBEDDING_BATCH_MAX_TOKENS")),
                 .batching = settings_.flag("ENABLE_EMBEDDING_BATCHING")},
       .queue_requests_max = static_cast<int32_t>(settings_.integer("EMBEDDING_BATCH_QUEUE_SIZE")),
       .queue_room_timeout = settings_.duration("EMBEDDING_BATCH_QUEUE_TIMEOUT_SEC"),
       .timeout = settings_.duration("EMBEDDING_GENERATE_TIMEOUT_SEC"),
       .cache_entries = static_cast<size_t>(settings_.integer("EMBEDDING_CACHE_SIZE"))};
-  loaded.service = std::make_unique<tasks::EmbedService>(std::move(model), options, executor_, prep_, clock_, *loaded.observer);
+  loaded.service = std::make_unique<tasks::EmbedService>(std::move(model), options, executor_,
+                                                         prep_, clock_, *loaded.observer);
   embedders_.push_back(std::move(loaded));
   return {};
 }
@@ -88,23 +101,29 @@ ModelPool::Warmup ModelPool::warm() {
       continue;
     }
     const auto& model = entry.service->model();
-    const auto ids = model.tokenizer->encode(model.prompt + "warm up", {.tokens_max = model.tokens_max}).ids;
+    const auto ids =
+        model.tokenizer->encode(model.prompt + "warm up", {.tokens_max = model.tokens_max}).ids;
     std::vector<int32_t> flat, offsets{0};
     for (int64_t i = 0; i < std::max<int64_t>(1, settings_.integer("WARMUP_BATCH_SIZE")); ++i) {
       flat.insert(flat.end(), ids.begin(), ids.end());
       offsets.push_back(static_cast<int32_t>(flat.size()));
     }
     std::string failure;
-    for (int64_t step = 0; step < std::max<int64_t>(1, settings_.integer("WARMUP_STEPS")) && failure.empty(); ++step) {
+    for (int64_t step = 0;
+         step < std::max<int64_t>(1, settings_.integer("WARMUP_STEPS")) && failure.empty();
+         ++step) {
       const auto begin = clock_.now();
       executor_.call([&](ops::Context& context) {
         const auto vectors = tasks::embed_batch(model, context, {.ids = flat, .offsets = offsets});
         for (int64_t r = 0; r < vectors.rows; ++r)
           for (int64_t c = 0; c < vectors.cols; ++c)
-            if (!std::isfinite(vectors.at(r, c))) failure = "its vectors hold values that are not numbers";
+            if (!std::isfinite(vectors.at(r, c)))
+              failure = "its vectors hold values that are not numbers";
       });
       if (failure.empty())
-        log_.info("warmup_step_ok", {{"model", entry.name}, {"step", step + 1}, {"latency_ms", to_ms(clock_.now() - begin)}});
+        log_.info("warmup_step_ok", {{"model", entry.name},
+                                     {"step", step + 1},
+                                     {"latency_ms", to_ms(clock_.now() - begin)}});
     }
     if (failure.empty()) {
       log_.info("warmup_ok", {{"model", entry.name}});
@@ -126,7 +145,8 @@ void ModelPool::close() {
 }
 
 bool ModelPool::idle() const {
-  return std::all_of(embedders_.begin(), embedders_.end(), [](const auto& entry) { return entry.service->requests_open() == 0; });
+  return std::all_of(embedders_.begin(), embedders_.end(),
+                     [](const auto& entry) { return entry.service->requests_open() == 0; });
 }
 
 }  // namespace sis::server

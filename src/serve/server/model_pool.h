@@ -23,11 +23,17 @@ class ModelPool {
     std::unique_ptr<tasks::EmbedService> service;
   };
 
-  ModelPool(const Settings& settings, engine::DeviceExecutor& executor, TaskPool& prep, const Clock& clock, telemetry::Logger log)
-      : settings_(settings), executor_(executor), prep_(prep), clock_(clock), log_(std::move(log)) {}
+  ModelPool(const Settings& settings, engine::DeviceExecutor& executor, TaskPool& prep,
+            const Clock& clock, telemetry::Logger log)
+      : settings_(settings),
+        executor_(executor),
+        prep_(prep),
+        clock_(clock),
+        log_(std::move(log)) {}
 
   // `observers` makes what hears about one model's lookups and batches.
-  using MakeObserver = std::function<std::unique_ptr<tasks::EmbedObserver>(const std::string& model)>;
+  using MakeObserver =
+      std::function<std::unique_ptr<tasks::EmbedObserver>(const std::string& model)>;
   Status load(const std::vector<ModelEntry>& entries, const MakeObserver& observers);
 
   struct Warmup {

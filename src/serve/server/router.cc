@@ -16,13 +16,15 @@ void Router::add(const std::string& method, const std::string& path, net::Handle
   } else {
     route = &exact_[path];
   }
-  SIS_CHECK(route->methods.emplace(method, std::move(handler)).second, method, " ", path, " added twice");
+  SIS_CHECK(route->methods.emplace(method, std::move(handler)).second, method, " ", path,
+            " added twice");
 }
 
 const Router::Route* Router::find(std::string_view path) const {
   if (const auto it = exact_.find(path); it != exact_.end()) return &it->second;
   for (const auto& [prefix, route] : tails_)
-    if (path.size() > prefix.size() && path.starts_with(prefix) && !path.ends_with('/')) return &route;
+    if (path.size() > prefix.size() && path.starts_with(prefix) && !path.ends_with('/'))
+      return &route;
   return nullptr;
 }
 
@@ -34,16 +36,20 @@ void Router::handle(std::shared_ptr<net::Exchange> exchange) const {
     while (shorter.size() > 1 && shorter.ends_with('/')) shorter.remove_suffix(1);
     if (shorter.size() != request.path.size() && find(shorter)) {
       auto response = api::status_response(307, concat("moved to ", shorter));
-      response.headers.emplace_back("Location", concat(shorter, request.query.empty() ? "" : "?", request.query));
+      response.headers.emplace_back(
+          "Location", concat(shorter, request.query.empty() ? "" : "?", request.query));
       return exchange->respond(std::move(response));
     }
-    return exchange->respond(api::status_response(404, concat("no route ", in_quotes(request.path))));
+    return exchange->respond(
+        api::status_response(404, concat("no route ", in_quotes(request.path))));
   }
   const auto method = route->methods.find(request.method);
   if (method == route->methods.end()) {
     std::string allowed;
-    for (const auto& [name, handler] : route->methods) allowed += (allowed.empty() ? "" : ", ") + name;
-    auto response = api::status_response(405, concat(request.method, " is not allowed on ", request.path, " (", allowed, ")"));
+    for (const auto& [name, handler] : route->methods)
+      allowed += (allowed.empty() ? "" : ", ") + name;
+    auto response = api::status_response(
+        405, concat(request.method, " is not allowed on ", request.path, " (", allowed, ")"));
     response.headers.emplace_back("Allow", allowed);
     return exchange->respond(std::move(response));
   }

@@ -1,7 +1,7 @@
 // Paths to handlers: exact paths and one-segment-or-more tails, per method.
 //
-// A known path with a slash too many redirects (307), a known path with another method is 405 with Allow, anything
-// else 404. Built before serving, then read by all I/O threads.
+// A known path with a slash too many redirects (307), a known path with another method is 405 with
+// Allow, anything else 404. Built before serving, then read by all I/O threads.
 #pragma once
 
 #include <map>
@@ -14,7 +14,8 @@ namespace sis::server {
 
 class Router {
  public:
-  // "/v1/models" matches exactly; "/v1/models/*" matches everything behind the slash, which may hold slashes.
+  // "/v1/models" matches exactly; "/v1/models/*" matches everything behind the slash, which may
+  // hold slashes.
   void add(const std::string& method, const std::string& path, net::Handler handler);
   void handle(std::shared_ptr<net::Exchange> exchange) const;
 

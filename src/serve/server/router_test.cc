@@ -33,9 +33,7 @@ class FakeExchange final : public net::Exchange {
 TEST(Router, FindsRedirectsAndRefuses) {
   Router router;
   const auto says = [](const char* word) {
-    return [word](std::shared_ptr<net::Exchange> exchange) {
-      exchange->respond({.body = word});
-    };
+    return [word](std::shared_ptr<net::Exchange> exchange) { exchange->respond({.body = word}); };
   };
   router.add("GET", "/", says("root"));
   router.add("GET", "/v1/models", says("list"));

@@ -29,8 +29,13 @@ nlohmann::json runtime_config(const Settings& s) {
       {"chat_requeue_max_tasks", s.integer("CHAT_REQUEUE_MAX_TASKS")},
       {"embedding_generate_timeout_sec", s.number("EMBEDDING_GENERATE_TIMEOUT_SEC")},
   };
-  for (const auto& [prefix, variable] : {std::pair{"embedding_", "EMBEDDING_"}, {"chat_", "CHAT_"}, {"vision_", "VISION_"}, {"audio_", "AUDIO_"}}) {
-    const auto name = [variable = std::string(variable)](const char* tail) { return variable + tail; };
+  for (const auto& [prefix, variable] : {std::pair{"embedding_", "EMBEDDING_"},
+                                         {"chat_", "CHAT_"},
+                                         {"vision_", "VISION_"},
+                                         {"audio_", "AUDIO_"}}) {
+    const auto name = [variable = std::string(variable)](const char* tail) {
+      return variable + tail;
+    };
     config[std::string(prefix) + "max_concurrent"] = s.integer(name("MAX_CONCURRENT"));
     config[std::string(prefix) + "max_queue_size"] = s.integer(name("MAX_QUEUE_SIZE"));
     config[std::string(prefix) + "queue_timeout_sec"] = s.number(name("QUEUE_TIMEOUT_SEC"));

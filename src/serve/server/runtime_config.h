@@ -1,4 +1,5 @@
-// The settings that `/health` and the start-up log show, under the names clients of the reference server know.
+// The settings that `/health` and the start-up log show, under the names clients of the reference
+// server know.
 #pragma once
 
 #include <nlohmann/json.hpp>

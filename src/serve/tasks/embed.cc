@@ -18,8 +18,8 @@ using cache::TextKey;
 
 struct Pending;
 
-// A distinct text between its first request and its vector. All fields are guarded by the service's mutex,
-// except ids, which the prep job writes before the text enters the queue.
+// A distinct text between its first request and its vector. All fields are guarded by the service's
+// mutex, except ids, which the prep job writes before the text enters the queue.
 struct Text : QueuedText {
   TextKey key;
   std::vector<int32_t> ids;
@@ -39,7 +39,8 @@ struct Pending {
   EmbedAnswer answer;
   size_t missing = 0;
   TimePoint deadline{};
-  std::vector<std::pair<TextPtr, size_t>> fresh;  // texts this request brought in, with their input's index
+  std::vector<std::pair<TextPtr, size_t>>
+      fresh;  // texts this request brought in, with their input's index
   bool over = false;
 };
 using PendingPtr = std::shared_ptr<Pending>;
@@ -53,10 +54,16 @@ void call_all(Finished finished) {
 }  // namespace
 
 struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedService::State> {
-  State(EmbedModel model, const EmbedOptions& options, engine::DeviceExecutor& executor, TaskPool& prep,
-        const Clock& clock, EmbedObserver& observer)
-      : model(std::move(model)), options(options), executor(executor), prep(prep), clock(clock), observer(observer),
-        cache(options.cache_entries), queue(options.queue) {}
+  State(EmbedModel model, const EmbedOptions& options, engine::DeviceExecutor& executor,
+        TaskPool& prep, const Clock& clock, EmbedObserver& observer)
+      : model(std::move(model)),
+        options(options),
+        executor(executor),
+        prep(prep),
+        clock(clock),
+        observer(observer),
+        cache(options.cache_entries),
+        queue(options.queue) {}
 
   // --- request side
   std::unique_ptr<Ticket> submit(EmbedRequest request, Done done);
@@ -79,11 +86,14 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
   void drop_waiters_of(const Pending* pending);
   std::vector<PendingPtr> admit_from_room();
   int32_t limit_of(const EmbedRequest& request) const {
-    return request.tokens_max > 0 ? std::min(request.tokens_max, model.tokens_max) : model.tokens_max;
+    return request.tokens_max > 0 ? std::min(request.tokens_max, model.tokens_max)
+                                  : model.tokens_max;
   }
-  // Requests that forbid cutting share nothing with those that allow it: one may fail where the other does not.
+  // Requests that forbid cutting share nothing with those that allow it: one may fail where the
+  // other does not.
   TextKey key_of(const EmbedRequest& request, size_t index) const {
-    const uint64_t salt = static_cast<uint64_t>(limit_of(request)) << 1 | (request.truncate ? 1 : 0);
+    const uint64_t salt =
+        static_cast<uint64_t>(limit_of(request)) << 1 | (request.truncate ? 1 : 0);
     const EmbedInput& input = request.inputs[index];
     return input.tokenised ? cache::ids_key(input.ids, salt) : cache::text_key(input.text, salt);
   }
@@ -99,8 +109,8 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
   cache::Lru<TextKey, std::shared_ptr<const Embedded>, cache::TextKeyHash> cache;
   std::unordered_map<TextKey, TextPtr, cache::TextKeyHash> in_flight;
   EmbedQueue<TextPtr> queue;
-  int64_t preparing = 0;                                         // requests admitted to the queue but still tokenised
-  std::deque<std::pair<PendingPtr, TimePoint>> room;             // waiting for room in the queue, until
+  int64_t preparing = 0;  // requests admitted to the queue but still tokenised
+  std::deque<std::pair<PendingPtr, TimePoint>> room;  // waiting for room in the queue, until
   std::multimap<TimePoint, PendingPtr> deadlines;
   bool closed = false;
 };
@@ -144,10 +154,12 @@ std::unique_ptr<EmbedService::Ticket> EmbedService::State::submit(EmbedRequest r
     call_all(std::move(finished));
     return nullptr;
   }
-  return std::make_unique<TicketImpl>([self = shared_from_this(), pending] { self->cancel(pending); });
+  return std::make_unique<TicketImpl>(
+      [self = shared_from_this(), pending] { self->cancel(pending); });
 }
 
-// Fills what is cached, joins what is on its way, books the rest. True when its texts are to be tokenised now.
+// Fills what is cached, joins what is on its way, books the rest. True when its texts are to be
+// tokenised now.
 bool EmbedService::State::look_up(const PendingPtr& pending, TimePoint now, Finished& finished) {
   const auto& inputs = pending->request.inputs;
   std::vector<TextKey> keys(inputs.size());
@@ -178,9 +190,12 @@ bool EmbedService::State::look_up(const PendingPtr& pending, TimePoint now, Fini
     const bool has_room = room.empty() && queue.requests() + preparing < options.queue_requests_max;
     if (misses.empty()) {
       finish(pending, std::move(pending->answer), finished);
-    } else if (brings_texts && !has_room && static_cast<int32_t>(room.size()) >= options.queue_requests_max) {
-      finish(pending, Error{Code::kOverloaded, concat("the embedding queue of ", model.name, " is full (",
-                                                      options.queue_requests_max, " requests)")}, finished);
+    } else if (brings_texts && !has_room &&
+               static_cast<int32_t>(room.size()) >= options.queue_requests_max) {
+      finish(pending,
+             Error{Code::kOverloaded, concat("the embedding queue of ", model.name, " is full (",
+                                             options.queue_requests_max, " requests)")},
+             finished);
     } else {
       for (const size_t i : misses) {
         TextPtr& text = in_flight[keys[i]];
@@ -205,32 +220,38 @@ bool EmbedService::State::look_up(const PendingPtr& pending, TimePoint now, Fini
 }
 
 // Why a text cannot be embedded, to be put behind "input[i]"; empty when it can.
-std::string EmbedService::State::tokenise(const EmbedRequest& request, const EmbedInput& input, Text& text) const {
+std::string EmbedService::State::tokenise(const EmbedRequest& request, const EmbedInput& input,
+                                          Text& text) const {
   const int32_t limit = limit_of(request), vocab = model.encoder->info().vocab;
   if (input.tokenised) {
     text.ids = input.ids;
   } else {
     const text::EncodeOptions options{.tokens_max = request.truncate ? limit : 0};
-    text.ids = model.tokenizer->encode(model.prompt.empty() ? input.text : model.prompt + input.text, options).ids;
+    text.ids = model.tokenizer
+                   ->encode(model.prompt.empty() ? input.text : model.prompt + input.text, options)
+                   .ids;
   }
   if (text.ids.empty()) return " has no tokens";
   for (const int32_t id : text.ids)
-    if (id < 0 || id >= vocab) return concat(": token id ", id, " is outside the vocabulary 0..", vocab - 1);
+    if (id < 0 || id >= vocab)
+      return concat(": token id ", id, " is outside the vocabulary 0..", vocab - 1);
   if (static_cast<int32_t>(text.ids.size()) > limit) {
     if (!request.truncate)
-      return concat(" has ", text.ids.size(), " tokens, this model takes at most ", limit, "; shorten it or allow truncation");
+      return concat(" has ", text.ids.size(), " tokens, this model takes at most ", limit,
+                    "; shorten it or allow truncation");
     text.ids.resize(limit);
   }
   text.tokens = static_cast<int32_t>(text.ids.size());
   return {};
 }
 
-// Prep pool: tokenises the texts this request brought in, then queues them. A text that cannot be embedded fails
-// every request that waits for it, and no other.
+// Prep pool: tokenises the texts this request brought in, then queues them. A text that cannot be
+// embedded fails every request that waits for it, and no other.
 void EmbedService::State::prepare(const PendingPtr& pending) {
   const EmbedRequest& request = pending->request;
   std::vector<std::string> faults;
-  for (auto& [text, index] : pending->fresh) faults.push_back(tokenise(request, request.inputs[index], *text));
+  for (auto& [text, index] : pending->fresh)
+    faults.push_back(tokenise(request, request.inputs[index], *text));
 
   Finished finished;
   {
@@ -245,8 +266,10 @@ void EmbedService::State::prepare(const PendingPtr& pending) {
       }
       const bool too_long = static_cast<int32_t>(text->ids.size()) > limit_of(request);
       for (const auto& [waiting, slot] : std::vector(text->waiters))
-        finish(waiting, Error{Code::kInvalidArgument, concat("input[", slot, "]", faults[i]), "input",
-                              too_long ? "context_length_exceeded" : ""}, finished);
+        finish(waiting,
+               Error{Code::kInvalidArgument, concat("input[", slot, "]", faults[i]), "input",
+                     too_long ? "context_length_exceeded" : ""},
+               finished);
     }
     std::erase_if(sound, [](const TextPtr& text) { return !text->wanted; });
     const TimePoint now = clock.now();
@@ -280,9 +303,9 @@ void EmbedService::State::step(ops::Context& context) {
     std::copy(from.begin(), from.end(), ids + offsets[i]);
     offsets[i + 1] = offsets[i] + static_cast<int32_t>(from.size());
   }
-  const Mat<float> vectors =
-      embed_batch(model, context,
-                  {.ids = {ids, static_cast<size_t>(batch.tokens)}, .offsets = {offsets, batch.texts.size() + 1}});
+  const Mat<float> vectors = embed_batch(model, context,
+                                         {.ids = {ids, static_cast<size_t>(batch.tokens)},
+                                          .offsets = {offsets, batch.texts.size() + 1}});
   const Duration compute = clock.now() - begin;
 
   std::vector<std::shared_ptr<const Embedded>> results;
@@ -297,7 +320,8 @@ void EmbedService::State::step(ops::Context& context) {
     for (size_t i = 0; i < batch.texts.size(); ++i) {
       const TextPtr& text = batch.texts[i];
       cache.put(text->key, results[i]);
-      if (const auto it = in_flight.find(text->key); it != in_flight.end() && it->second == text) in_flight.erase(it);
+      if (const auto it = in_flight.find(text->key); it != in_flight.end() && it->second == text)
+        in_flight.erase(it);
       for (auto& [pending, slot] : text->waiters) {
         if (pending->over) continue;
         pending->answer.items[slot] = results[i];
@@ -311,10 +335,13 @@ void EmbedService::State::step(ops::Context& context) {
   observer.on_batch(static_cast<int>(batch.texts.size()), batch.tokens, batch.waits, compute);
   // Writing answers is not the device's work.
   if (!finished.empty())
-    prep.post_always([finished = std::make_shared<Finished>(std::move(finished))] { call_all(std::move(*finished)); });
+    prep.post_always([finished = std::make_shared<Finished>(std::move(finished))] {
+      call_all(std::move(*finished));
+    });
 }
 
-void EmbedService::State::finish(const PendingPtr& pending, Result<EmbedAnswer> result, Finished& finished) {
+void EmbedService::State::finish(const PendingPtr& pending, Result<EmbedAnswer> result,
+                                 Finished& finished) {
   if (pending->over) return;
   pending->over = true;
   finished.emplace_back(std::move(pending->done), std::move(result));
@@ -332,10 +359,12 @@ void EmbedService::State::finish(const PendingPtr& pending, Result<EmbedAnswer> 
 void EmbedService::State::drop_waiters_of(const Pending* pending) {
   if (pending->missing == 0) return;
   const auto drop = [&](const TextPtr& text) {
-    std::erase_if(text->waiters, [&](const auto& waiter) { return waiter.pending.get() == pending; });
+    std::erase_if(text->waiters,
+                  [&](const auto& waiter) { return waiter.pending.get() == pending; });
     if (!text->waiters.empty()) return;
     text->wanted = false;
-    if (const auto it = in_flight.find(text->key); it != in_flight.end() && it->second == text) in_flight.erase(it);
+    if (const auto it = in_flight.find(text->key); it != in_flight.end() && it->second == text)
+      in_flight.erase(it);
   };
   for (const auto& [text, index] : pending->fresh) drop(text);
   for (size_t i = 0; i < pending->request.inputs.size(); ++i) {
@@ -345,7 +374,8 @@ void EmbedService::State::drop_waiters_of(const Pending* pending) {
   }
 }
 
-// Those that waited for room and now have it, to be tokenised. One that is over stays while others wait for its texts.
+// Those that waited for room and now have it, to be tokenised. One that is over stays while others
+// wait for its texts.
 std::vector<PendingPtr> EmbedService::State::admit_from_room() {
   std::erase_if(room, [](const auto& entry) {
     const PendingPtr& pending = entry.first;
@@ -379,11 +409,15 @@ void EmbedService::State::sweep() {
     const TimePoint now = clock.now();
     while (!deadlines.empty() && deadlines.begin()->first <= now)
       finish(PendingPtr(deadlines.begin()->second),
-             Error{Code::kDeadline, concat("no answer within ", to_seconds(options.timeout), " s")}, finished);
+             Error{Code::kDeadline, concat("no answer within ", to_seconds(options.timeout), " s")},
+             finished);
     for (const auto& [pending, until] : room) {
       if (until > now) break;
-      finish(pending, Error{Code::kOverloaded, concat("no room in the embedding queue of ", model.name, " within ",
-                                                      to_seconds(options.queue_room_timeout), " s")}, finished);
+      finish(pending,
+             Error{Code::kOverloaded,
+                   concat("no room in the embedding queue of ", model.name, " within ",
+                          to_seconds(options.queue_room_timeout), " s")},
+             finished);
     }
     admitted = admit_from_room();
   }
@@ -397,14 +431,16 @@ void EmbedService::State::close(bool answer_all) {
   {
     std::lock_guard lock(mutex);
     closed = true;
-    while (answer_all && !deadlines.empty()) finish(PendingPtr(deadlines.begin()->second), closing(), finished);
+    while (answer_all && !deadlines.empty())
+      finish(PendingPtr(deadlines.begin()->second), closing(), finished);
     if (answer_all) room.clear();
   }
   call_all(std::move(finished));
 }
 
-EmbedService::EmbedService(EmbedModel model, const EmbedOptions& options, engine::DeviceExecutor& executor,
-                           TaskPool& prep, const Clock& clock, EmbedObserver& observer)
+EmbedService::EmbedService(EmbedModel model, const EmbedOptions& options,
+                           engine::DeviceExecutor& executor, TaskPool& prep, const Clock& clock,
+                           EmbedObserver& observer)
     : state_(std::make_shared<State>(std::move(model), options, executor, prep, clock, observer)) {
   executor.add(*state_, options.lane_weight);
 }

@@ -1,8 +1,10 @@
-// Embeds texts for many clients at once: cache, joining of identical texts in flight, micro-batches, deadlines.
+// Embeds texts for many clients at once: cache, joining of identical texts in flight,
+// micro-batches, deadlines.
 //
-// A request whose texts are all cached is answered inside submit(). Otherwise its new texts are tokenised on
-// the prep pool, wait in the model's queue and run on the device with whatever else waits. One request's
-// failure, timeout or disconnect never touches its companions. Any thread; one mutex, held for look-ups only.
+// A request whose texts are all cached is answered inside submit(). Otherwise its new texts are
+// tokenised on the prep pool, wait in the model's queue and run on the device with whatever else
+// waits. One request's failure, timeout or disconnect never touches its companions. Any thread; one
+// mutex, held for look-ups only.
 #pragma once
 
 #include <functional>
@@ -21,8 +23,8 @@
 namespace sis::tasks {
 
 struct EmbedInput {
-  std::string text;           // valid UTF-8
-  std::vector<int32_t> ids;   // used as they are when `tokenised`
+  std::string text;          // valid UTF-8
+  std::vector<int32_t> ids;  // used as they are when `tokenised`
   bool tokenised = false;
 };
 
@@ -50,12 +52,13 @@ class EmbedObserver {
  public:
   virtual ~EmbedObserver() = default;
   virtual void on_lookup(int hits, int misses) = 0;
-  virtual void on_batch(int texts, int tokens, std::span<const Duration> waits, Duration compute) = 0;
+  virtual void on_batch(int texts, int tokens, std::span<const Duration> waits,
+                        Duration compute) = 0;
 };
 
 struct EmbedOptions {
   EmbedQueueOptions queue;
-  int32_t queue_requests_max = 64;      // in the queue; as many again may wait for room
+  int32_t queue_requests_max = 64;  // in the queue; as many again may wait for room
   Duration queue_room_timeout = from_seconds(2);
   Duration timeout = from_seconds(60);  // from submit() to the answer
   size_t cache_entries = 256;
@@ -67,8 +70,8 @@ class EmbedService {
   using Done = std::function<void(Result<EmbedAnswer>)>;
 
   // Keeps references to all of these.
-  EmbedService(EmbedModel model, const EmbedOptions& options, engine::DeviceExecutor& executor, TaskPool& prep,
-               const Clock& clock, EmbedObserver& observer);
+  EmbedService(EmbedModel model, const EmbedOptions& options, engine::DeviceExecutor& executor,
+               TaskPool& prep, const Clock& clock, EmbedObserver& observer);
   ~EmbedService();  // everything still waiting is answered kUnavailable
   EmbedService(const EmbedService&) = delete;
 
@@ -78,9 +81,9 @@ class EmbedService {
     virtual ~Ticket() = default;
   };
 
-  // `done` is called exactly once unless the ticket is destroyed first: inside submit() (then no ticket comes
-  // back) or later on another thread. Errors: kInvalidArgument (too long, id outside the vocabulary),
-  // kOverloaded, kDeadline, kUnavailable.
+  // `done` is called exactly once unless the ticket is destroyed first: inside submit() (then no
+  // ticket comes back) or later on another thread. Errors: kInvalidArgument (too long, id outside
+  // the vocabulary), kOverloaded, kDeadline, kUnavailable.
   std::unique_ptr<Ticket> submit(EmbedRequest request, Done done);
 
   // Ends what is over its deadline; to be called every few milliseconds.
@@ -89,8 +92,8 @@ class EmbedService {
   void close();
 
   const EmbedModel& model() const;
-  int64_t requests_queued() const;   // in the queue or waiting for room
-  int64_t requests_open() const;     // admitted and unanswered
+  int64_t requests_queued() const;  // in the queue or waiting for room
+  int64_t requests_open() const;    // admitted and unanswered
   const EmbedOptions& options() const;
 
  private:

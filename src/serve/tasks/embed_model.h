@@ -19,14 +19,17 @@ struct EmbedModel {
   int32_t tokens_max = 0;  // per text, special tokens included
   std::string prompt;      // put before every text, as the checkpoint's default prompt says
 
-  // `dimensions` a request may ask for: none, any up to the model's (Matryoshka training), or these.
+  // `dimensions` a request may ask for: none, any up to the model's (Matryoshka training), or
+  // these.
   bool any_dimensions = false;
   std::vector<int32_t> dimensions_allowed;
 
   int32_t dimensions() const { return head.dimensions(); }
 };
 
-// Vectors of one ragged batch, [sequences, dimensions] in the workspace: valid until its next reset.
-Mat<float> embed_batch(const EmbedModel& model, ops::Context& context, const nn::RaggedBatch& batch);
+// Vectors of one ragged batch, [sequences, dimensions] in the workspace: valid until its next
+// reset.
+Mat<float> embed_batch(const EmbedModel& model, ops::Context& context,
+                       const nn::RaggedBatch& batch);
 
 }  // namespace sis::tasks

@@ -1,9 +1,10 @@
-// Which texts go into the next device batch, and when: a policy on a given clock, no threads, no model.
+// Which texts go into the next device batch, and when: a policy on a given clock, no threads, no
+// model.
 //
-// Requests wait in order of arrival. A batch is due when the texts or tokens waiting fill one, else when the
-// oldest request has waited the window (time spent behind a running batch counts, so after a busy device
-// nothing waits again). It takes whole requests until `texts_max` texts are gathered, so it may overshoot that;
-// a request larger than `tokens_max` is continued in the next batch.
+// Requests wait in order of arrival. A batch is due when the texts or tokens waiting fill one, else
+// when the oldest request has waited the window (time spent behind a running batch counts, so after
+// a busy device nothing waits again). It takes whole requests until `texts_max` texts are gathered,
+// so it may overshoot that; a request larger than `tokens_max` is continued in the next batch.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +49,8 @@ class EmbedQueue {
   // When the next batch is due; nullopt when nothing waits.
   std::optional<TimePoint> due(TimePoint now) const {
     if (groups_.empty()) return std::nullopt;
-    if (!options_.batching || texts_ >= options_.texts_max || tokens_ >= options_.tokens_max) return now;
+    if (!options_.batching || texts_ >= options_.texts_max || tokens_ >= options_.tokens_max)
+      return now;
     return groups_.front().enqueued + options_.window;
   }
 
@@ -81,8 +83,10 @@ class EmbedQueue {
         tokens_ -= text->tokens;
         --texts_;
         ++group.next;
-        if (text->wanted) batch.texts.push_back(std::move(text));
-        else dropped.push_back(std::move(text));
+        if (text->wanted)
+          batch.texts.push_back(std::move(text));
+        else
+          dropped.push_back(std::move(text));
       }
       if (fresh && entered) batch.waits.push_back(now - group.enqueued);
       if (group.next == group.texts.size()) groups_.pop_front();

@@ -11,7 +11,8 @@ using std::chrono::milliseconds;
 
 std::vector<Text> texts(int count, int32_t tokens) {
   std::vector<Text> out;
-  for (int i = 0; i < count; ++i) out.push_back(std::make_shared<QueuedText>(QueuedText{.tokens = tokens}));
+  for (int i = 0; i < count; ++i)
+    out.push_back(std::make_shared<QueuedText>(QueuedText{.tokens = tokens}));
   return out;
 }
 

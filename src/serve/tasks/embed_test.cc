@@ -26,8 +26,9 @@ constexpr const char* kTokenizer = R"({"version":"1.0","truncation":null,"paddin
  "model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100,
           "vocab":{"[CLS]":0,"[UNK]":1,"[SEP]":2,"a":3,"b":4,"c":5,"d":6,"e":7,"f":8}}})";
 
-// Stands at the place of a model family, so that a test can count device calls and hold one: a token's state is its
-// id in every column. Everything around it (tokenizer, head, executor, service) is the real thing.
+// Stands at the place of a model family, so that a test can count device calls and hold one: a
+// token's state is its id in every column. Everything around it (tokenizer, head, executor,
+// service) is the real thing.
 class CountingEncoder final : public nn::Encoder {
  public:
   CountingEncoder() {
@@ -44,9 +45,15 @@ class CountingEncoder final : public nn::Encoder {
     for (int64_t t = 0; t < batch.tokens(); ++t)
       for (int64_t c = 0; c < states.cols; ++c) states.at(t, c) = static_cast<float>(batch.ids[t]);
   }
-  void hold() { std::lock_guard lock(mutex); open = false; }
+  void hold() {
+    std::lock_guard lock(mutex);
+    open = false;
+  }
   void release() {
-    { std::lock_guard lock(mutex); open = true; }
+    {
+      std::lock_guard lock(mutex);
+      open = true;
+    }
     open_changed.notify_all();
   }
   mutable std::atomic<int> calls{0}, sequences{0};
@@ -59,7 +66,10 @@ class CountingEncoder final : public nn::Encoder {
 };
 
 struct Counts final : EmbedObserver {
-  void on_lookup(int h, int m) override { hits += h; misses += m; }
+  void on_lookup(int h, int m) override {
+    hits += h;
+    misses += m;
+  }
   void on_batch(int, int, std::span<const Duration>, Duration) override { ++batches; }
   std::atomic<int> hits{0}, misses{0}, batches{0};
 };
@@ -83,7 +93,8 @@ class EmbedTest : public testing::Test {
     ASSERT_TRUE(loaded.ok());
     model.head = std::move(*loaded);
     model.tokens_max = kTokensMax;
-    service_ = std::make_unique<EmbedService>(std::move(model), options, executor_, prep_, clock_, counts_);
+    service_ = std::make_unique<EmbedService>(std::move(model), options, executor_, prep_, clock_,
+                                              counts_);
   }
   void TearDown() override {
     if (encoder_) encoder_->release();
@@ -100,18 +111,23 @@ class EmbedTest : public testing::Test {
     std::future<Result<EmbedAnswer>> answer;
     std::unique_ptr<EmbedService::Ticket> ticket;
     Result<EmbedAnswer> get() {
-      // Far above any wait in these tests: a request that is never answered fails instead of hanging.
+      // Far above any wait in these tests: a request that is never answered fails instead of
+      // hanging.
       if (answer.wait_for(std::chrono::seconds(20)) != std::future_status::ready)
         return Error{Code::kInternal, "no answer"};
       return answer.get();
     }
     // Answered, or (a cancelled one) dropped together with its promise.
-    bool ready() const { return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
+    bool ready() const {
+      return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+    }
   };
   Call submit(EmbedRequest request) {
     auto promise = std::make_shared<std::promise<Result<EmbedAnswer>>>();
     Call call{promise->get_future(), nullptr};
-    call.ticket = service_->submit(std::move(request), [promise](Result<EmbedAnswer> result) { promise->set_value(std::move(result)); });
+    call.ticket = service_->submit(std::move(request), [promise](Result<EmbedAnswer> result) {
+      promise->set_value(std::move(result));
+    });
     return call;
   }
   // The device holds a batch of one text `blocker`; everything after it queues up.
@@ -202,7 +218,7 @@ TEST_F(EmbedTest, CancelIsIsolated) {
   encoder_->release();
   ASSERT_TRUE(stays.get().ok());
   EXPECT_THROW(leaves.answer.get(), std::future_error);  // never answered: its promise is gone
-  EXPECT_EQ(encoder_->sequences, 2);  // f, b: a was never computed
+  EXPECT_EQ(encoder_->sequences, 2);                     // f, b: a was never computed
   EXPECT_EQ(service_->requests_open(), 0);
 }
 
@@ -222,7 +238,8 @@ TEST_F(EmbedTest, DeadlineAnswersWhileTheDeviceIsBusy) {
   EXPECT_EQ(encoder_->sequences, 2);
 }
 
-// Queue of 1: one queued, one waits for room, the next is refused at once; the waiting one is refused after its time.
+// Queue of 1: one queued, one waits for room, the next is refused at once; the waiting one is
+// refused after its time.
 TEST_F(EmbedTest, QueueBoundsAndRoom) {
   start({.queue_requests_max = 1, .queue_room_timeout = std::chrono::milliseconds(30)});
   auto blocker = hold_device("f");
@@ -255,13 +272,15 @@ TEST_F(EmbedTest, LongTextsAreCutOrRefused) {
   auto refused = submit(strict).get();
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().reason, "context_length_exceeded");
-  EXPECT_NE(refused.error().message.find("input[1] has 102 tokens"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("input[1] has 102 tokens"), std::string::npos)
+      << refused.error().message;
   auto shorter = texts({longer});
   shorter.tokens_max = 5;
   EXPECT_EQ(submit(shorter).get()->tokens, 5);
 }
 
-// Ids are used as they are; the same ids as a text's give the same vector. A bad id fails its own request only.
+// Ids are used as they are; the same ids as a text's give the same vector. A bad id fails its own
+// request only.
 TEST_F(EmbedTest, TokenIds) {
   start({});
   EmbedRequest ids;
@@ -275,7 +294,8 @@ TEST_F(EmbedTest, TokenIds) {
   encoder_->release();
   auto result = failing.get();
   ASSERT_FALSE(result.ok());
-  EXPECT_NE(result.error().message.find("token id 100 is outside the vocabulary 0..99"), std::string::npos);
+  EXPECT_NE(result.error().message.find("token id 100 is outside the vocabulary 0..99"),
+            std::string::npos);
   EXPECT_TRUE(companion.get().ok());
 }
 
@@ -289,10 +309,14 @@ TEST_F(EmbedTest, ClosingRefusesNewAndFinishesOld) {
   EXPECT_TRUE(admitted.get().ok());
 }
 
-// Many threads submit, cancel and let time out at once; every request ends and nothing stays behind.
+// Many threads submit, cancel and let time out at once; every request ends and nothing stays
+// behind.
 TEST_F(EmbedTest, EverythingEndsUnderFire) {
-  start({.queue = {.texts_max = 8}, .queue_requests_max = 8, .queue_room_timeout = std::chrono::milliseconds(5),
-         .timeout = std::chrono::milliseconds(200), .cache_entries = 4});
+  start({.queue = {.texts_max = 8},
+         .queue_requests_max = 8,
+         .queue_room_timeout = std::chrono::milliseconds(5),
+         .timeout = std::chrono::milliseconds(200),
+         .cache_entries = 4});
   std::atomic<int> answered{0};
   std::atomic<bool> stop{false};
   std::thread sweeper([&] {
@@ -310,7 +334,8 @@ TEST_F(EmbedTest, EverythingEndsUnderFire) {
         std::vector<std::string> inputs;
         for (uint64_t k = 0; k < 1 + (seed >> 33) % 4; ++k) {
           std::string words;
-          for (uint64_t w = 0; w < 1 + (seed >> (20 + k)) % 3; ++w) words += std::string(1, "abcdef"[(seed >> (40 + 2 * k + w)) % 6]) + " ";
+          for (uint64_t w = 0; w < 1 + (seed >> (20 + k)) % 3; ++w)
+            words += std::string(1, "abcdef"[(seed >> (40 + 2 * k + w)) % 6]) + " ";
           inputs.push_back(words);
         }
         auto call = submit(texts(inputs));
@@ -322,7 +347,8 @@ TEST_F(EmbedTest, EverythingEndsUnderFire) {
       }
     });
   for (auto& client : clients) client.join();
-  while (service_->requests_open() > 0 || service_->requests_queued() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (service_->requests_open() > 0 || service_->requests_queued() > 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   stop = true;
   sweeper.join();
   EXPECT_GT(answered, 0);

@@ -58,27 +58,28 @@ struct PairNumbers {
     }
   }
 
-  // As weigh_f32, the weights rounded to bf16; adds to sixteen running sums.
+  // As weigh_f32, the weights rounded to bf16; adds to sixteen running sums. What is summed are the
+  // rounded weights: their common error then cancels when the row is divided by the sum.
   SIS_INLINE Vec weigh_lanes(const float* s, int keys, int padded, Vec factor, Vec top, float* p,
                              Vec total0) {
     Vec total1 = Simd::zero();
     int j = 0;
     for (; j + 32 <= keys; j += 32) {
-      const Vec p0 = Simd::exp2<4>(lowered(Simd::load(s + j), factor, top));
-      const Vec p1 = Simd::exp2<4>(lowered(Simd::load(s + j + 16), factor, top));
-      total0 = Simd::add(total0, p0);
-      total1 = Simd::add(total1, p1);
-      Simd::store(p + j / 2, weight_pairs(p0, p1));
+      const Vec p0 = half_up(Simd::exp2<4>(lowered(Simd::load(s + j), factor, top)));
+      const Vec p1 = half_up(Simd::exp2<4>(lowered(Simd::load(s + j + 16), factor, top)));
+      total0 = Simd::add(total0, upper(p0));
+      total1 = Simd::add(total1, upper(p1));
+      Simd::store(p + j / 2, upper_pairs(p0, p1));
     }
     if (j < padded) {
       const int n0 = static_cast<int>(least(keys - j, 16)), n1 = keys - j > 16 ? keys - j - 16 : 0;
-      Vec p0 = Simd::exp2<4>(lowered(Simd::load(s + j), factor, top));
-      Vec p1 = Simd::exp2<4>(lowered(Simd::load(s + j + 16), factor, top));
+      Vec p0 = half_up(Simd::exp2<4>(lowered(Simd::load(s + j), factor, top)));
+      Vec p1 = half_up(Simd::exp2<4>(lowered(Simd::load(s + j + 16), factor, top)));
       p0 = Simd::keep_n(p0, n0, Simd::zero());
       p1 = Simd::keep_n(p1, n1, Simd::zero());
-      total0 = Simd::add(total0, p0);
-      total1 = Simd::add(total1, p1);
-      Simd::store(p + j / 2, weight_pairs(p0, p1));
+      total0 = Simd::add(total0, upper(p0));
+      total1 = Simd::add(total1, upper(p1));
+      Simd::store(p + j / 2, upper_pairs(p0, p1));
     }
     return Simd::add(total0, total1);
   }
@@ -87,10 +88,15 @@ struct PairNumbers {
   }
   // Weights are positive and finite: adding half a step and cutting rounds them, and keeps the one
   // port that does floating point beside tiles free (vcvtne2ps2bf16 takes it for two cycles).
-  SIS_INLINE Vec weight_pairs(Vec low, Vec high) {
-    const __m512i half = _mm512_set1_epi32(0x8000);
-    const __m512i a = _mm512_add_epi32(_mm512_castps_si512(low), half);
-    const __m512i b = _mm512_add_epi32(_mm512_castps_si512(high), half);
+  SIS_INLINE Vec half_up(Vec v) {
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_set1_epi32(0x8000)));
+  }
+  SIS_INLINE Vec upper(Vec v) {
+    return _mm512_castsi512_ps(
+        _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(static_cast<int>(0xFFFF0000))));
+  }
+  SIS_INLINE Vec upper_pairs(Vec low, Vec high) {
+    const __m512i a = _mm512_castps_si512(low), b = _mm512_castps_si512(high);
     const __m512i down = _mm512_set4_epi32(0x0F0E0F0E, 0x0B0A0B0A, 0x07060706, 0x03020302);
     return _mm512_castsi512_ps(
         _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_shuffle_epi8(a, down), b));

@@ -10,7 +10,8 @@
 namespace sis::models::bert {
 
 // Takes the source over: the embedding tables stay mapped, all else is packed and its pages let go.
-Result<std::unique_ptr<nn::Encoder>> load(const Config& config, std::unique_ptr<weights::WeightSource> source,
+Result<std::unique_ptr<nn::Encoder>> load(const Config& config,
+                                          std::unique_ptr<weights::WeightSource> source,
                                           DType compute, Isa isa, ThreadTeam& team);
 
 }  // namespace sis::models::bert

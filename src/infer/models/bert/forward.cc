@@ -14,7 +14,8 @@ constexpr int64_t kFeedForwardRows = 1024;
 
 class Bert final : public nn::Encoder {
  public:
-  Bert(const Config& config, Weights weights, DType compute) : config_(config), weights_(std::move(weights)), compute_(compute) {
+  Bert(const Config& config, Weights weights, DType compute)
+      : config_(config), weights_(std::move(weights)), compute_(compute) {
     info_ = {.family = config.family,
              .kernels = weights_.layers.front().up.variant(),
              .hidden = config.hidden,
@@ -29,10 +30,14 @@ class Bert final : public nn::Encoder {
 
   const nn::EncoderInfo& info() const override { return info_; }
 
-  void forward(ops::Context& context, const nn::RaggedBatch& batch, Mat<float> states) const override {
-    SIS_CHECK(states.rows == batch.tokens() && states.cols == config_.hidden, "rows=", states.rows, " cols=", states.cols);
-    if (compute_ == DType::kF32) run<float>(context, batch, states);
-    else run<bf16>(context, batch, states);
+  void forward(ops::Context& context, const nn::RaggedBatch& batch,
+               Mat<float> states) const override {
+    SIS_CHECK(states.rows == batch.tokens() && states.cols == config_.hidden, "rows=", states.rows,
+              " cols=", states.cols);
+    if (compute_ == DType::kF32)
+      run<float>(context, batch, states);
+    else
+      run<bf16>(context, batch, states);
   }
 
  private:
@@ -58,7 +63,8 @@ class Bert final : public nn::Encoder {
     }
     Mat<T> qkv = context.workspace.take_mat<T>(tokens, 3 * hidden);
     Mat<T> attended = context.workspace.take_mat<T>(tokens, hidden);
-    Mat<T> wide = context.workspace.take_mat<T>(std::min(tokens, kFeedForwardRows), config_.intermediate);
+    Mat<T> wide =
+        context.workspace.take_mat<T>(std::min(tokens, kFeedForwardRows), config_.intermediate);
 
     const Norm& first = weights_.embedding_norm;
     ops::embed_layer_norm(context,
@@ -72,18 +78,22 @@ class Bert final : public nn::Encoder {
                            .eps = config_.norm_eps},
                           h, low);
     for (const Layer& layer : weights_.layers) {
-      layer.qkv.forward(context, x, {}, qkv);                                                     // [tokens, 3 hidden]
-      ops::attention(context, qkv, batch.offsets, config_.heads, config_.head_dim(), scale, attended);
-      layer.attention_out.forward(context, attended, {.residual = h}, h);                         // [tokens, hidden]
-      ops::layer_norm(context, h, layer.attention_norm.gamma, layer.attention_norm.beta, config_.norm_eps, h, low);
+      layer.qkv.forward(context, x, {}, qkv);  // [tokens, 3 hidden]
+      ops::attention(context, qkv, batch.offsets, config_.heads, config_.head_dim(), scale,
+                     attended);
+      layer.attention_out.forward(context, attended, {.residual = h}, h);  // [tokens, hidden]
+      ops::layer_norm(context, h, layer.attention_norm.gamma, layer.attention_norm.beta,
+                      config_.norm_eps, h, low);
       for (int64_t begin = 0; begin < tokens; begin += kFeedForwardRows) {
         const int64_t end = std::min(tokens, begin + kFeedForwardRows);
         Mat<T> middle = wide.rows_between(0, end - begin);
         Mat<float> part = h.rows_between(begin, end);
-        layer.up.forward(context, x.rows_between(begin, end), {.activation = config_.activation}, middle);
+        layer.up.forward(context, x.rows_between(begin, end), {.activation = config_.activation},
+                         middle);
         layer.down.forward(context, middle, {.residual = part}, part);
       }
-      ops::layer_norm(context, h, layer.output_norm.gamma, layer.output_norm.beta, config_.norm_eps, h, low);
+      ops::layer_norm(context, h, layer.output_norm.gamma, layer.output_norm.beta, config_.norm_eps,
+                      h, low);
     }
   }
 
@@ -95,7 +105,8 @@ class Bert final : public nn::Encoder {
 
 }  // namespace
 
-Result<std::unique_ptr<nn::Encoder>> load(const Config& config, std::unique_ptr<weights::WeightSource> source,
+Result<std::unique_ptr<nn::Encoder>> load(const Config& config,
+                                          std::unique_ptr<weights::WeightSource> source,
                                           DType compute, Isa isa, ThreadTeam& team) {
   SIS_ASSIGN(auto weights, load_weights(config, std::move(source), compute, isa, team));
   return std::unique_ptr<nn::Encoder>(std::make_unique<Bert>(config, std::move(weights), compute));

@@ -16,8 +16,14 @@ std::string find_prefix(const weights::WeightSource& source) {
 
 class Loader {
  public:
-  Loader(const Config& config, const weights::WeightSource& source, DType compute, Isa isa, ThreadTeam& team)
-      : config_(config), source_(source), prefix_(find_prefix(source)), compute_(compute), isa_(isa), team_(team) {}
+  Loader(const Config& config, const weights::WeightSource& source, DType compute, Isa isa,
+         ThreadTeam& team)
+      : config_(config),
+        source_(source),
+        prefix_(find_prefix(source)),
+        compute_(compute),
+        isa_(isa),
+        team_(team) {}
 
   Result<WeightView> matrix(const std::string& name, int64_t rows, int64_t cols) const {
     return source_.matrix(prefix_ + name, rows, cols);
@@ -27,8 +33,10 @@ class Loader {
   Result<Norm> norm(const std::string& name) const {
     const bool old_names = source_.has(prefix_ + name + ".gamma");
     Norm norm;
-    SIS_ASSIGN(norm.gamma, source_.vector(prefix_ + name + (old_names ? ".gamma" : ".weight"), config_.hidden));
-    SIS_ASSIGN(norm.beta, source_.vector(prefix_ + name + (old_names ? ".beta" : ".bias"), config_.hidden));
+    SIS_ASSIGN(norm.gamma,
+               source_.vector(prefix_ + name + (old_names ? ".gamma" : ".weight"), config_.hidden));
+    SIS_ASSIGN(norm.beta,
+               source_.vector(prefix_ + name + (old_names ? ".beta" : ".bias"), config_.hidden));
     return norm;
   }
 
@@ -57,13 +65,15 @@ class Loader {
 
 }  // namespace
 
-Result<Weights> load_weights(const Config& config, std::unique_ptr<weights::WeightSource> source, DType compute,
-                             Isa isa, ThreadTeam& team) {
+Result<Weights> load_weights(const Config& config, std::unique_ptr<weights::WeightSource> source,
+                             DType compute, Isa isa, ThreadTeam& team) {
   Weights w;
   const Loader load(config, *source, compute, isa, team);
   SIS_ASSIGN(w.word, load.matrix("embeddings.word_embeddings.weight", config.vocab, config.hidden));
-  SIS_ASSIGN(w.position, load.matrix("embeddings.position_embeddings.weight", config.positions_max, config.hidden));
-  SIS_ASSIGN(w.type, load.matrix("embeddings.token_type_embeddings.weight", config.type_vocab, config.hidden));
+  SIS_ASSIGN(w.position, load.matrix("embeddings.position_embeddings.weight", config.positions_max,
+                                     config.hidden));
+  SIS_ASSIGN(w.type, load.matrix("embeddings.token_type_embeddings.weight", config.type_vocab,
+                                 config.hidden));
   SIS_ASSIGN(w.embedding_norm, load.norm("embeddings.LayerNorm"));
   w.bytes = w.word.bytes() + w.position.bytes() + w.type.bytes();
 
@@ -71,7 +81,8 @@ Result<Weights> load_weights(const Config& config, std::unique_ptr<weights::Weig
   w.layers.reserve(config.layers);
   for (int32_t i = 0; i < config.layers; ++i) {
     const std::string at = concat("encoder.layer.", i, ".");
-    const std::array<std::string, 3> qkv = {at + "attention.self.query", at + "attention.self.key", at + "attention.self.value"};
+    const std::array<std::string, 3> qkv = {at + "attention.self.query", at + "attention.self.key",
+                                            at + "attention.self.value"};
     const std::array<std::string, 1> attention_out = {at + "attention.output.dense"};
     const std::array<std::string, 1> up = {at + "intermediate.dense"}, down = {at + "output.dense"};
     Layer layer;
@@ -81,7 +92,8 @@ Result<Weights> load_weights(const Config& config, std::unique_ptr<weights::Weig
     SIS_ASSIGN(layer.up, load.linear(up, intermediate, hidden));
     SIS_ASSIGN(layer.down, load.linear(down, hidden, intermediate));
     SIS_ASSIGN(layer.output_norm, load.norm(at + "output.LayerNorm"));
-    w.bytes += layer.qkv.bytes() + layer.attention_out.bytes() + layer.up.bytes() + layer.down.bytes();
+    w.bytes +=
+        layer.qkv.bytes() + layer.attention_out.bytes() + layer.up.bytes() + layer.down.bytes();
     w.layers.push_back(std::move(layer));
   }
   w.source = std::move(source);

@@ -16,23 +16,26 @@ TimePoint now() { return std::chrono::steady_clock::now(); }
 
 bool is_json_type(std::string_view content_type) {
   const std::string_view type = trim(content_type.substr(0, content_type.find(';')));
-  return type.empty() || iequals(type, "application/json") || (type.size() > 5 && iequals(type.substr(type.size() - 5), "+json"));
+  return type.empty() || iequals(type, "application/json") ||
+         (type.size() > 5 && iequals(type.substr(type.size() - 5), "+json"));
 }
 
 }  // namespace
 
-// One request on its way; shared because the socket's side (disconnect) and the service's side (answer) both hold it.
+// One request on its way; shared because the socket's side (disconnect) and the service's side
+// (answer) both hold it.
 struct EmbeddingsRoute::Request {
   explicit Request(std::shared_ptr<net::Exchange> exchange_in, const EmbeddingsRoute& route)
       : exchange(std::move(exchange_in)), route(route), timer(exchange->request().received_at) {}
 
-  // The first caller decides the status that is counted and logged. A disconnect calls it beside the answering
-  // thread, so nothing here reads what that one writes.
+  // The first caller decides the status that is counted and logged. A disconnect calls it beside
+  // the answering thread, so nothing here reads what that one writes.
   void account(int status, Duration queue = {}, Duration compute = {}, int32_t cache_hits = 0) {
     if (accounted.exchange(true)) return;
     const Duration latency = now() - exchange->request().received_at;
     observer->on_request(status, latency, queue);
-    route.log_.log(status >= 500 ? telemetry::Level::kWarning : telemetry::Level::kInfo, "embedding_request", exchange->request().request_id,
+    route.log_.log(status >= 500 ? telemetry::Level::kWarning : telemetry::Level::kInfo,
+                   "embedding_request", exchange->request().request_id,
                    {{"model", observer == &route.unknown_ ? "unknown" : call.model},
                     {"status", status},
                     {"latency_ms", to_ms(latency)},
@@ -59,7 +62,8 @@ struct EmbeddingsRoute::Request {
     } else {
       timer.mark(Stage::kCache, now());
     }
-    auto body = write_embeddings(*result, call.model, call.base64, call.dimensions.value_or(0), route.options_.count_tokens);
+    auto body = write_embeddings(*result, call.model, call.base64, call.dimensions.value_or(0),
+                                 route.options_.count_tokens);
     if (!body.ok()) return fail(body.error());
     const TimePoint end = now();
     timer.mark(Stage::kWrite, end);
@@ -78,14 +82,18 @@ struct EmbeddingsRoute::Request {
   std::atomic<bool> accounted{false};
 };
 
-EmbeddingsRoute::EmbeddingsRoute(const EmbeddingsOptions& options, TaskPool& prep, RequestObserver& unknown, telemetry::Logger log)
+EmbeddingsRoute::EmbeddingsRoute(const EmbeddingsOptions& options, TaskPool& prep,
+                                 RequestObserver& unknown, telemetry::Logger log)
     : options_(options), prep_(prep), unknown_(unknown), log_(std::move(log)) {}
 
-void EmbeddingsRoute::add(const std::string& name, tasks::EmbedService& service, RequestObserver& observer) {
+void EmbeddingsRoute::add(const std::string& name, tasks::EmbedService& service,
+                          RequestObserver& observer) {
   models_[name] = {&service, &observer};
 }
 
-void EmbeddingsRoute::add_other(const std::string& name, RequestObserver& observer) { models_[name] = {nullptr, &observer}; }
+void EmbeddingsRoute::add_other(const std::string& name, RequestObserver& observer) {
+  models_[name] = {nullptr, &observer};
+}
 
 void EmbeddingsRoute::handle(std::shared_ptr<net::Exchange> exchange) const {
   auto request = std::make_shared<Request>(std::move(exchange), *this);
@@ -93,7 +101,8 @@ void EmbeddingsRoute::handle(std::shared_ptr<net::Exchange> exchange) const {
   if (!is_json_type(http.header("Content-Type"))) {
     request->account(415);
     return request->exchange->respond(
-        status_response(415, concat("Content-Type: want application/json, got ", in_quotes(http.header("Content-Type")))));
+        status_response(415, concat("Content-Type: want application/json, got ",
+                                    in_quotes(http.header("Content-Type")))));
   }
   if (http.body.size() <= options_.parse_inline_bytes_max) return parse_and_submit(request);
   if (!prep_.post([this, request] { parse_and_submit(request); }))
@@ -102,40 +111,56 @@ void EmbeddingsRoute::handle(std::shared_ptr<net::Exchange> exchange) const {
 
 Status EmbeddingsRoute::check(const EmbeddingsCall& call, const Model& model) const {
   if (!model.service)
-    return Error{Code::kInvalidArgument, concat("model ", in_quotes(call.model), " does not embed text (capability text-embedding)"), "model"};
+    return Error{
+        Code::kInvalidArgument,
+        concat("model ", in_quotes(call.model), " does not embed text (capability text-embedding)"),
+        "model"};
   if (!call.dimensions) return {};
   const auto& loaded = model.service->model();
   const int32_t wanted = *call.dimensions, native = loaded.dimensions();
   if (wanted > native)
-    return Error{Code::kInvalidArgument, concat("dimensions: ", in_quotes(call.model), " has ", native, ", got ", wanted), "dimensions"};
+    return Error{Code::kInvalidArgument,
+                 concat("dimensions: ", in_quotes(call.model), " has ", native, ", got ", wanted),
+                 "dimensions"};
   const auto& allowed = loaded.dimensions_allowed;
-  if (wanted == native || loaded.any_dimensions || std::find(allowed.begin(), allowed.end(), wanted) != allowed.end()) return {};
-  return Error{Code::kInvalidArgument,
-               concat("dimensions: ", in_quotes(call.model), " is not trained for ", wanted, " of its ", native, " (",
-                      allowed.empty() ? "whole vectors only" : "allowed: " + join_list(allowed), ")"),
-               "dimensions"};
+  if (wanted == native || loaded.any_dimensions ||
+      std::find(allowed.begin(), allowed.end(), wanted) != allowed.end())
+    return {};
+  return Error{
+      Code::kInvalidArgument,
+      concat("dimensions: ", in_quotes(call.model), " is not trained for ", wanted, " of its ",
+             native, " (",
+             allowed.empty() ? "whole vectors only" : "allowed: " + join_list(allowed), ")"),
+      "dimensions"};
 }
 
 void EmbeddingsRoute::parse_and_submit(const std::shared_ptr<Request>& request) const {
   const Model* model = nullptr;
-  auto call = parse_embeddings(request->exchange->request().body, options_.limits, [&](const std::string& name) -> Status {
-    const auto it = models_.find(name);
-    if (it == models_.end())
-      return Error{Code::kNotFound, concat("model ", in_quotes(name), " is not loaded; GET /v1/models lists those that are"), "model", "model_not_found"};
-    model = &it->second;
-    request->observer = model->observer;
-    request->call.model = name;
-    return {};
-  });
+  auto call = parse_embeddings(
+      request->exchange->request().body, options_.limits, [&](const std::string& name) -> Status {
+        const auto it = models_.find(name);
+        if (it == models_.end())
+          return Error{Code::kNotFound,
+                       concat("model ", in_quotes(name),
+                              " is not loaded; GET /v1/models lists those that are"),
+                       "model", "model_not_found"};
+        model = &it->second;
+        request->observer = model->observer;
+        request->call.model = name;
+        return {};
+      });
   if (!call.ok()) return request->fail(call.error());
   request->call = std::move(*call);
   request->texts = request->call.request.inputs.size();
-  if (const auto status = check(request->call, *model); !status.ok()) return request->fail(status.error());
+  if (const auto status = check(request->call, *model); !status.ok())
+    return request->fail(status.error());
   request->timer.mark(Stage::kParse, now());
 
   std::shared_ptr<tasks::EmbedService::Ticket> ticket = model->service->submit(
-      std::move(request->call.request), [request](Result<tasks::EmbedAnswer> result) { request->answer(std::move(result)); });
-  // The exchange drops this when the answer is complete; until then a disconnect takes the request back everywhere.
+      std::move(request->call.request),
+      [request](Result<tasks::EmbedAnswer> result) { request->answer(std::move(result)); });
+  // The exchange drops this when the answer is complete; until then a disconnect takes the request
+  // back everywhere.
   if (ticket)
     request->exchange->on_cancel([request, ticket]() mutable {
       ticket.reset();

@@ -1,7 +1,8 @@
 // The route POST /v1/embeddings: checks, submits to the model's service, writes the answer.
 //
-// Small bodies are parsed on the I/O thread and answered there when everything is cached; large ones and all
-// answers that come from the device are handled on the prep pool. Built before serving, then read-only.
+// Small bodies are parsed on the I/O thread and answered there when everything is cached; large
+// ones and all answers that come from the device are handled on the prep pool. Built before
+// serving, then read-only.
 #pragma once
 
 #include <map>
@@ -33,7 +34,8 @@ struct EmbeddingsOptions {
 class EmbeddingsRoute {
  public:
   // `unknown` hears of requests that name no loaded model.
-  EmbeddingsRoute(const EmbeddingsOptions& options, TaskPool& prep, RequestObserver& unknown, telemetry::Logger log);
+  EmbeddingsRoute(const EmbeddingsOptions& options, TaskPool& prep, RequestObserver& unknown,
+                  telemetry::Logger log);
 
   // A model that embeds. All references outlive the route.
   void add(const std::string& name, tasks::EmbedService& service, RequestObserver& observer);

@@ -21,14 +21,20 @@ Error invalid(std::string message, std::string param) {
 
 const char* type_name(const element& value) {
   switch (value.type()) {
-    case element_type::ARRAY: return "an array";
-    case element_type::OBJECT: return "an object";
+    case element_type::ARRAY:
+      return "an array";
+    case element_type::OBJECT:
+      return "an object";
     case element_type::INT64:
     case element_type::UINT64:
-    case element_type::DOUBLE: return "a number";
-    case element_type::STRING: return "a string";
-    case element_type::BOOL: return "a boolean";
-    case element_type::NULL_VALUE: return "null";
+    case element_type::DOUBLE:
+      return "a number";
+    case element_type::STRING:
+      return "a string";
+    case element_type::BOOL:
+      return "a boolean";
+    case element_type::NULL_VALUE:
+      return "null";
   }
   return "?";
 }
@@ -36,14 +42,17 @@ const char* type_name(const element& value) {
 // 5, 5.0 and "5" are five; 5.5 is nothing.
 std::optional<int64_t> lenient_int(const element& value) {
   switch (value.type()) {
-    case element_type::INT64: return value.get_int64().value_unsafe();
+    case element_type::INT64:
+      return value.get_int64().value_unsafe();
     case element_type::DOUBLE: {
       const double d = value.get_double().value_unsafe();
       if (d == std::floor(d) && std::abs(d) < 9e15) return static_cast<int64_t>(d);
       return std::nullopt;
     }
-    case element_type::STRING: return parse_int(trim(value.get_string().value_unsafe()));
-    default: return std::nullopt;
+    case element_type::STRING:
+      return parse_int(trim(value.get_string().value_unsafe()));
+    default:
+      return std::nullopt;
   }
 }
 
@@ -56,36 +65,48 @@ std::optional<bool> lenient_bool(const element& value) {
     for (const char* no : {"0", "false", "no", "off", "f", "n"})
       if (word == no) return false;
   }
-  if (const auto number = lenient_int(value); number && (*number == 0 || *number == 1)) return *number == 1;
+  if (const auto number = lenient_int(value); number && (*number == 0 || *number == 1))
+    return *number == 1;
   return std::nullopt;
 }
 
-Result<std::vector<int32_t>> token_ids(const simdjson::dom::array& array, const std::string& param) {
+Result<std::vector<int32_t>> token_ids(const simdjson::dom::array& array,
+                                       const std::string& param) {
   std::vector<int32_t> ids;
   ids.reserve(array.size());
   for (const element item : array) {
-    if (!item.is_int64() || item.get_int64().value_unsafe() < 0 || item.get_int64().value_unsafe() > INT32_MAX)
-      return invalid(concat(param, ": want token ids (whole numbers from 0), got ", type_name(item), " at position ", ids.size()), param);
+    if (!item.is_int64() || item.get_int64().value_unsafe() < 0 ||
+        item.get_int64().value_unsafe() > INT32_MAX)
+      return invalid(concat(param, ": want token ids (whole numbers from 0), got ", type_name(item),
+                            " at position ", ids.size()),
+                     param);
     ids.push_back(static_cast<int32_t>(item.get_int64().value_unsafe()));
   }
   if (ids.empty()) return invalid(concat(param, " is an empty array"), param);
   return ids;
 }
 
-Status add_text(std::string_view text, const std::string& param, const EmbeddingsLimits& limits, tasks::EmbedRequest& request) {
+Status add_text(std::string_view text, const std::string& param, const EmbeddingsLimits& limits,
+                tasks::EmbedRequest& request) {
   if (text.empty()) return invalid(concat(param, " is an empty string"), param);
   // Bytes bound code points from above: most texts need no count.
   if (static_cast<int64_t>(text.size()) > limits.text_chars_max)
     if (const int64_t chars = count_code_points(text); chars > limits.text_chars_max)
-      return invalid(concat(param, " has ", chars, " characters, at most ", limits.text_chars_max, " are allowed (MAX_TEXT_CHARS)"), param);
+      return invalid(concat(param, " has ", chars, " characters, at most ", limits.text_chars_max,
+                            " are allowed (MAX_TEXT_CHARS)"),
+                     param);
   request.inputs.push_back({.text = std::string(text)});
   return {};
 }
 
-Status read_input(const element& input, const EmbeddingsLimits& limits, tasks::EmbedRequest& request) {
-  if (input.is_string()) return add_text(input.get_string().value_unsafe(), "input", limits, request);
+Status read_input(const element& input, const EmbeddingsLimits& limits,
+                  tasks::EmbedRequest& request) {
+  if (input.is_string())
+    return add_text(input.get_string().value_unsafe(), "input", limits, request);
   if (!input.is_array())
-    return invalid(concat("input: want a string, an array of strings, or token ids, got ", type_name(input)), "input");
+    return invalid(
+        concat("input: want a string, an array of strings, or token ids, got ", type_name(input)),
+        "input");
   const auto array = input.get_array().value_unsafe();
   if (array.size() == 0) return invalid("input is an empty array", "input");
   if ((*array.begin()).is_number()) {
@@ -96,7 +117,9 @@ Status read_input(const element& input, const EmbeddingsLimits& limits, tasks::E
   size_t count = 0;
   for ([[maybe_unused]] const element item : array) ++count;
   if (static_cast<int64_t>(count) > limits.texts_max)
-    return invalid(concat("input has ", count, " texts, at most ", limits.texts_max, " are allowed per request (MAX_BATCH_SIZE)"), "input");
+    return invalid(concat("input has ", count, " texts, at most ", limits.texts_max,
+                          " are allowed per request (MAX_BATCH_SIZE)"),
+                   "input");
   request.inputs.reserve(count);
   for (const element item : array) {
     const std::string param = concat("input[", request.inputs.size(), "]");
@@ -112,15 +135,19 @@ Status read_input(const element& input, const EmbeddingsLimits& limits, tasks::E
   return {};
 }
 
-Status read_field(std::string_view key, const element& value, const EmbeddingsLimits& limits, EmbeddingsCall& call) {
+Status read_field(std::string_view key, const element& value, const EmbeddingsLimits& limits,
+                  EmbeddingsCall& call) {
   if (key == "input" || key == "model") return {};
   if (key == "encoding_format") {
     std::string_view format;
-    if (value.get_string().get(format) == simdjson::SUCCESS && (format == "float" || format == "base64")) {
+    if (value.get_string().get(format) == simdjson::SUCCESS &&
+        (format == "float" || format == "base64")) {
       call.base64 = format == "base64";
       return {};
     }
-    return invalid(concat("encoding_format: want 'float' or 'base64', got ", value.is_string() ? in_quotes(format) : type_name(value)), "encoding_format");
+    return invalid(concat("encoding_format: want 'float' or 'base64', got ",
+                          value.is_string() ? in_quotes(format) : type_name(value)),
+                   "encoding_format");
   }
   if (key == "dimensions") {
     const auto dimensions = lenient_int(value);
@@ -138,7 +165,9 @@ Status read_field(std::string_view key, const element& value, const EmbeddingsLi
   if (key == "truncate_prompt_tokens") {
     const auto tokens = lenient_int(value);
     if (!tokens || *tokens < -1 || *tokens == 0 || *tokens > INT32_MAX)
-      return invalid("truncate_prompt_tokens: want a whole number from 1, or -1 for the model's limit", "truncate_prompt_tokens");
+      return invalid(
+          "truncate_prompt_tokens: want a whole number from 1, or -1 for the model's limit",
+          "truncate_prompt_tokens");
     call.request.truncate = true;
     call.request.tokens_max = *tokens == -1 ? 0 : static_cast<int32_t>(*tokens);
     return {};
@@ -149,16 +178,19 @@ Status read_field(std::string_view key, const element& value, const EmbeddingsLi
 
 }  // namespace
 
-Result<EmbeddingsCall> parse_embeddings(std::string_view body, const EmbeddingsLimits& limits,
-                                        const std::function<Status(const std::string& model)>& known_model) {
+Result<EmbeddingsCall> parse_embeddings(
+    std::string_view body, const EmbeddingsLimits& limits,
+    const std::function<Status(const std::string& model)>& known_model) {
   // One parser a thread keeps its buffers; a huge body's are given back.
   thread_local simdjson::dom::parser parser;
   if (parser.capacity() > (4u << 20)) parser = simdjson::dom::parser();
   element root;
-  if (const auto error = parser.parse(body.data(), body.size(), /*realloc_if_needed=*/false).get(root))
+  if (const auto error =
+          parser.parse(body.data(), body.size(), /*realloc_if_needed=*/false).get(root))
     return invalid(concat("the body is not valid JSON: ", simdjson::error_message(error)), "");
   simdjson::dom::object object;
-  if (root.get_object().get(object)) return invalid(concat("the body must be a JSON object, got ", type_name(root)), "");
+  if (root.get_object().get(object))
+    return invalid(concat("the body must be a JSON object, got ", type_name(root)), "");
 
   EmbeddingsCall call;
   element model;
@@ -179,12 +211,13 @@ Result<EmbeddingsCall> parse_embeddings(std::string_view body, const EmbeddingsL
   return call;
 }
 
-Result<std::string> write_embeddings(const tasks::EmbedAnswer& answer, std::string_view model, bool base64,
-                                     int32_t dimensions, bool count_tokens) {
+Result<std::string> write_embeddings(const tasks::EmbedAnswer& answer, std::string_view model,
+                                     bool base64, int32_t dimensions, bool count_tokens) {
   std::string out;
   const size_t native = answer.items.empty() ? 0 : answer.items.front()->vector.size();
   const size_t width = dimensions > 0 ? static_cast<size_t>(dimensions) : native;
-  out.reserve(answer.items.size() * (64 + (base64 ? width * 16 / 3 + 4 : width * 13)) + 160 + model.size());
+  out.reserve(answer.items.size() * (64 + (base64 ? width * 16 / 3 + 4 : width * 13)) + 160 +
+              model.size());
   out += R"({"object":"list","data":[)";
   std::vector<float> cut;
   for (size_t i = 0; i < answer.items.size(); ++i) {
@@ -198,7 +231,9 @@ Result<std::string> write_embeddings(const tasks::EmbedAnswer& answer, std::stri
       vector = cut;
     }
     for (const float x : vector)
-      if (!std::isfinite(x)) return Error{Code::kInternal, concat("the model made a value that is not a number for input[", i, "]")};
+      if (!std::isfinite(x))
+        return Error{Code::kInternal,
+                     concat("the model made a value that is not a number for input[", i, "]")};
     if (i > 0) out += ',';
     out += R"({"object":"embedding","index":)";
     append_int(out, static_cast<int64_t>(i));

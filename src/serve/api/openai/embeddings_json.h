@@ -25,14 +25,17 @@ struct EmbeddingsCall {
   std::optional<int32_t> dimensions;
 };
 
-// Every fault is kInvalidArgument with the field in `param`. Numbers and booleans may come as strings ("5"), null
-// means absent. `body` is valid for reads up to 64 bytes past its end (simdjson). The order is the API's: an object
+// Every fault is kInvalidArgument with the field in `param`. Numbers and booleans may come as
+// strings ("5"), null means absent. `body` is valid for reads up to 64 bytes past its end
+// (simdjson). The order is the API's: an object
 // -> model -> the model exists (`known_model` says) -> fields -> limits.
-Result<EmbeddingsCall> parse_embeddings(std::string_view body, const EmbeddingsLimits& limits,
-                                        const std::function<Status(const std::string& model)>& known_model);
+Result<EmbeddingsCall> parse_embeddings(
+    std::string_view body, const EmbeddingsLimits& limits,
+    const std::function<Status(const std::string& model)>& known_model);
 
-// Vectors cut to `dimensions` (0: whole) and then normalised again. kInternal when a value is not finite.
-Result<std::string> write_embeddings(const tasks::EmbedAnswer& answer, std::string_view model, bool base64,
-                                     int32_t dimensions, bool count_tokens);
+// Vectors cut to `dimensions` (0: whole) and then normalised again. kInternal when a value is not
+// finite.
+Result<std::string> write_embeddings(const tasks::EmbedAnswer& answer, std::string_view model,
+                                     bool base64, int32_t dimensions, bool count_tokens);
 
 }  // namespace sis::api

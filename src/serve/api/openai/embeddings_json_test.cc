@@ -48,21 +48,28 @@ TEST(EmbeddingsJson, RefusesWithFieldAndReason) {
       {R"({"model":"m","input":[[1],[]]})", Code::kInvalidArgument, "input[1]", "empty array"},
       {R"({"model":"m","input":[1,2.5]})", Code::kInvalidArgument, "input", "position 1"},
       {R"({"model":"m","input":[99999999999]})", Code::kInvalidArgument, "input", "token ids"},
-      {R"({"model":"m","input":"x","encoding_format":"hex"})", Code::kInvalidArgument, "encoding_format", "'hex'"},
-      {R"({"model":"m","input":"x","dimensions":0})", Code::kInvalidArgument, "dimensions", "from 1"},
-      {R"({"model":"m","input":"x","dimensions":1.5})", Code::kInvalidArgument, "dimensions", "from 1"},
-      {R"({"model":"m","input":"x","truncate":"maybe"})", Code::kInvalidArgument, "truncate", "true or false"},
+      {R"({"model":"m","input":"x","encoding_format":"hex"})", Code::kInvalidArgument,
+       "encoding_format", "'hex'"},
+      {R"({"model":"m","input":"x","dimensions":0})", Code::kInvalidArgument, "dimensions",
+       "from 1"},
+      {R"({"model":"m","input":"x","dimensions":1.5})", Code::kInvalidArgument, "dimensions",
+       "from 1"},
+      {R"({"model":"m","input":"x","truncate":"maybe"})", Code::kInvalidArgument, "truncate",
+       "true or false"},
       {R"({"model":"m","input":"\ud800"})", Code::kInvalidArgument, "", "not valid JSON"},
       {"{\"model\":\"m\",\"input\":\"\xFF\"}", Code::kInvalidArgument, "", "not valid JSON"},
-      {R"({"model":"m","input":["a","b","c"]})", Code::kInvalidArgument, "input", "3 texts, at most 2"},
-      {R"({"model":"m","input":["a","12345678901"]})", Code::kInvalidArgument, "input[1]", "11 characters, at most 10"},
+      {R"({"model":"m","input":["a","b","c"]})", Code::kInvalidArgument, "input",
+       "3 texts, at most 2"},
+      {R"({"model":"m","input":["a","12345678901"]})", Code::kInvalidArgument, "input[1]",
+       "11 characters, at most 10"},
   };
   for (const auto& c : cases) {
     const auto result = parse(c.body, {.texts_max = 2, .text_chars_max = 10});
     ASSERT_FALSE(result.ok()) << c.body;
     EXPECT_EQ(result.error().code, c.code) << c.body;
     EXPECT_EQ(result.error().param, c.param) << c.body;
-    EXPECT_NE(result.error().message.find(c.message), std::string::npos) << c.body << ": " << result.error().message;
+    EXPECT_NE(result.error().message.find(c.message), std::string::npos)
+        << c.body << ": " << result.error().message;
   }
 }
 
@@ -70,12 +77,14 @@ TEST(EmbeddingsJson, DeepNestingIsRefusedNotFollowed) {
   std::string body = R"({"model":"m","input":)";
   body.append(100000, '[');
   EXPECT_FALSE(parse(body).ok());
-  std::string closed = R"({"model":"m","input":"x","user":)" + std::string(5000, '[') + std::string(5000, ']') + "}";
+  std::string closed =
+      R"({"model":"m","input":"x","user":)" + std::string(5000, '[') + std::string(5000, ']') + "}";
   EXPECT_FALSE(parse(closed).ok());
 }
 
 TEST(EmbeddingsJson, ReadsEveryInputForm) {
-  auto call = parse(R"({"model":"m","input":"h\u00e9","encoding_format":"base64","dimensions":"5","user":null,"other":1})");
+  auto call = parse(
+      R"({"model":"m","input":"h\u00e9","encoding_format":"base64","dimensions":"5","user":null,"other":1})");
   ASSERT_TRUE(call.ok()) << call.error().message;
   EXPECT_TRUE(call->base64);
   EXPECT_EQ(call->dimensions, 5);
@@ -105,14 +114,16 @@ TEST(EmbeddingsJson, ReadsEveryInputForm) {
 
 tasks::EmbedAnswer answer_of(std::vector<std::vector<float>> vectors) {
   tasks::EmbedAnswer answer;
-  for (auto& vector : vectors) answer.items.push_back(std::make_shared<tasks::Embedded>(tasks::Embedded{vector, 3}));
+  for (auto& vector : vectors)
+    answer.items.push_back(std::make_shared<tasks::Embedded>(tasks::Embedded{vector, 3}));
   answer.tokens = 3 * static_cast<int64_t>(vectors.size());
   return answer;
 }
 
 // Floats read back bit for bit, and base64 carries the same bits.
 TEST(EmbeddingsJson, FloatAndBase64CarryTheSameBits) {
-  const std::vector<float> vector = {0.1f, -1.17549435e-38f, 3.40282347e+38f, 1.0f / 3, 0.0f, -0.0f, 16777217.0f};
+  const std::vector<float> vector = {0.1f,  -1.17549435e-38f, 3.40282347e+38f, 1.0f / 3, 0.0f,
+                                     -0.0f, 16777217.0f};
   const auto answer = answer_of({vector, vector});
   const auto floats = nlohmann::json::parse(*write_embeddings(answer, "a\"b", false, 0, true));
   EXPECT_EQ(floats["model"], "a\"b");
@@ -131,8 +142,13 @@ TEST(EmbeddingsJson, FloatAndBase64CarryTheSameBits) {
 }
 
 TEST(EmbeddingsJson, Base64OfRfc4648) {
-  for (const auto& [plain, want] : {std::pair{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="},
-                                    {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}}) {
+  for (const auto& [plain, want] : {std::pair{"", ""},
+                                    {"f", "Zg=="},
+                                    {"fo", "Zm8="},
+                                    {"foo", "Zm9v"},
+                                    {"foob", "Zm9vYg=="},
+                                    {"fooba", "Zm9vYmE="},
+                                    {"foobar", "Zm9vYmFy"}}) {
     std::string got;
     append_base64(got, std::as_bytes(std::span(plain, std::strlen(plain))));
     EXPECT_EQ(got, want);
@@ -140,7 +156,8 @@ TEST(EmbeddingsJson, Base64OfRfc4648) {
 }
 
 TEST(EmbeddingsJson, DimensionsCutAndNormaliseAgain) {
-  const auto json = nlohmann::json::parse(*write_embeddings(answer_of({{0.6f, 0.0f, 0.8f}}), "m", false, 2, true));
+  const auto json = nlohmann::json::parse(
+      *write_embeddings(answer_of({{0.6f, 0.0f, 0.8f}}), "m", false, 2, true));
   ASSERT_EQ(json["data"][0]["embedding"].size(), 2u);
   EXPECT_EQ(json["data"][0]["embedding"][0], 1.0);
 }

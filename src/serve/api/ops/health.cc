@@ -21,7 +21,9 @@ std::string utc_now() {
 json queues_json(const std::vector<QueueView>& queues) {
   json out = json::array();
   for (const auto& queue : queues)
-    out.push_back({{"model", queue.model}, {"size", queue.size}, {"max_size", queue.size_max ? json(*queue.size_max) : json()}});
+    out.push_back({{"model", queue.model},
+                   {"size", queue.size},
+                   {"max_size", queue.size_max ? json(*queue.size_max) : json()}});
   return out;
 }
 
@@ -38,7 +40,8 @@ json optional_json(const std::optional<T>& value) {
 }  // namespace
 
 bool is_healthy(const HealthView& view) {
-  return view.registry && (!view.warmup.required || (view.warmup.completed && view.warmup.failures.empty()));
+  return view.registry &&
+         (!view.warmup.required || (view.warmup.completed && view.warmup.failures.empty()));
 }
 
 std::string health_json(const HealthView& view) {
@@ -49,7 +52,9 @@ std::string health_json(const HealthView& view) {
       {"version", view.version},
       {"model_loaded", view.registry},
       {"models", view.models},
-      {"checks", {{"model", view.registry ? "loaded" : "not_loaded"}, {"batch_processor", view.registry && !view.draining ? "running" : "stopped"}}},
+      {"checks",
+       {{"model", view.registry ? "loaded" : "not_loaded"},
+        {"batch_processor", view.registry && !view.draining ? "running" : "stopped"}}},
       {"warmup_failures", or_null(view.warmup.failures)},
       {"warmup",
        {{"required", view.warmup.required},
