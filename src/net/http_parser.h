@@ -3,6 +3,7 @@
 // Strict where leniency lets two parsers disagree (request smuggling, RFC 9112 11.2): CRLF only, no
 // folded lines, no blank before a colon, one Content-Length or one `Transfer-Encoding: chunked`,
 // never both.
+// Strictness is why it is our own; net_server_bench times it beside Boost.Beast's, about as fast.
 #pragma once
 
 #include <cstddef>

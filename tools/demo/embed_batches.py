@@ -3,7 +3,10 @@
 Everything is drawn from a random.Random that the caller seeds per batch, so batch k of seed s is
 the same text on every machine and in any number of worker processes.
 """
+import collections
+import math
 import random
+import re
 
 import embed_lexicon as el
 
@@ -25,6 +28,10 @@ how does {s} work|tell me about {s}|ideas for {s}|{s}: what to know""".replace("
 QUESTION_FRAMES = """{s}|{s}|{s}|{s}|{s}|{s}|{s}|can you tell me {s}|do you know {s}|i wonder {s}|hi, {s}|quick question, {s}
 {s} please|does anyone know {s}""".replace("\n", "|").split("|")
 DEFINITION_FRAMES = """{w} is {d}|{w}|what is {w}|{d}|{d}|{d}|the meaning of {w}|{w} means {d}|what does {w} mean""".split("|")
+STOP = set("""a an the of to in on at for from with by and or but not no is are was were be been am do does did how what
+when where which who why i you he she it we they my your our his her its their me him us them this that there can
+could should would will may must if as so too very much many more most any some all than then have has had get got
+into out up off over about after before while best way tips help""".split())
 QUESTION_WORDS = set("""how what when where which who whose why is are am do does did can could should would will
 was were has have may must""".split())
 SUBJECT_WORDS = set("""i my we our he she it they the there someone somebody his her their this that these nobody
@@ -33,6 +40,10 @@ FINITE = set("""is are was were am will won't cannot can't can does doesn't do d
 keep got gets need needs want wants feel feels hurts broke stopped came went would should could makes made lost
 found forgot left says said smells looks tastes sounds seems refuses hates loves fell died isn't aren't wasn't
 haven't hasn't couldn't takes took costs cost works stays goes""".split())
+
+
+FRAME_WORDS = set(re.findall(r"[a-z]{2,}", " ".join(
+    VP_FRAMES + SENTENCE_FRAMES + NOUN_FRAMES + QUESTION_FRAMES + DEFINITION_FRAMES)))
 
 
 class Renderer:
@@ -111,13 +122,142 @@ class Corpus:
         self.files = [[clean(g) for g in groups] for groups in lex.situations]
         self.files = [f for f in ([g for g in groups if len(g) > 1] for groups in self.files) if f]
         self.file_weights = [len(f) for f in self.files]
-        self.family_weights = [len(o) * len(a) for o, a in lex.patterns]
+        self.rivals = self.index_words()
+        self.akin = self.index_akin()
+        self.family_weights = [math.sqrt(len(o) * len(a)) for o, a in lex.patterns]
+        self.pattern_groups = sum(len(o) * len(a) for o, a in lex.patterns)
 
     def counts(self):
         return {"situation groups": sum(self.file_weights),
                 "wordings": sum(len(g) for f in self.files for g in f),
-                "pattern groups": sum(self.family_weights), "synonym groups": len(self.lex.synonyms),
+                "pattern groups": self.pattern_groups, "synonym groups": len(self.lex.synonyms),
                 "fields": len(self.lex.fields), "definitions": len(self.lex.definitions)}
+
+    def index_words(self):
+        """Content word -> [(file, group, wording)], for words that several groups use."""
+        index = {}
+        for f, groups in enumerate(self.files):
+            for g, wordings in enumerate(groups):
+                for w, wording in enumerate(wordings):
+                    for word in set(re.findall(r"[a-z]+", wording)) - STOP:
+                        index.setdefault(word, []).append((f, g, w))
+        index = {word: places for word, places in index.items() if len({p[:2] for p in places}) > 3}
+        self.rival_words = sorted(index)
+        self.rival_weights = [len(index[w]) ** 0.5 for w in self.rival_words]
+        return index
+
+    def index_akin(self, least=0.22, least_situations=0.33, twins=0.6):
+        """Key -> keys of other groups with much the same words. The lexicon says some things more
+        than once; such groups must not be pushed apart, so they are never each other's negatives."""
+        bags = {("s", f, g): " ".join(wordings) for f, groups in enumerate(self.files)
+                for g, wordings in enumerate(groups)}
+        bags.update({("y", i): " ".join(words) for i, (_, words) in enumerate(self.lex.synonyms)})
+        bags.update({("f", i): " ".join(words) for i, words in enumerate(self.lex.fields)})
+        bags.update({("d", i): " ".join(words) for i, words in enumerate(self.lex.definitions)})
+        stem = lambda w: re.sub(r"(ing|es|s|ed|er|ly)$", "", w) if len(w) > 4 else w
+        counts = {k: collections.Counter(stem(w) for w in re.findall(r"[a-z]+", text) if w not in STOP)
+                  for k, text in bags.items()}
+        spread = collections.Counter(w for bag in counts.values() for w in bag)
+        places = collections.defaultdict(list)
+        for key, bag in counts.items():
+            weights = {w: (1 + math.log(n)) * math.log(len(bags) / spread[w]) for w, n in bag.items()}
+            norm = math.sqrt(sum(v * v for v in weights.values())) or 1.0
+            for word, value in weights.items():
+                places[word].append((key, value / norm))
+        scores = collections.defaultdict(float)
+        for word in sorted(places):
+            rows = places[word]
+            if 1 < len(rows) < 300:
+                for i, (key, value) in enumerate(rows):
+                    for other, worth in rows[i + 1:]:
+                        scores[key, other] += value * worth
+        akin = collections.defaultdict(set)
+        self.twins = collections.defaultdict(list)
+        for (key, other), score in scores.items():
+            if score >= twins and key[0] == other[0] == "s":
+                self.twins[key[1:]].append(other[1:])
+                self.twins[other[1:]].append(key[1:])
+            if score >= (least_situations if key[0] == other[0] == "s" else least):
+                akin[key].add(other)
+                akin[other].add(key)
+        return akin
+
+    def clashes(self, keys):
+        """Index pairs (i, j) of a batch that must not be negatives of each other."""
+        at = collections.defaultdict(list)
+        for i, key in enumerate(keys):
+            at[key].append(i)
+        return [(i, j) for i, key in enumerate(keys)
+                for other in (key, *self.akin.get(key, ())) for j in at.get(other, ()) if i != j]
+
+    @staticmethod
+    def content(text):
+        return set(re.findall(r"[a-z]+", text)) - STOP
+
+    def far_pair(self, place, rng, first=None):
+        """Two wordings of a group (or of it and a twin), mostly ones that share few words."""
+        f, g = place
+        wordings = self.files[f][g]
+        a = rng.choice(wordings) if first is None else first
+        others = [w for w in wordings if w != a]
+        if place in self.twins and rng.random() < 0.4:
+            f, g = rng.choice(self.twins[place])
+            others = [w for w in self.files[f][g] if w != a]
+        if rng.random() < 0.3:
+            return a, rng.choice(others)
+        mine = self.content(a)
+        overlap = [len(mine & self.content(w)) / (1 + len(self.content(w))) for w in others]
+        least = min(overlap)
+        return a, rng.choice([w for w, o in zip(others, overlap) if o <= least + 0.1])
+
+    def unshared(self, a, b, rng):
+        """Drops some words that both texts have: the rest must carry the meaning."""
+        for word in self.content(a) & self.content(b):
+            if rng.random() < 0.25:
+                left = rng.random() < 0.5
+                words = (a if left else b).split()
+                if len(words) > 3:
+                    kept = " ".join(w for w in words if w.strip(".,?!") != word)
+                    a, b = (kept, b) if left else (a, kept)
+        return a, b
+
+    def chunk_rivals(self, rng, size=8):
+        """Groups whose wordings share one surface word but mean different things."""
+        word = rng.choices(self.rival_words, self.rival_weights)[0]
+        places = {p[:2]: p for p in rng.sample(self.rivals[word], min(3 * size, len(self.rivals[word])))}
+        out = []
+        for f, g, w in list(places.values())[:size]:
+            wordings = self.files[f][g]
+            a, b = self.far_pair((f, g), rng, wordings[w])
+            if rng.random() < 0.5:
+                a, b = b, a
+            out.append((("s", f, g), *self.unshared(self.render(a, rng), self.render(b, rng), rng)))
+        return out
+
+    def decoy(self, text, rng):
+        """A sentence of another meaning that keeps a word or two of `text`."""
+        mine = [w for w in re.findall(r"[a-z]+", text) 
+                if w not in STOP and w not in FINITE and w not in FRAME_WORDS]
+        f = rng.choices(range(len(self.files)), self.file_weights)[0]
+        host = self.render.expand(rng.choice(rng.choice(self.files[f])), rng).split()
+        if host[0] == "to":
+            host = el.ing(" ".join(host[1:])).split() if rng.random() < 0.6 else host[1:]
+        slots = [i for i, w in enumerate(host) if w.strip(",") not in STOP]
+        if not mine or not slots:
+            return " ".join(host)
+        keep = rng.sample(mine, min(len(mine), 2 if rng.random() < 0.3 else 1))
+        for word, slot in zip(keep, rng.sample(slots, min(len(slots), len(keep)))):
+            if len(host) < 3 and rng.random() < 0.5:
+                host.insert(slot, word)
+            else:
+                host[slot] = word
+        return " ".join(host)
+
+    def decoys(self, rng, items, count):
+        """Wrong candidates for the pairs of sentences in `items`, one each as far as `count` goes."""
+        pairs = [item for item in items if item[0][0] in "sp"] or items
+        return [self.decoy(rng.choice((a, a, b)), rng)
+                for _, a, b in (pairs[i % len(pairs)] for i in range(count))]
 
     # Each chunk_* returns [(key, text, text)]: pairs near each other in meaning.
     def chunk_situations(self, rng, size=8):
@@ -126,8 +266,8 @@ class Corpus:
         start = rng.randrange(max(1, len(groups) - size + 1))
         out = []
         for i in range(start, min(start + size, len(groups))):
-            a, b = rng.sample(groups[i], 2)
-            out.append((("s", f, i), self.render(a, rng), self.render(b, rng)))
+            a, b = self.far_pair((f, i), rng)
+            out.append((("s", f, i), *self.unshared(self.render(a, rng), self.render(b, rng), rng)))
         return out
 
     def pattern_text(self, aspect, names, rng):
@@ -148,7 +288,8 @@ class Corpus:
         out = []
         for o, a in cells:
             texts = (rng.sample(aspects[a], 2) if len(aspects[a]) > 1 else [aspects[a][0]] * 2)
-            pair = [self.render(t.replace("{o}", rng.choice(objects[o])), rng) for t in texts]
+            names = objects[o] if len(objects[o]) < 2 else rng.sample(objects[o], 2)
+            pair = [self.render(t.replace("{o}", n), rng) for t, n in zip(texts, (names[0], names[-1]))]
             out.append((("p", f, o, a), *pair))
         return out
 
@@ -190,8 +331,8 @@ class Corpus:
             out.append((("d", d), self.render.noisy(left, rng), self.render.noisy(meaning, rng)))
         return out
 
-    def pairs(self, rng, count, mix=(0.50, 0.28, 0.08, 0.07, 0.07)):
-        makers = (self.chunk_situations, self.chunk_patterns, self.chunk_synonyms,
+    def pairs(self, rng, count, mix=(0.28, 0.32, 0.20, 0.07, 0.07, 0.06)):
+        makers = (self.chunk_situations, self.chunk_rivals, self.chunk_patterns, self.chunk_synonyms,
                   self.chunk_fields, self.chunk_definitions)
         out = []
         while len(out) < count:

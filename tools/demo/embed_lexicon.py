@@ -3,7 +3,8 @@
 lexicon/situations/*.txt  one group a line, wordings split by ' | '. Neighbouring lines are near
                           in topic, so they serve as each other's hard negatives.
 lexicon/patterns/*.txt    families: objects ('o: tap, faucet') crossed with aspects
-                          ('a: my {o} leaks | to fix a leaky {o}').
+                          ('a: my {o} leaks | to fix a leaky {o}'); 'o: @fruit' means every word of
+                          the field 'fruit'.
 lexicon/synonyms.txt      'v stop, prevent, halt' (v verb, n noun, a adjective, x anything).
 lexicon/fields.txt        'plumbing: tap, sink, pipe' words that belong together.
 lexicon/definitions.txt   'tap = where water comes out of a sink | ...'.
@@ -12,6 +13,7 @@ lexicon/misspellings.txt  'definitely: definately, definitly'.
 In any wording '[a/b/c]' is one of a, b, c, and a wording that starts with 'to ' is a verb phrase
 that the renderer may put in many frames ('how do i ...', '...ing', 'tips to ...').
 """
+import collections
 import pathlib
 import re
 from dataclasses import dataclass, field
@@ -131,11 +133,31 @@ def cells_of(text, mark):
     return [c.strip() for c in text.split(mark) if c.strip()]
 
 
+COMMON = set("""what which when where does should from with that this have there their your into about than them they
+some would could will must need want much many long good best find make take keep going after before again""".split())
+
+
+def with_tags(group, spread):
+    """One-word wordings beside sentences are tags. A word of few groups ('sunburn') stays as it is;
+    words of many groups ('fear', 'home') say too little alone, so they become one title, led by a
+    word of the first sentence. `spread` counts the groups a word is in."""
+    tags = [w for w in group if " " not in w and spread[w] > 3]
+    full = [w for w in group if " " in w]
+    if not tags or not full or len(full[0].split()) < 4:
+        return group
+    lead = [w for w in re.findall(r"[a-z]{4,}", full[0]) if w not in COMMON and w not in tags]
+    lead = "[" + "/".join(lead) + "] " if lead else ""
+    return [w for w in group if w not in tags] + [lead + " ".join(tags), " ".join(reversed(tags)) + " " + lead]
+
+
 def load(root=ROOT):
     lex = Lexicon()
     for path in sorted((root / "situations").glob("*.txt")):
         groups = [[c.lower() for c in cells_of(line, "|")] for line in data_lines(path)]
         lex.situations.append([g for g in groups if len(g) > 1])
+    spread = collections.Counter(w for f in lex.situations for g in f
+                                 for w in set(" ".join(g).split()))
+    lex.situations = [[with_tags(g, spread) for g in f] for f in lex.situations]
     for path in sorted((root / "patterns").glob("*.txt")):
         for line in data_lines(path):
             if line.startswith("="):
@@ -149,14 +171,23 @@ def load(root=ROOT):
     for line in data_lines(root / "synonyms.txt"):
         kind, _, words = line.partition(" ")
         lex.synonyms.append((kind, [w.lower() for w in cells_of(words, ",")]))
+    field_named = {}
     for path in sorted((root / "fields").glob("*.txt")):
         for line in data_lines(path):
-            lex.fields.append([w.lower() for w in cells_of(line.partition(":")[2], ",")])
+            name, _, words = line.partition(":")
+            lex.fields.append([w.lower() for w in cells_of(words, ",")])
+            field_named[name.strip()] = lex.fields[-1]
     for path in sorted((root / "definitions").glob("*.txt")):
         for line in data_lines(path):
             word, _, rest = line.partition("=")
             lex.definitions.append([word.strip().lower()] +
                                    [c.lower() for c in cells_of(rest, "|")])
+    names_of = {w: words for kind, words in lex.synonyms if kind == "n" for w in words}
+    for objects, _ in lex.patterns:
+        for i, names in reversed(list(enumerate(objects))):
+            if names[0].startswith("@"):  # every word of a field, with its synonyms
+                words = field_named[names[0][1:]]
+                objects[i:i + 1] = [[w] + [n for n in names_of.get(w, []) if n != w] for w in words]
     for line in data_lines(root / "misspellings.txt"):
         word, _, rest = line.partition(":")
         lex.misspelt[word.strip()] = cells_of(rest, ",")

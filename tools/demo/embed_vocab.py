@@ -46,12 +46,12 @@ def build(lex, lines, size):
         for text in words:
             listed.update(re.findall(r"[a-z]+", text))
     pieces = [*CHARS, *MARKS, *("##" + c for c in CHARS), *("##" + e for e in ENDINGS)]
-    pieces += learned_pieces(lines, 900)
+    pieces += learned_pieces(lines, 600)
     entries = list(dict.fromkeys(SPECIALS + pieces))
     # A regular inflection of a listed word is spelled as word + ending, unless it is frequent.
     def plain_inflection(word):
         return any(word.endswith(e) and word[:-len(e)] in listed for e in ("s", "ing", "ed", "er", "ly"))
-    rank = {w: (n if plain_inflection(w) else 8 * n + 400) for w, n in counts.items() if w in listed}
+    rank = {w: (counts[w] if plain_inflection(w) else 8 * counts[w] + 400) for w in listed}
     rank.update({w: n for w, n in counts.items() if w not in listed})
     taken = set(entries)
     for word in sorted(rank, key=lambda w: (-rank[w], w)):

@@ -8,7 +8,8 @@
 2. Masked-language-model steps tie words to each other.
 3. Contrastive steps (multiple negatives ranking in both directions): a batch holds pairs of
    wordings of the same meaning, taken in runs of neighbouring groups, so that every pair meets
-   hard negatives of its own topic. Wordings of the same group never count as negatives.
+   hard negatives of its own topic; a decoy for each pair keeps a word of it in another sentence.
+   Groups with much the same words never count as each other's negatives.
 4. Every --eval-every steps the running mean of the weights, rounded to bf16, is scored on
    dev_queries.json; the best one is written.
 
@@ -24,6 +25,7 @@ import os
 import pathlib
 import time
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from transformers import BertConfig, BertModel
@@ -46,21 +48,23 @@ def parse_args():
     parser.add_argument("--held-out", type=pathlib.Path, action="append",
                         default=[REPO / "tests/golden/embed_queries.json"],
                         help="query files whose sentences may not be in the training text")
-    parser.add_argument("--vocab", type=int, default=8000)
+    parser.add_argument("--vocab", type=int, default=8200)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--inter", type=int, default=512)
-    parser.add_argument("--mlm-steps", type=int, default=3000)
-    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--mlm-steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=1024, help="pairs a contrastive step")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--temperature", type=float, default=0.05)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--word-drop", type=float, default=0.08, help="share of input tokens masked")
-    parser.add_argument("--eval-every", type=int, default=500)
+    parser.add_argument("--eval-every", type=int, default=250)
+    parser.add_argument("--max-seconds", type=float, default=0,
+                        help="let the learning rate reach its end by this time (0: no limit)")
     parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
-    parser.add_argument("--vocab-lines", type=int, default=200000)
+    parser.add_argument("--vocab-lines", type=int, default=30000)
     return parser.parse_args()
 
 
@@ -77,7 +81,7 @@ def banned_sentences(paths):
 
 
 class Source:
-    """Renders and tokenises batch `step` of a stream; copied into each worker process."""
+    """Renders and tokenises batch `step` of a stage; copied into each worker process."""
 
     def __init__(self, corpus, tokenizer, args):
         self.corpus, self.tokenizer, self.args = corpus, tokenizer, args
@@ -85,40 +89,45 @@ class Source:
     def ids(self, texts, limit):
         rows = [e.ids[:limit - 1] + [SEP] if len(e.ids) > limit else e.ids
                 for e in self.tokenizer.encode_batch(texts)]
-        width = max(len(r) for r in rows)
-        return torch.tensor([r + [PAD] * (width - len(r)) for r in rows], dtype=torch.int16)
+        width = (max(map(len, rows)) + 3) // 4 * 4  # few different shapes
+        out = np.zeros((len(rows), width), dtype=np.int16)
+        for row, ids in zip(out, rows):
+            row[:len(ids)] = ids
+        return out
 
     def mlm(self, step):
         rng = embed_batches.rng_of(self.args.seed, "mlm", step)
-        return self.ids(self.corpus.mlm_lines(rng, 1024), 64)
+        return self.ids(self.corpus.mlm_lines(rng, 1024), 48), 0, None
 
     def pairs(self, step):
+        """Token rows of the left sides, the right sides and the decoys; count of pairs; clashes."""
         rng = embed_batches.rng_of(self.args.seed, "pairs", step)
         if step % 12 == 11:  # long inputs keep all 512 positions meaningful
             limit = rng.choice((128, 256, 512))
-            items = self.corpus.long_pairs(rng, self.args.batch * 32 // limit, limit * 2 // 3)
+            items = self.corpus.long_pairs(rng, max(2, self.args.batch * 16 // limit), limit * 2 // 3)
         else:
             limit, items = 40, self.corpus.pairs(rng, self.args.batch)
-        keys = {}
-        groups = torch.tensor([keys.setdefault(key, len(keys)) for key, _, _ in items])
-        return self.ids([a for _, a, _ in items], limit), self.ids([b for _, _, b in items], limit), groups
+        texts = [a for _, a, _ in items] + [b for _, _, b in items] + self.corpus.decoys(rng, items, len(items) * 3 // 4)
+        clashes = self.corpus.clashes([key for key, _, _ in items])
+        return self.ids(texts, limit), len(items), np.array(clashes, dtype=np.int16).reshape(-1, 2)
+
+    def __call__(self, job):
+        return getattr(self, job[0])(job[1])
 
 
 _source = None
 
 
 def _call(job):
-    name, step = job
-    torch.set_num_threads(1)
-    return getattr(_source, name)(step)
+    return _source(job)
 
 
-def stream(source, name, steps, workers):
+def stream(source, jobs, workers):
+    """Batches in order, made ahead of time by `workers` processes."""
     global _source
     _source = source
-    jobs = ((name, step) for step in range(steps))
     if workers < 2:
-        yield from map(_call, jobs)
+        yield from map(source, jobs)
         return
     with multiprocessing.get_context("fork").Pool(workers) as pool:
         yield from pool.imap(_call, jobs, chunksize=2)
@@ -133,13 +142,26 @@ def embed(model, ids, offset=0):
     return F.normalize((hidden.float() * weight).sum(1) / weight.sum(1), dim=-1)
 
 
-def contrastive_loss(a, b, groups, temperature):
+def embed_mixed(model, ids, offset=0):
+    """As embed(), the short rows apart from the long ones: most of a batch would be padding."""
+    lengths = (ids != PAD).sum(1)
+    order = lengths.argsort()
+    cut = len(order) * 7 // 8
+    parts = []
+    for part in (order[:cut], order[cut:]):
+        width = (int(lengths[part[-1]]) + 3) // 4 * 4
+        parts.append(embed(model, ids[part, :width], offset))
+    return torch.cat(parts)[order.argsort()]
+
+
+def contrastive_loss(a, b, clashes, temperature):
+    """Rows of `b` past the pairs are decoys: wrong candidates for every row of `a`."""
     scores = a @ b.T / temperature
-    same = groups[:, None] == groups[None]
-    same.fill_diagonal_(False)
+    same = torch.zeros_like(scores, dtype=torch.bool)
+    same[clashes[:, 0], clashes[:, 1]] = True
     scores = scores.masked_fill(same, -1e4)
     target = torch.arange(len(a), device=a.device)
-    return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+    return (F.cross_entropy(scores, target) + F.cross_entropy(scores[:, :len(a)].T, target)) / 2
 
 
 def mlm_loss(model, ids, vocab_size, generator):
@@ -162,9 +184,8 @@ class RunningMean:
 
     @torch.no_grad()
     def add(self, model):
-        for k, v in model.state_dict().items():
-            if v.dtype.is_floating_point:
-                self.values[k].lerp_(v, 1 - self.decay)
+        pairs = [(self.values[k], v) for k, v in model.state_dict().items() if v.is_floating_point()]
+        torch._foreach_lerp_([p[0] for p in pairs], [p[1] for p in pairs], 1 - self.decay)
 
     def rounded_copy(self, config):
         copy = BertModel(config)
@@ -210,12 +231,13 @@ def main():
         vocab_size=len(vocab), hidden_size=args.hidden, num_hidden_layers=args.layers,
         num_attention_heads=args.heads, intermediate_size=args.inter, max_position_embeddings=512,
         hidden_dropout_prob=args.dropout, attention_probs_dropout_prob=args.dropout,
-        attn_implementation="sdpa")
+        attn_implementation="eager")  # sdpa prepares a kernel anew for each new width
     model = BertModel(config).to(device).train()
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters on {device}", flush=True)
     source = Source(corpus, tokenizer, args)
     generator = torch.Generator(device=device).manual_seed(args.seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.98),
+                                  fused=device == "cuda")
 
     def step(loss, share):
         warm = min(1.0, share / 0.03)
@@ -226,33 +248,44 @@ def main():
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
-    for n, ids in enumerate(stream(source, "mlm", args.mlm_steps, args.workers)):
-        ids = ids.to(device).long()
+    jobs = [("mlm", n) for n in range(args.mlm_steps)] + [("pairs", n) for n in range(args.steps)]
+    batches = stream(source, jobs, args.workers)
+    for n in range(args.mlm_steps):
+        ids = torch.from_numpy(next(batches)[0]).to(device).long()
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             loss = mlm_loss(model, ids, len(vocab), generator)
         step(loss, (n + 1) / args.mlm_steps * 0.7)  # ends at a warm rate: contrastive goes on
         if n % 500 == 0 or n + 1 == args.mlm_steps:
             print(f"mlm {n} loss {loss.item():.3f} {time.time() - start:.0f} s", flush=True)
 
-    average, best = RunningMean(model), None
-    for n, (a, b, groups) in enumerate(stream(source, "pairs", args.steps, args.workers)):
-        a, b, groups = a.to(device).long(), b.to(device).long(), groups.to(device)
-        room = 512 - max(a.shape[1], b.shape[1])
+    average, best, shown = RunningMean(model), None, 0.0
+    began = time.time() - start
+    for n in range(args.steps):
+        ids, count, clashes = next(batches)
+        ids, clashes = (torch.from_numpy(x).to(device).long() for x in (ids, clashes))
+        room = 512 - ids.shape[1]
         offset = int(torch.randint(room + 1, (1,))) if n % 6 == 0 and room else 0
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            va = embed(model, drop_words(a, args.word_drop, generator), offset)
-            vb = embed(model, drop_words(b, args.word_drop, generator), offset)
-        loss = contrastive_loss(va.float(), vb.float(), groups, args.temperature)
-        step(loss, (n + 1) / args.steps)
+            rows = embed_mixed(model, drop_words(ids, args.word_drop, generator), offset).float()
+        va, vb = rows[:count], rows[count:]
+        loss = contrastive_loss(va, vb, clashes, args.temperature)
+        share = (n + 1) / args.steps
+        if args.max_seconds:
+            share = max(share, (time.time() - start - began) / (args.max_seconds - began))
+        last = share >= 1
+        step(loss, min(share, 1.0))
         average.add(model)
-        if (n + 1) % args.eval_every == 0 or n + 1 == args.steps:
+        shown = loss.item() if n % 12 == 0 else shown
+        if (n + 1) % args.eval_every == 0 or last:
             candidate = average.rounded_copy(config)
             score = dev_score(candidate, tokenizer, dev, device)
-            print(f"step {n + 1} loss {loss.item():.3f} dev top-1 {score[0]:.3f} margin {score[1]:.4f} "
+            print(f"step {n + 1} loss {shown:.3f} dev top-1 {score[0]:.3f} margin {score[1]:.4f} "
                   f"{time.time() - start:.0f} s", flush=True)
             if best is None or score > best[0]:
-                best = (score, n + 1, candidate)
-    size = embed_export.export(args.out, best[2], tokenizer)
+                best = (score, n + 1)
+                size = embed_export.export(args.out, candidate, tokenizer)
+        if last:
+            break
     print(f"best step {best[1]}: dev top-1 {best[0][0]:.3f}; wrote {args.out}, {size} bytes")
 
 

@@ -11,6 +11,8 @@
 namespace sis::text::tok {
 namespace {
 
+constexpr size_t kTextBytesMax = size_t{1} << 20;  // that replacements still work on
+
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   if (from.empty()) return;
   size_t at = text.find(from);
@@ -162,6 +164,8 @@ class Replace final : public Decoder {
       : pattern_(std::move(pattern)), content_(content) {}
   void decode(std::vector<std::string>& texts) const override {
     for (std::string& text : texts) {
+      // As with normalizers: a chain made to double texts again and again stops somewhere.
+      if (text.size() > kTextBytesMax) continue;
       std::string out;
       size_t kept = 0;
       pattern_.for_each_match(text, [&](Regex::Match match) {
@@ -252,7 +256,7 @@ Made make_strip(const JsonObject& config) {
 
 Made make_replace(const JsonObject& config) {
   SIS_ASSIGN(auto pattern, Pattern::from(config, "pattern"));
-  SIS_ASSIGN(const std::string_view content, config.string("content"));
+  SIS_ASSIGN(const std::string_view content, config.insertion("content"));
   return std::unique_ptr<Decoder>(std::make_unique<Replace>(std::move(pattern), content));
 }
 

@@ -86,6 +86,15 @@ Result<int64_t> JsonObject::integer(std::string_view key, int64_t min, int64_t m
   return value;
 }
 
+Result<std::string_view> JsonObject::insertion(std::string_view key) const {
+  constexpr size_t kBytesMax = 1024;
+  SIS_ASSIGN(const std::string_view text, string(key));
+  if (text.size() > kBytesMax)
+    return Error{Code::kInvalidArgument,
+                 concat(path_of(key), ": ", text.size(), " bytes, want at most ", kBytesMax)};
+  return text;
+}
+
 Result<char32_t> JsonObject::character(std::string_view key) const {
   SIS_ASSIGN(const std::string_view text, string(key));
   size_t bytes = 0;

@@ -31,6 +31,8 @@ class JsonObject {
   Result<bool> boolean(std::string_view key, std::optional<bool> fallback = std::nullopt) const;
   Result<int64_t> integer(std::string_view key, int64_t min, int64_t max,
                           std::optional<int64_t> fallback = std::nullopt) const;
+  // At most 1024 bytes: what is put into a text, perhaps many times.
+  Result<std::string_view> insertion(std::string_view key) const;
   // Exactly one character.
   Result<char32_t> character(std::string_view key) const;
   Result<JsonObject> object(std::string_view key) const;

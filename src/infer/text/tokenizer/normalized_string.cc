@@ -4,9 +4,17 @@
 
 namespace sis::text::tok {
 
+namespace {
+
+// Compatibility forms make at most 11 bytes of one (U+FDFA).
+constexpr size_t kGrowthMax = 64, kRoom = 65'536;
+
+}  // namespace
+
 void NormalizedString::reset(std::string_view original, uint32_t original_begin, bool tracked) {
   text_.assign(original);
   original_begin_ = original_begin;
+  bytes_max_ = original.size() * kGrowthMax + kRoom;
   tracked_ = tracked;
   spans_.clear();
   if (!tracked) return;
@@ -50,7 +58,7 @@ void NormalizedString::transform(std::span<const Change> changes, size_t dropped
 }
 
 void NormalizedString::prepend(std::string_view prefix) {
-  if (text_.empty()) return;
+  if (text_.empty() || text_.size() + prefix.size() > bytes_max_) return;
   if (tracked_) {
     // The first prefix character takes the first character's span, and all after it, that character
     // included, share it. With no prefix the character counts as inserted at the very start.

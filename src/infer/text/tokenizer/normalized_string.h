@@ -37,6 +37,9 @@ class NormalizedString {
   std::span<const Span> spans() const { return spans_; }
   bool tracked() const { return tracked_; }
   bool empty() const { return text_.empty(); }
+  // What the text may grow to. No real normalizer comes near; a chain made to double it again and
+  // again stops there, with the text as it is then.
+  size_t bytes_max() const { return bytes_max_; }
 
   // Rewrites the whole text; `dropped_first` characters at its start are dropped before the first
   // change.
@@ -68,6 +71,8 @@ class NormalizedString {
     void put(char32_t c, size_t like);
     // `bytes` inserted after input byte `at` - 1, sharing its span.
     void insert(std::string_view bytes, size_t at);
+    // True when no more should be put; what was written is then to be dropped.
+    bool full() const { return string_.next_text_.size() > string_.bytes_max_; }
     // The new text becomes the string's text.
     void commit();
 
@@ -79,6 +84,7 @@ class NormalizedString {
   std::string text_, next_text_;
   std::vector<Span> spans_, next_spans_;
   uint32_t original_begin_ = 0;
+  size_t bytes_max_ = 0;
   bool tracked_ = false;
 };
 

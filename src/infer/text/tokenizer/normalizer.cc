@@ -16,6 +16,7 @@ class FormNormalizer final : public Normalizer {
     static thread_local std::vector<Change> changes;
     changes_to_form(string.text(), form_, changes);
     string.transform(changes);
+    if (changes.capacity() > kChangesKept) changes = {};
   }
 
  private:
@@ -124,12 +125,13 @@ class Replace final : public Normalizer {
     size_t kept = 0;
     bool changed = false;
     pattern_.for_each_match(text, [&](Regex::Match match) {
+      if (writer.full()) return;
       writer.keep(kept, match.begin);
       writer.insert(content_, match.end);
       kept = match.end;
       changed = true;
     });
-    if (!changed) return;
+    if (!changed || writer.full()) return;
     writer.keep(kept, text.size());
     writer.commit();
   }
@@ -172,12 +174,12 @@ Result<std::unique_ptr<Normalizer>> make_strip(const JsonObject& config) {
 
 Result<std::unique_ptr<Normalizer>> make_replace(const JsonObject& config) {
   SIS_ASSIGN(auto pattern, Pattern::from(config, "pattern"));
-  SIS_ASSIGN(const std::string_view content, config.string("content"));
+  SIS_ASSIGN(const std::string_view content, config.insertion("content"));
   return std::unique_ptr<Normalizer>(std::make_unique<Replace>(std::move(pattern), content));
 }
 
 Result<std::unique_ptr<Normalizer>> make_prepend(const JsonObject& config) {
-  SIS_ASSIGN(const std::string_view prefix, config.string("prepend"));
+  SIS_ASSIGN(const std::string_view prefix, config.insertion("prepend"));
   return std::unique_ptr<Normalizer>(std::make_unique<Prepend>(prefix));
 }
 

@@ -10,6 +10,9 @@
 
 namespace sis::text::tok {
 
+// Changes that a thread keeps room for between texts.
+inline constexpr size_t kChangesKept = 131'072;
+
 class Normalizer {
  public:
   virtual ~Normalizer() = default;

@@ -8,6 +8,9 @@
 namespace sis::text::tok {
 namespace {
 
+// The longest in use has 33 bytes (U+FDFA).
+constexpr size_t kReplacementBytesMax = 1024;
+
 // A unit of Darts-clone's double array.
 bool has_leaf(uint32_t unit) { return (unit >> 8 & 1) != 0; }
 uint32_t value_of(uint32_t unit) { return unit & 0x7FFFFFFF; }
@@ -52,6 +55,7 @@ std::optional<std::string_view> CharsMap::replacement(std::string_view text) con
     if (begin > replacements_.size()) return std::nullopt;
     if (begin < replacements_.size() && is_continuation(replacements_[begin])) return std::nullopt;
     const size_t end = std::min(replacements_.find('\0', begin), replacements_.size());
+    if (end - begin > kReplacementBytesMax) return std::nullopt;
     return std::string_view(replacements_).substr(begin, end - begin);
   }
   return std::nullopt;

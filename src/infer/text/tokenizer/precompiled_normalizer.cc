@@ -29,23 +29,29 @@ class PrecompiledNormalizer final : public Normalizer {
     if (!string.tracked()) {
       static thread_local std::string next;
       next.clear();
-      rewrite(string.text(), TextSink{next});
+      rewrite(string.text(), TextSink{next, string.bytes_max()});
       string.assign_untracked(next);
-    } else if (rewrite(string.text(), ChangeSink{changes})) {
+      if (next.capacity() > kChangesKept) next = {};
+    } else if (rewrite(string.text(), ChangeSink{changes, string.bytes_max()})) {
       string.transform(changes);
     }
+    if (changes.capacity() > kChangesKept) changes = {};
   }
 
  private:
   // Only the text, when offsets are not wanted.
   struct TextSink {
     std::string& out;
+    size_t bytes_max;
     void keep(std::string_view text) { out.append(text); }
-    void replace(std::string_view, std::string_view by) { out.append(by); }
+    void replace(std::string_view old, std::string_view by) {
+      out.append(out.size() > bytes_max ? old : by);
+    }
   };
 
   struct ChangeSink {
     std::vector<Change>& out;
+    size_t bytes_max;
     void keep(std::string_view text) {
       for (size_t at = 0, bytes = 0; at < text.size(); at += bytes)
         out.push_back({decode_utf8(text, at, bytes), 0});
@@ -53,6 +59,7 @@ class PrecompiledNormalizer final : public Normalizer {
     // As many characters as before replace one another; more are insertions, and what is too many
     // is charged to the last character written, whichever that is.
     void replace(std::string_view old, std::string_view by) {
+      if (out.size() > bytes_max) return keep(old);
       int32_t surplus = 0;
       for (char byte : old) surplus -= is_continuation(byte) ? 0 : 1;
       for (size_t at = 0, bytes = 0; at < by.size(); at += bytes) {

@@ -4,6 +4,10 @@
 // Built once, then const and usable from any number of threads at once. Truncation is the caller's
 // choice per call; padding never happens. An element of tokenizer.json we do not implement is an
 // error at load that names it.
+//
+// Where the library fails or wavers, this does not: limits below the number of special tokens leave
+// just these, texts that a model without an unknown token cannot cover lose those parts, and of
+// added tokens with one normalised form the lowest id is found.
 #pragma once
 
 #include <cstdint>
@@ -37,11 +41,12 @@ class Tokenizer {
   // `json` is the whole of tokenizer.json. Hostile input gives an error, never a crash: depth,
   // counts and sizes are bounded.
   static Result<std::unique_ptr<Tokenizer>> from_json(std::string_view json);
-  // tokenizer.json in `folder`.
+  // tokenizer.json in `folder`, or else vocab.txt (BERT) with tokenizer_config.json.
   static Result<std::unique_ptr<Tokenizer>> from_folder(const std::string& folder);
   virtual ~Tokenizer() = default;
 
-  // `text` must be valid UTF-8 (checked by the caller).
+  // `text` must be valid UTF-8 (checked by the caller) of at most 1 GiB. Should it not be, each
+  // stray byte counts as U+FFFD, and offsets are those of the text with it.
   virtual Encoding encode(std::string_view text, const EncodeOptions& options) const = 0;
   virtual Encoding encode_pair(std::string_view first, std::string_view second,
                                const EncodeOptions& options) const = 0;

@@ -20,7 +20,7 @@ class Vocabulary {
  public:
   // What a vocabulary may hold; beyond it loading is refused.
   static constexpr size_t kTokensMax = 4'000'000;
-  static constexpr size_t kTokenBytesMax = 65'536;
+  static constexpr size_t kTokenBytesMax = 4096;
   // Ids may leave gaps (removed tokens), but not so many that a small file costs much memory.
   static constexpr size_t kGapsMax = 1'000'000;
 
