@@ -16,12 +16,21 @@ size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 Buffer::Buffer(size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
-  const bool huge = bytes >= 4 * kHugePage;
+  // Huge pages start at their own multiples: ask for one more and give the ends back.
+  const bool huge = bytes >= kHugePage;
   mapped_ = round_up(bytes, 4096);
-  void* memory = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const size_t extra = huge ? kHugePage : 0;
+  void* memory =
+      mmap(nullptr, mapped_ + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   SIS_CHECK(memory != MAP_FAILED, "cannot map ", bytes, " bytes");
-  if (huge) madvise(memory, mapped_, MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(memory);
+  if (!huge) return;
+  const size_t skip =
+      round_up(reinterpret_cast<size_t>(memory), kHugePage) - reinterpret_cast<size_t>(memory);
+  if (skip > 0) munmap(data_, skip);
+  data_ += skip;
+  if (skip < extra) munmap(data_ + mapped_, extra - skip);
+  madvise(data_, mapped_, MADV_HUGEPAGE);
 }
 
 Buffer::~Buffer() {

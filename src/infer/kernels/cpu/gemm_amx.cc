@@ -258,6 +258,7 @@ template <bool kInt8, bool kDirect>
 void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t block_begin,
               int64_t block_end, uint8_t* scratch) {
   const TileConfig config;
+  asm volatile("" ::"r"(&config) : "memory");  // g++ 12 takes the load for one of 8 bytes
   _tile_loadconfig(&config);
   Rows rows{p.prepared, p.weights.prepared_stride, nullptr, row_end};
   if (kDirect) {
@@ -272,7 +273,7 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
       return rest + tile * kHalfBytes + (row - rows.rest_row) * kTileBytes;
     });
   }
-  asm volatile("" ::: "memory");  // the compiler does not know that tile loads read memory
+  asm volatile("" ::: "memory");  // nor does it know that tile loads read memory
 
   const int64_t panel_bytes = p.weights.k_tiles * kTileStep, block_bytes = panel_bytes;
   const int64_t panels = (row_end - row_begin + kPanelRows - 1) / kPanelRows;

@@ -67,7 +67,8 @@ struct EmbeddingsRoute::Request {
     if (!body.ok()) return fail(body.error());
     const TimePoint end = now();
     timer.mark(Stage::kWrite, end);
-    net::HttpResponse response{.body = std::move(*body)};
+    // Base64 of floats hardly shrinks, and every SDK offers to unpack.
+    net::HttpResponse response{.body = std::move(*body), .compressible = !call.base64};
     response.headers.emplace_back("Server-Timing", timer.server_timing(end));
     account(200, result->queue, result->compute, result->cache_hits);
     exchange->respond(std::move(response));
