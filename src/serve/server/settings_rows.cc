@@ -134,7 +134,7 @@ std::vector<SettingDef> embeddings() {
        .fallbacks = {{"BATCH_MAX_SIZE", batch_max_size_is_for_embeddings}, {"MAX_BATCH_SIZE"}},
        .aliases = {"BATCH_WINDOW_MAX_SIZE"}, .least = 1, .most = kCountMax,
        .help = "texts per device batch"},
-      {.name = "EMBEDDING_BATCH_MAX_TOKENS", .type = kInt, .initial = "16384", .least = 1,
+      {.name = "EMBEDDING_BATCH_MAX_TOKENS", .type = kInt, .initial = "4096", .least = 1,
        .most = kTokensMax,
        .help = "tokens per device batch; a longer single text runs alone"},
       {.name = "EMBEDDING_BATCH_QUEUE_SIZE", .type = kInt, .fallbacks = {{"MAX_QUEUE_SIZE"}},
