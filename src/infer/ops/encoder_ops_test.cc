@@ -89,53 +89,65 @@ std::vector<int32_t> offsets_of(const std::vector<int>& lengths) {
 template <class T>
 constexpr float kTolerance = std::is_same_v<T, float> ? 2e-5f : 1.6e-2f;
 
-// Attention in double precision, straight from the definition.
+// Attention in double precision, straight from the definition. Of long sequences only some rows are
+// done (about a hundred and the last); the others are NaN.
 template <class T>
 std::vector<double> attend_plainly(Mat<const T> qkv, const std::vector<int32_t>& offsets, int heads,
                                    int head_dim, double scale) {
   const int64_t width = int64_t{heads} * head_dim;
-  std::vector<double> out(static_cast<size_t>(qkv.rows * width));
-  for (size_t s = 0; s + 1 < offsets.size(); ++s)
+  std::vector<double> out(static_cast<size_t>(qkv.rows * width), std::nan(""));
+  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+    const int64_t begin = offsets[s], tokens = offsets[s + 1] - begin;
+    const int64_t step = tokens <= 150 ? 1 : std::max<int64_t>(7, tokens / 100);
     for (int64_t h = 0; h < heads; ++h)
-      for (int64_t i = offsets[s]; i < offsets[s + 1]; ++i) {
-        std::vector<double> p;
+      for (int64_t i = 0; i < tokens; ++i) {
+        if (i % step != 0 && i + 1 != tokens) continue;
+        std::vector<double> p, sum(static_cast<size_t>(head_dim));
+        const T* const q = qkv.row(begin + i) + h * head_dim;
         double top = -std::numeric_limits<double>::infinity(), total = 0;
-        for (int64_t j = offsets[s]; j < offsets[s + 1]; ++j) {
+        for (int64_t j = 0; j < tokens; ++j) {
+          const T* const k = qkv.row(begin + j) + width + h * head_dim;
           double dot = 0;
-          for (int c = 0; c < head_dim; ++c)
-            dot += static_cast<double>(to_float(qkv.at(i, h * head_dim + c))) *
-                   to_float(qkv.at(j, width + h * head_dim + c));
+          for (int c = 0; c < head_dim; ++c) dot += double{to_float(q[c])} * to_float(k[c]);
           p.push_back(dot * scale);
           top = std::max(top, p.back());
         }
-        for (double& x : p) total += x = std::exp(x - top);
-        for (int c = 0; c < head_dim; ++c) {
-          double sum = 0;
-          for (int64_t j = offsets[s]; j < offsets[s + 1]; ++j)
-            sum += p[static_cast<size_t>(j - offsets[s])] *
-                   to_float(qkv.at(j, 2 * width + h * head_dim + c));
-          out[static_cast<size_t>(i * width + h * head_dim + c)] = sum / total;
+        for (int64_t j = 0; j < tokens; ++j) {
+          const T* const v = qkv.row(begin + j) + 2 * width + h * head_dim;
+          const double weight = std::exp(p[static_cast<size_t>(j)] - top);
+          total += weight;
+          for (int c = 0; c < head_dim; ++c) sum[static_cast<size_t>(c)] += weight * to_float(v[c]);
         }
+        for (int c = 0; c < head_dim; ++c)
+          out[static_cast<size_t>((begin + i) * width + h * head_dim + c)] =
+              sum[static_cast<size_t>(c)] / total;
       }
+  }
   return out;
 }
 
+// The levels worth running on sequences so long that the plain variant would take seconds.
+std::vector<Isa> fast_levels() {
+  auto levels = runnable();
+  if (levels.size() > 1) levels.erase(levels.begin());
+  return levels;
+}
+
 template <class T>
-void expect_attention(const std::vector<int>& lengths, int heads, int head_dim, float spread,
-                      float mean = 0) {
+void expect_attention(const std::vector<int>& lengths, int heads, int head_dim, float spread) {
   SCOPED_TRACE(testing::Message() << "heads " << heads << " head_dim " << head_dim << " spread "
                                   << spread << " first length " << lengths[0] << " seed " << kSeed);
   Rng rng(kSeed);
   const auto offsets = offsets_of(lengths);
   const int64_t width = int64_t{heads} * head_dim;
-  auto qkv = Guarded<T>::normal(rng, offsets.back(), 3 * width, spread, mean);
+  auto qkv = Guarded<T>::normal(rng, offsets.back(), 3 * width, spread);
   // Values stay of ordinary size, whatever the scores are.
   for (int64_t r = 0; r < offsets.back(); ++r)
     for (int64_t c = 2 * width; c < 3 * width; ++c)
       qkv.at(r, c) = T(static_cast<float>(rng.normal()));
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
   const auto want = attend_plainly<T>(qkv.mat(), offsets, heads, head_dim, scale);
-  for (const Isa isa : runnable()) {
+  for (const Isa isa : offsets.back() > 1000 ? fast_levels() : runnable()) {
     Machine& subject = machine(isa);
     Guarded<T> got(offsets.back(), width);
     ops::attention(subject.context, qkv.mat(), offsets, heads, head_dim, scale, got.mat());
@@ -145,8 +157,8 @@ void expect_attention(const std::vector<int>& lengths, int heads, int head_dim, 
       for (int64_t c = 0; c < width; ++c) {
         ASSERT_TRUE(std::isfinite(got.value(r, c)))
             << isa_name(isa) << " row " << r << " col " << c;
-        worst =
-            std::max(worst, std::abs(got.value(r, c) - want[static_cast<size_t>(r * width + c)]));
+        const double wanted = want[static_cast<size_t>(r * width + c)];
+        if (!std::isnan(wanted)) worst = std::max(worst, std::abs(got.value(r, c) - wanted));
       }
     // Scores of about spread^2 have rounding errors of that size times 2^-23, and those are
     // exponents.
@@ -215,13 +227,16 @@ TEST(Attention, LoudnessChangesAlongTheSequence) {
       for (int c = head_dim; c < 2 * head_dim; ++c)
         qkv.at(r, c) = bf16(qkv.value(r, c) * ((r < 512) == loud_first ? 12.0f : 0.2f));
     const auto want = attend_plainly<bf16>(qkv.mat(), offsets, 1, head_dim, 0.125);
-    for (const Isa isa : runnable()) {
+    for (const Isa isa : fast_levels()) {
       Guarded<bf16> got(tokens, head_dim);
       ops::attention(machine(isa).context, qkv.mat(), offsets, 1, head_dim, 0.125f, got.mat());
       for (int64_t r = 0; r < tokens; ++r)
-        for (int64_t c = 0; c < head_dim; ++c)
-          ASSERT_NEAR(got.value(r, c), want[static_cast<size_t>(r * head_dim + c)], 0.025)
+        for (int64_t c = 0; c < head_dim; ++c) {
+          const double wanted = want[static_cast<size_t>(r * head_dim + c)];
+          if (std::isnan(wanted)) continue;
+          ASSERT_NEAR(got.value(r, c), wanted, 0.025)
               << isa_name(isa) << " loud_first " << loud_first << " row " << r;
+        }
     }
   }
 }
@@ -260,7 +275,7 @@ void expect_same_alone(int heads, int head_dim, float spread) {
   const int64_t width = int64_t{heads} * head_dim;
   auto qkv = Guarded<T>::normal(rng, offsets.back(), 3 * width, spread);
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
-  for (const Isa isa : runnable()) {
+  for (const Isa isa : fast_levels()) {
     Machine& many = machine(isa, 3);
     Machine& one = machine(isa, 1);
     Guarded<T> together(offsets.back(), width), alone(offsets.back(), width);
@@ -316,17 +331,7 @@ TEST(Attention, ScratchContentsDoNotMatter) {
 TEST(Attention, LongSequences) {
   EXPECT_LT(kernels::attention_scratch_bytes(64), size_t{2} << 20);
   EXPECT_LT(kernels::attention_scratch_bytes(256), size_t{2} << 20);
-  const Isa isa = detect_isa();
-  Rng rng(kSeed);
-  const int tokens = 8192;
-  auto qkv = Guarded<bf16>::normal(rng, tokens, 3 * 32);
-  Machine& subject = machine(isa);
-  Machine& plain = machine(Isa::kRef);
-  Guarded<bf16> got(tokens, 32), want(tokens, 32);
-  ops::attention(subject.context, qkv.mat(), offsets_of({tokens}), 1, 32, 0.18f, got.mat());
-  ops::attention(plain.context, qkv.mat(), offsets_of({tokens}), 1, 32, 0.18f, want.mat());
-  for (int64_t r = 0; r < tokens; ++r)
-    for (int64_t c = 0; c < 32; ++c) ASSERT_NEAR(got.value(r, c), want.value(r, c), 4e-3f) << r;
+  expect_attention<bf16>({8192}, 1, 32, 1);
 }
 
 TEST(Attention, NoTokens) {
