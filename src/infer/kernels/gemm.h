@@ -14,7 +14,7 @@
 //
 // int8 products sum integers, so every variant gives the same bits. A row of x becomes q = round(x
 // / s) with s = threshold / 127. The threshold is the row's largest magnitude, or where few
-// elements are far above the others, that magnitude over a power of two. Elements above the
+// elements are far above the others, the largest of these others. Elements above the
 // threshold ("outliers") do not fit into one int8: they are written as 128 * high + low, low stays
 // in the row and the high digits are kept apart and added in the epilogue. Nothing is cut off,
 // whichever elements are loud.

@@ -50,7 +50,8 @@ bool words_bf16(const std::vector<float>& row, uint32_t* words) {
   return finite;
 }
 
-void words_int8(const std::vector<float>& row, uint32_t* words, float& scale, int32_t& sum) {
+void words_int8(PackScratch& scratch, uint32_t* words, float& scale, int32_t& sum) {
+  const std::vector<float>& row = scratch.row;
   float largest = 0;
   for (const float x : row) largest = std::fabs(x) > largest ? std::fabs(x) : largest;
   scale = 0, sum = 0;
@@ -64,6 +65,14 @@ void words_int8(const std::vector<float>& row, uint32_t* words, float& scale, in
     out[c] = static_cast<int8_t>(q);
     sum += q;
   }
+  float squares = 0, error_squares = 0;
+  for (size_t c = 0; c < row.size(); ++c) {
+    const float w = row[c] * inverse, error = w - static_cast<float>(out[c]);  // in steps
+    squares += w * w;
+    error_squares += error * error;
+  }
+  scratch.squares += static_cast<double>(squares) * scale * scale;
+  scratch.error_squares += static_cast<double>(error_squares) * scale * scale;
 }
 
 }  // namespace
@@ -92,7 +101,7 @@ int64_t pack_block(std::span<const WeightView> weights, const PackTarget& target
           finite &= words_bf16(scratch.row, words);
           break;
         case DType::kI8:
-          if (finite) words_int8(scratch.row, words, target.scale[r], target.sums[r]);
+          if (finite) words_int8(scratch, words, target.scale[r], target.sums[r]);
           break;
         default:
           SIS_CHECK(false, "no products in ", dtype_name(target.compute));

@@ -32,6 +32,9 @@ struct PackTarget {
 struct PackScratch {
   std::vector<float> row;
   std::vector<uint32_t> words;
+  // int8: sums over all rows packed with this scratch, of W^2 and of what rounding changed,
+  // squared.
+  double squares = 0, error_squares = 0;
 };
 
 // Packs output columns [32 * block, 32 * block + 32) of `weights`, stacked along out. Returns the

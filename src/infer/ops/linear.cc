@@ -240,8 +240,9 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
   }
 
   std::atomic<int64_t> bad{w.out};  // the first row that is not finite
-  team.split(w.blocks, 1, [&](int64_t begin, int64_t end, int) {
-    gemm::PackScratch scratch;
+  std::vector<gemm::PackScratch> scratches(static_cast<size_t>(team.workers()));
+  team.split(w.blocks, 1, [&](int64_t begin, int64_t end, int worker) {
+    gemm::PackScratch& scratch = scratches[static_cast<size_t>(worker)];
     for (int64_t block = begin; block < end; ++block) {
       const int64_t row = gemm::pack_block(weights, target, block, scratch);
       if (row < 0) continue;
@@ -256,6 +257,15 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
     return invalid(concat("weight ", i, " has a value in row ", row, " that is not finite in ",
                           compute == DType::kBf16 ? "bf16" : "f32"));
   }
+  if (compute == DType::kI8) {
+    double squares = 0, error_squares = 0;
+    for (const auto& scratch : scratches) {
+      squares += scratch.squares;
+      error_squares += scratch.error_squares;
+    }
+    if (error_squares > kInt8RoundingMax * kInt8RoundingMax * squares)
+      return pack(weights, biases, DType::kBf16, isa, team);
+  }
   for (size_t i = 0; i < biases.size(); ++i)
     for (int64_t c = 0; c < biases[i].cols; ++c) {
       *bias = biases[i].at(0, c);
@@ -269,6 +279,7 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
 
 int64_t Linear::in() const { return impl_->weights.in; }
 int64_t Linear::out() const { return impl_->weights.out; }
+DType Linear::compute() const { return impl_->compute; }
 int64_t Linear::bytes() const { return static_cast<int64_t>(impl_->buffer.size()); }
 const char* Linear::variant() const { return impl_->variant->name; }
 

@@ -8,6 +8,8 @@
 //   compute int8  x bf16 in; quantised per row (token) on the fly, W per output channel, sums
 //   int32.
 //                 Outliers are kept apart, so that one loud channel does not silence the rest.
+//                 Weights whose values lie so unevenly that rounding them would change them by more
+//                 than kInt8RoundingMax (relative, root mean square) are computed in bf16 instead.
 //
 // Every output element is summed in an order that does not depend on how many rows are in the call:
 // a row's result is the same bits alone and in company. forward() does not allocate beyond the
@@ -23,6 +25,9 @@
 #include "infer/tensor/mat.h"
 
 namespace sis::ops {
+
+// Evenly spread weights lose 0.7 to 0.9 % to int8.
+inline constexpr double kInt8RoundingMax = 0.0105;
 
 enum class Activation : uint8_t { kNone, kGelu /* erf */, kGeluTanh, kRelu, kSilu };
 
@@ -41,7 +46,8 @@ class Linear {
 
   int64_t in() const;
   int64_t out() const;
-  int64_t bytes() const;        // packed weights, scales and bias
+  DType compute() const;  // what pack() was asked for, or bf16 where int8 would round too much
+  int64_t bytes() const;  // packed weights, scales and bias
   const char* variant() const;  // "amx_bf16", "avx2_f32", ... for the start-up log
 
   // x [rows, in], y [rows, out]; x and y may not overlap. `residual` [rows, out] is added in f32

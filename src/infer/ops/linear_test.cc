@@ -388,6 +388,22 @@ TEST(Linear, Int8KeepsQuietChannelsBesideLoudOnes) {
             step * std::sqrt(per_output / 12) * 1.2);
 }
 
+// A few huge weights in every row make int8's steps too coarse for the rest: such a matrix is
+// computed in bf16, to the bit as if bf16 had been asked for. An even one is not.
+TEST(Linear, UnevenWeightsStayBf16) {
+  Case c(5, 256, 48);
+  EXPECT_EQ(c.pack(DType::kI8, detect_isa()).compute(), DType::kI8);
+  for (int64_t r = 0; r < c.out; ++r) c.w[static_cast<size_t>(r * c.in + r)] = 30;
+  for (Isa isa : runnable()) {
+    const Linear got = c.pack(DType::kI8, isa), want = c.pack(DType::kBf16, isa);
+    EXPECT_EQ(got.compute(), DType::kBf16) << isa_name(isa);
+    EXPECT_STREQ(got.variant(), want.variant());
+    EXPECT_EQ(c.run<float>(got, DType::kBf16, 0, c.rows),
+              c.run<float>(want, DType::kBf16, 0, c.rows))
+        << isa_name(isa);
+  }
+}
+
 // Stacked weights of mixed types equal their parts run apart.
 TEST(Linear, StacksWeights) {
   Case c(9, 77, 90);

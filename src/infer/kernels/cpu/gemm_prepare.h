@@ -2,9 +2,10 @@
 //
 // Quantising a row of K bf16 values (gemm.h tells why):
 //   m          largest magnitude; below 2^-100 the row counts as zeros, at infinity or NaN its
-//   scale is NaN threshold  m / 2^j with the largest j in 2..7 for which at most clamp(K / 128, 1,
-//   16) elements are above;
-//              m where not even j = 2 is
+//              scale is NaN
+//   bound      m / 2^j with the largest j in 1..7 for which at most clamp(K / 128, 1, 16) elements
+//              are above; m where not even j = 1 is
+//   threshold  largest magnitude up to bound, but at least m / 128
 //   q[k]       round(x[k] * (127 / threshold)), |q| <= 127 * 128; q = 128 * high + low, low in
 //   [-64, 63] above the
 //              threshold, low = q and high = 0 up to it
@@ -64,6 +65,29 @@ inline bool few_above(const uint16_t* x, int64_t n, uint32_t threshold, int64_t 
   return count <= most;
 }
 
+// Largest magnitude that is not above `bound`.
+inline uint32_t max_magnitude_up_to(const uint16_t* x, int64_t n, uint32_t bound) {
+  int64_t i = 0;
+  uint32_t m = 0;
+#if defined(__AVX512BW__)
+  const __m512i mask = _mm512_set1_epi16(0x7FFF);
+  const __m512i limit = _mm512_set1_epi16(static_cast<int16_t>(bound));
+  __m512i best = _mm512_setzero_si512();
+  for (; i + 32 <= n; i += 32) {
+    const __m512i magnitude = _mm512_and_si512(_mm512_loadu_si512(x + i), mask);
+    best = _mm512_mask_max_epu16(best, _mm512_cmple_epu16_mask(magnitude, limit), best, magnitude);
+  }
+  alignas(64) uint16_t lanes[32];
+  _mm512_store_si512(lanes, best);
+  for (const uint16_t lane : lanes) m = lane > m ? lane : m;
+#endif
+  for (; i < n; ++i) {
+    const uint32_t magnitude = x[i] & 0x7FFFu;
+    if (magnitude <= bound && magnitude > m) m = magnitude;
+  }
+  return m;
+}
+
 inline int32_t quantise_one(uint16_t bits, float inverse) {
   // Adding 1.5 * 2^23 rounds to nearest even.
   return static_cast<int32_t>(bf16_value(bits) * inverse + 12582912.0f - 12582912.0f);
@@ -86,9 +110,14 @@ inline void quantise_row(const Product& p, int64_t row) {
     const int64_t outliers_max = cap < 1              ? 1
                                  : cap > kOutliersMax ? static_cast<int64_t>(kOutliersMax)
                                                       : cap;
-    for (uint32_t j = 2; j <= 7 && m > (j + 27) << 7; ++j) {
+    for (uint32_t j = 1; j <= 7 && m > (j + 27) << 7; ++j) {
       if (!few_above(x, k_max, m - (j << 7), outliers_max)) break;
       threshold = m - (j << 7);
+    }
+    if (threshold != m) {
+      const uint32_t tight = max_magnitude_up_to(x, k_max, threshold);
+      const uint32_t least = m > (7 + 27) << 7 ? m - (7 << 7) : 27 << 7;
+      threshold = tight > least ? tight : least;
     }
     inverse = 127.0f / bf16_value(threshold);
     scale = bf16_value(threshold) / 127.0f;

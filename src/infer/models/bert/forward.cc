@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/strings.h"
 #include "infer/models/bert/bert.h"
 #include "infer/models/bert/weights.h"
 #include "infer/ops/encoder_ops.h"
@@ -17,15 +18,27 @@ class Bert final : public nn::Encoder {
   Bert(const Config& config, Weights weights, DType compute)
       : config_(config), weights_(std::move(weights)), compute_(compute) {
     info_ = {.family = config.family,
-             .kernels = weights_.layers.front().up.variant(),
              .hidden = config.hidden,
              .layers = config.layers,
              .vocab = config.vocab,
              .tokens_max = config.tokens_max(),
              .weights_bytes = weights_.bytes};
+    int32_t matrices = 0, in_bf16 = 0;
+    const char* bf16_kernels = nullptr;
     for (const auto& layer : weights_.layers)
-      for (const auto* linear : {&layer.qkv, &layer.attention_out, &layer.up, &layer.down})
+      for (const auto* linear : {&layer.qkv, &layer.attention_out, &layer.up, &layer.down}) {
         info_.linear_params += linear->in() * linear->out();
+        ++matrices;
+        if (linear->compute() == compute) {
+          info_.kernels = linear->variant();
+        } else {
+          ++in_bf16;
+          bf16_kernels = linear->variant();
+        }
+      }
+    if (in_bf16 > 0)
+      info_.kernels = concat(info_.kernels, info_.kernels.empty() ? "" : " with ", bf16_kernels,
+                             " for ", in_bf16, " of ", matrices, " matrices");
   }
 
   const nn::EncoderInfo& info() const override { return info_; }

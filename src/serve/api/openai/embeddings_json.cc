@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/strings.h"
+#include "serve/api/json_body.h"
 #include "serve/api/json_text.h"
 #include "telemetry/json_text.h"
 
@@ -13,78 +14,6 @@ namespace sis::api {
 namespace {
 
 using simdjson::dom::element;
-using simdjson::dom::element_type;
-
-Error invalid(std::string message, std::string param) {
-  return {Code::kInvalidArgument, std::move(message), std::move(param)};
-}
-
-const char* type_name(const element& value) {
-  switch (value.type()) {
-    case element_type::ARRAY:
-      return "an array";
-    case element_type::OBJECT:
-      return "an object";
-    case element_type::INT64:
-    case element_type::UINT64:
-    case element_type::DOUBLE:
-      return "a number";
-    case element_type::STRING:
-      return "a string";
-    case element_type::BOOL:
-      return "a boolean";
-    case element_type::NULL_VALUE:
-      return "null";
-  }
-  return "?";
-}
-
-// 5, 5.0 and "5" are five; 5.5 is nothing.
-std::optional<int64_t> lenient_int(const element& value) {
-  switch (value.type()) {
-    case element_type::INT64:
-      return value.get_int64().value_unsafe();
-    case element_type::DOUBLE: {
-      const double d = value.get_double().value_unsafe();
-      if (d == std::floor(d) && std::abs(d) < 9e15) return static_cast<int64_t>(d);
-      return std::nullopt;
-    }
-    case element_type::STRING:
-      return parse_int(trim(value.get_string().value_unsafe()));
-    default:
-      return std::nullopt;
-  }
-}
-
-std::optional<bool> lenient_bool(const element& value) {
-  if (value.is_bool()) return value.get_bool().value_unsafe();
-  if (value.is_string()) {
-    const std::string word = to_lower(value.get_string().value_unsafe());
-    for (const char* yes : {"1", "true", "yes", "on", "t", "y"})
-      if (word == yes) return true;
-    for (const char* no : {"0", "false", "no", "off", "f", "n"})
-      if (word == no) return false;
-  }
-  if (const auto number = lenient_int(value); number && (*number == 0 || *number == 1))
-    return *number == 1;
-  return std::nullopt;
-}
-
-Result<std::vector<int32_t>> token_ids(const simdjson::dom::array& array,
-                                       const std::string& param) {
-  std::vector<int32_t> ids;
-  ids.reserve(array.size());
-  for (const element item : array) {
-    if (!item.is_int64() || item.get_int64().value_unsafe() < 0 ||
-        item.get_int64().value_unsafe() > INT32_MAX)
-      return invalid(concat(param, ": want token ids (whole numbers from 0), got ", type_name(item),
-                            " at position ", ids.size()),
-                     param);
-    ids.push_back(static_cast<int32_t>(item.get_int64().value_unsafe()));
-  }
-  if (ids.empty()) return invalid(concat(param, " is an empty array"), param);
-  return ids;
-}
 
 Status add_text(std::string_view text, const std::string& param, const EmbeddingsLimits& limits,
                 tasks::EmbedRequest& request) {
@@ -181,16 +110,7 @@ Status read_field(std::string_view key, const element& value, const EmbeddingsLi
 Result<EmbeddingsCall> parse_embeddings(
     std::string_view body, const EmbeddingsLimits& limits,
     const std::function<Status(const std::string& model)>& known_model) {
-  // One parser a thread keeps its buffers; a huge body's are given back.
-  thread_local simdjson::dom::parser parser;
-  if (parser.capacity() > (4u << 20)) parser = simdjson::dom::parser();
-  element root;
-  if (const auto error =
-          parser.parse(body.data(), body.size(), /*realloc_if_needed=*/false).get(root))
-    return invalid(concat("the body is not valid JSON: ", simdjson::error_message(error)), "");
-  simdjson::dom::object object;
-  if (root.get_object().get(object))
-    return invalid(concat("the body must be a JSON object, got ", type_name(root)), "");
+  SIS_ASSIGN(const auto object, parse_body(body));
 
   EmbeddingsCall call;
   element model;
