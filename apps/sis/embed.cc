@@ -12,10 +12,10 @@
 #include "base/strings.h"
 #include "commands.h"
 #include "infer/kernels/peak.h"
+#include "model_argument.h"
 #include "serve/api/json_text.h"
 #include "serve/server/catalog.h"
 #include "serve/server/embed_loader.h"
-#include "serve/server/model_folder.h"
 #include "telemetry/json_text.h"
 
 namespace sis::apps {
@@ -197,15 +197,9 @@ int run(const Options& options) {
 
   SteadyClock clock;
   engine::DeviceExecutor executor({.threads = options.threads, .isa = isa}, clock);
-  std::string folder = options.model;
-  if (options.model == server::kDemoEmbedName) {
-    const char* data_dir = std::getenv("SIS_DATA_DIR");
-    auto found = server::resolve_model_folder(
-        {.name = options.model, .path = ""},
-        {.data_dir = data_dir ? data_dir : "", .executable_dir = server::executable_dir()});
-    if (!found.ok()) return fail(1, found.error().message);
-    folder = std::move(*found);
-  }
+  const auto found = folder_of_model(options.model);
+  if (!found.ok()) return fail(1, found.error().message);
+  const std::string& folder = *found;
   auto model = server::load_embed_model(
       {.name = options.model, .folder = folder, .dtype = options.dtype}, executor);
   if (!model.ok()) return fail(1, model.error().message);

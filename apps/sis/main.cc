@@ -18,6 +18,8 @@ struct Command {
 constexpr Command kCommands[] = {
     {"serve", sis::apps::serve_main, "serve models over HTTP (OpenAI-compatible)"},
     {"embed", sis::apps::embed_main, "turn lines of text into vectors, without a server"},
+    {"tokenize", sis::apps::tokenize_main,
+     "turn texts into token ids, and conversations into prompts"},
     {"bench", sis::apps::bench_main, "measure a server: latency, throughput, errors"},
     {"settings", sis::apps::settings_main, "list every setting, its value and where it came from"},
 };

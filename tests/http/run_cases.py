@@ -23,7 +23,7 @@ def parse_file(path):
         if block.lstrip().startswith("@settings"):
             for pair in block.strip().splitlines()[0].split()[1:]:
                 name, _, value = pair.partition("=")
-                settings[name] = value
+                settings[name] = value.replace("{{here}}", str(path.resolve().parent))
             continue
         title, _, rest = block.partition("\n")
         request, separator, expected = rest.partition("\n==> ")

@@ -112,15 +112,46 @@ class Renderer:
         return "something else"
 
 
+def stems(text):
+    cut = lambda w: re.sub(r"(ing|es|s|ed|er|ly)$", "", w) if len(w) > 4 else w
+    return frozenset(cut(w) for w in re.findall(r"[a-z]+", text.lower()) if w not in STOP)
+
+
+class Guard:
+    """Tells whether a wording is so near to a test sentence that it must not be trained on: three
+    content words or more, and three quarters of all of both sides' are the same."""
+
+    def __init__(self, sentences):
+        self.sets = [stems(s) for s in sentences]
+        self.places = collections.defaultdict(list)
+        for i, words in enumerate(self.sets):
+            for word in words:
+                self.places[word].append(i)
+
+    def __call__(self, wording):
+        words = stems(wording)
+        if len(words) < 3:
+            return False
+        shared = collections.Counter(i for w in words for i in self.places.get(w, ()))
+        return any(n >= 0.75 * len(words | self.sets[i]) for i, n in shared.items())
+
+
 class Corpus:
     """Groups by number, chunks of neighbouring groups, and the batches drawn from them."""
 
     def __init__(self, lex, banned=frozenset()):
         self.lex, self.render = lex, Renderer(lex, banned)
+        guard = Guard(banned)
         def clean(wordings):
-            return [w for w in wordings if el.normal_form(w) not in banned]
+            return [w for w in wordings if el.normal_form(w) not in banned and not guard(w)]
         self.files = [[clean(g) for g in groups] for groups in lex.situations]
-        self.files = [f for f in ([g for g in groups if len(g) > 1] for groups in self.files) if f]
+        # Emptied groups keep their place, so that the dictionary's numbers stay right.
+        self.dictionary = [(f, g, words) for f, g, words in lex.dictionary if len(self.files[f][g]) > 1]
+        self.hard = {place: decoys for place, decoys in lex.hard.items()
+                     if len(self.files[place[0]][place[1]]) == 3}
+        self.hard_places = sorted(self.hard)
+        self.files = [[g if len(g) > 1 else ["nothing to say", "no words for it"] for g in groups]
+                      for groups in self.files]
         self.file_weights = [len(f) for f in self.files]
         self.rivals = self.index_words()
         self.akin = self.index_akin()
@@ -254,10 +285,12 @@ class Corpus:
         return " ".join(host)
 
     def decoys(self, rng, items, count):
-        """Wrong candidates for the pairs of sentences in `items`, one each as far as `count` goes."""
+        """Wrong candidates for the pairs in `items`: the written ones first, then made ones."""
+        out = [self.render(text, rng) for key, _, _ in items if key[0] == "s"
+               for text in self.hard.get(key[1:], ())][:count]
         pairs = [item for item in items if item[0][0] in "sp"] or items
-        return [self.decoy(rng.choice((a, a, b)), rng)
-                for _, a, b in (pairs[i % len(pairs)] for i in range(count))]
+        return out + [self.decoy(rng.choice((a, a, b)), rng)
+                      for _, a, b in (pairs[i % len(pairs)] for i in range(count - len(out)))]
 
     # Each chunk_* returns [(key, text, text)]: pairs near each other in meaning.
     def chunk_situations(self, rng, size=8):
@@ -308,6 +341,22 @@ class Corpus:
             out.append((("y", s), *pair))
         return out
 
+    def chunk_hard(self, rng, size=8):
+        """Queries against what they mean; decoys() adds the candidates they must not be taken for."""
+        out = []
+        for place in rng.sample(self.hard_places, size):
+            query, *right = self.files[place[0]][place[1]]
+            out.append((("s", *place), self.render(query, rng), self.render(rng.choice(right), rng)))
+        return out
+
+    def chunk_dictionary(self, rng, size=8):
+        """Words that belong to a situation, against a wording of it."""
+        out = []
+        for f, g, words in rng.sample(self.dictionary, size):
+            some = rng.sample(words, min(len(words), rng.randint(2, 6)))
+            out.append((("s", f, g), " ".join(some), self.render(rng.choice(self.files[f][g]), rng)))
+        return out
+
     def chunk_fields(self, rng, size=8):
         out = []
         for _ in range(size):
@@ -331,9 +380,10 @@ class Corpus:
             out.append((("d", d), self.render.noisy(left, rng), self.render.noisy(meaning, rng)))
         return out
 
-    def pairs(self, rng, count, mix=(0.28, 0.32, 0.20, 0.07, 0.07, 0.06)):
+    def pairs(self, rng, count, mix=(0.20, 0.28, 0.12, 0.05, 0.07, 0.04, 0.06, 0.18)):
         makers = (self.chunk_situations, self.chunk_rivals, self.chunk_patterns, self.chunk_synonyms,
-                  self.chunk_fields, self.chunk_definitions)
+                  self.chunk_fields, self.chunk_definitions, self.chunk_dictionary,
+                  self.chunk_hard)
         out = []
         while len(out) < count:
             out += rng.choices(makers, mix)[0](rng)

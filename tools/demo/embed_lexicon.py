@@ -7,6 +7,10 @@ lexicon/patterns/*.txt    families: objects ('o: tap, faucet') crossed with aspe
                           the field 'fruit'.
 lexicon/synonyms.txt      'v stop, prevent, halt' (v verb, n noun, a adjective, x anything).
 lexicon/fields.txt        'plumbing: tap, sink, pipe' words that belong together.
+lexicon/dictionary/*.txt  'tap: faucet, sink, ... | wording | wording | wording': words that belong to a
+                          word, and one situation it stands for.
+lexicon/hard/*.txt        'query | right | right | decoy | decoy | decoy': the decoys share words with the query but
+                          mean something else.
 lexicon/definitions.txt   'tap = where water comes out of a sink | ...'.
 lexicon/misspellings.txt  'definitely: definately, definitly'.
 
@@ -118,6 +122,8 @@ class Lexicon:
     synonyms: list = field(default_factory=list)     # (kind, [words])
     fields: list = field(default_factory=list)       # [words]
     definitions: list = field(default_factory=list)  # [word, definition, ...]
+    dictionary: list = field(default_factory=list)   # (file, group) of situations, [words]
+    hard: dict = field(default_factory=dict)         # (file, group) of situations -> decoys
     misspelt: dict = field(default_factory=dict)     # word -> wrong spellings
     substitutes: dict = field(default_factory=dict)  # surface form -> surface forms
 
@@ -155,6 +161,25 @@ def load(root=ROOT):
     for path in sorted((root / "situations").glob("*.txt")):
         groups = [[c.lower() for c in cells_of(line, "|")] for line in data_lines(path)]
         lex.situations.append([g for g in groups if len(g) > 1])
+    for path in sorted((root / "dictionary").glob("*.txt")):
+        groups = []
+        for line in data_lines(path):
+            words, *wordings = cells_of(line.lower(), "|")
+            if len(wordings) < 2 or ":" not in words:
+                raise SystemExit(f"{path.name}: want 'word: words | wording | wording', got: {line}")
+            word, _, others = words.partition(":")
+            lex.dictionary.append((len(lex.situations), len(groups), [word.strip(), *cells_of(others, ",")]))
+            groups.append(wordings)
+        lex.situations.append(groups)
+    for path in sorted((root / "hard").glob("*.txt")):
+        groups = []
+        for line in data_lines(path):
+            cells = cells_of(line.lower(), "|")
+            if len(cells) != 6:
+                raise SystemExit(f"{path.name}: want 'query | right | right | decoy | decoy | decoy', got: {line}")
+            lex.hard[len(lex.situations), len(groups)] = cells[3:]
+            groups.append(cells[:3])
+        lex.situations.append(groups)
     spread = collections.Counter(w for f in lex.situations for g in f
                                  for w in set(" ".join(g).split()))
     lex.situations = [[with_tags(g, spread) for g in f] for f in lex.situations]
@@ -171,6 +196,7 @@ def load(root=ROOT):
     for line in data_lines(root / "synonyms.txt"):
         kind, _, words = line.partition(" ")
         lex.synonyms.append((kind, [w.lower() for w in cells_of(words, ",")]))
+    lex.fields += [words for _, _, words in lex.dictionary]
     field_named = {}
     for path in sorted((root / "fields").glob("*.txt")):
         for line in data_lines(path):

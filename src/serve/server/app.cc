@@ -16,6 +16,7 @@
 #include "serve/api/errors.h"
 #include "serve/api/openai/embeddings.h"
 #include "serve/api/ops/health.h"
+#include "serve/api/text/text_routes.h"
 #include "serve/server/catalog.h"
 #include "serve/server/metrics_observers.h"
 #include "serve/server/model_pool.h"
@@ -106,6 +107,7 @@ class AppImpl final : public App {
                   clock_),
         pool_(settings_, executor_, prep_, clock_, log_),
         unknown_observer_(metrics_, kUnknownModel),
+        texts_(settings_.integer("MAX_BATCH_SIZE"), prep_),
         embeddings_(embeddings_options(settings), prep_, unknown_observer_,
                     log_.named("sis.embedding")) {}
 
@@ -148,6 +150,7 @@ class AppImpl final : public App {
   ModelPool pool_;
   RequestMeter unknown_observer_;
   std::vector<std::unique_ptr<RequestMeter>> meters_;
+  api::TextRoutes texts_;
   api::EmbeddingsRoute embeddings_;
   Router router_;
   ModelPool::Warmup warmup_;
@@ -166,8 +169,10 @@ void AppImpl::add_routes() {
         {"service", "simple-inference-server"},
         {"version", SIS_VERSION},
         {"status", "running"},
-        {"endpoints", {"/v1/embeddings", "/v1/models", "/health", "/ready", "/metrics"}}}
-                               .dump()));
+        {"endpoints",
+         {"/v1/embeddings", "/v1/models", "/tokenize", "/detokenize", "/apply-template", "/health",
+          "/ready",
+          "/metrics"}}}.dump()));
   });
   for (const char* path : {"/health", "/healthz"})
     router_.add("GET", path, [this, json](auto exchange) {
@@ -196,13 +201,24 @@ void AppImpl::add_routes() {
     exchange->respond(json(api::models_json(model_views())));
   });
   router_.add("GET", "/v1/models/*", [this](auto exchange) { serve_model(exchange); });
-  router_.add("POST", "/v1/embeddings", [this](auto exchange) {
-    if (ready_ && !draining_) return embeddings_.handle(std::move(exchange));
-    exchange->respond(
-        api::error_response({Code::kUnavailable, draining_ ? "the server is shutting down"
-                                                           : "the models are still loading"},
-                            std::chrono::seconds(1)));
-  });
+  const auto when_ready = [this](auto handle) {
+    return [this, handle](std::shared_ptr<net::Exchange> exchange) {
+      if (ready_ && !draining_) return handle(std::move(exchange));
+      exchange->respond(
+          api::error_response({Code::kUnavailable, draining_ ? "the server is shutting down"
+                                                             : "the models are still loading"},
+                              std::chrono::seconds(1)));
+    };
+  };
+  router_.add("POST", "/v1/embeddings",
+              when_ready([this](auto exchange) { embeddings_.handle(std::move(exchange)); }));
+  router_.add("POST", "/tokenize",
+              when_ready([this](auto exchange) { texts_.tokenize(std::move(exchange)); }));
+  for (const char* path : {"/detokenize", "/decode"})
+    router_.add("POST", path,
+                when_ready([this](auto exchange) { texts_.detokenize(std::move(exchange)); }));
+  router_.add("POST", "/apply-template",
+              when_ready([this](auto exchange) { texts_.apply_template(std::move(exchange)); }));
 }
 
 // Levels are read when somebody looks.
@@ -266,6 +282,11 @@ Status AppImpl::load() {
   for (const auto& entry : pool_.embedders()) {
     meters_.push_back(std::make_unique<RequestMeter>(metrics_, entry.name));
     embeddings_.add(entry.name, *entry.service, *meters_.back());
+    const auto& model = entry.service->model();
+    texts_.add({.name = entry.name,
+                .tokenizer = model.tokenizer.get(),
+                .templates = model.templates ? &*model.templates : nullptr,
+                .tokens_max = model.tokens_max});
   }
   if (settings_.flag("ENABLE_WARMUP")) {
     warmup_ = pool_.warm();

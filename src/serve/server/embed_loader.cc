@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "infer/models/registry.h"
 #include "infer/weights/json_file.h"
+#include "serve/server/text_loader.h"
 
 namespace sis::server {
 namespace {
@@ -70,6 +71,7 @@ Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options,
   model.any_dimensions = options.any_dimensions;
   model.dimensions_allowed = options.dimensions_allowed;
   SIS_ASSIGN(model.tokenizer, text::Tokenizer::from_folder(options.folder));
+  SIS_ASSIGN(model.templates, load_templates(options.folder));
   SIS_ASSIGN(model.prompt, default_prompt(options.folder));
 
   Status packed;

@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "serve/server/embed_loader.h"
 #include "serve/server/model_folder.h"
+#include "serve/server/text_loader.h"
 
 namespace sis::server {
 namespace {
@@ -60,6 +61,8 @@ Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObserver& obs
                         .any_dimensions = entry.matryoshka,
                         .dimensions_allowed = {entry.dimensions.begin(), entry.dimensions.end()}},
                        executor_));
+  SIS_TRY(check_selftest(settings_.text("SELFTEST"), entry.name, folder, *model.tokenizer,
+                         model.templates ? &*model.templates : nullptr, log_));
   const auto& info = model.encoder->info();
   log_.info("model_loaded", {{"model", entry.name},
                              {"folder", folder},

@@ -331,6 +331,9 @@ std::vector<SettingDef> engine() {
       {.name = "DTYPE", .type = kEnum, .initial = "auto",
        .choices = {"auto", "f32", "bf16", "int8"},
        .help = "element type of models whose catalog entry names none"},
+      {.name = "SELFTEST", .type = kEnum, .initial = "strict", .choices = {"strict", "warn", "off"},
+       .help = "what to do when a model's tokenizer or chat template differs from its"
+               " sis-selftest.json: refuse the model, log it, or do not compare"},
       {.name = "CPU_ISA", .type = kEnum, .initial = "auto",
        .choices = {"auto", "ref", "avx2", "avx512", "avx512_bf16", "amx"},
        .help = "best CPU instructions to use"},

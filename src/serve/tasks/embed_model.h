@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "infer/nn/embedding_head.h"
 #include "infer/nn/encoder.h"
+#include "infer/text/chat_template/chat_template_files.h"
 #include "infer/text/tokenizer/tokenizer.h"
 
 namespace sis::tasks {
@@ -14,6 +16,7 @@ namespace sis::tasks {
 struct EmbedModel {
   std::string name;  // as clients say it
   std::unique_ptr<text::Tokenizer> tokenizer;
+  std::optional<text::ChatTemplates> templates;  // some checkpoints carry one
   std::unique_ptr<nn::Encoder> encoder;
   nn::EmbeddingHead head;
   int32_t tokens_max = 0;  // per text, special tokens included

@@ -67,7 +67,8 @@ std::string_view token_text(const tasks::TextModel& model, int32_t id) {
   return model.tokenizer->id_to_token(id);
 }
 
-void write_prompt_answer(std::string& out, const TokenizeCall& call, const tasks::TextModel& model) {
+void write_prompt_answer(std::string& out, const TokenizeCall& call,
+                         const tasks::TextModel& model) {
   const auto ids =
       model.tokenizer->encode(call.texts[0], {.add_special_tokens = call.add_special_tokens}).ids;
   out += R"({"count":)";
@@ -123,10 +124,9 @@ void write_inputs_answer(std::string& out, const TokenizeCall& call,
     const std::string_view text = call.texts[t];
     const auto encoding = model.tokenizer->encode(
         text, {.add_special_tokens = call.add_special_tokens, .with_offsets = true});
-    const auto plain =
-        call.add_special_tokens
-            ? model.tokenizer->encode(text, {.add_special_tokens = false}).ids.size()
-            : encoding.ids.size();
+    const auto plain = call.add_special_tokens
+                           ? model.tokenizer->encode(text, {.add_special_tokens = false}).ids.size()
+                           : encoding.ids.size();
     const bool specials = plain != encoding.ids.size();
     out += t > 0 ? ",[" : "[";
     int64_t chars = 0;
@@ -170,6 +170,13 @@ Result<TokenizeCall> parse_tokenize(std::string_view body, int64_t texts_max) {
     call.texts.push_back(std::move(prompt));
     SIS_TRY(read_flag(fields, "add_special_tokens", call.add_special_tokens));
     SIS_TRY(read_flag(fields, "return_token_strs", call.with_pieces));
+    return call;
+  }
+  if (!fields.at_key("messages").get(text)) {
+    call.add_special_tokens = false;  // templates write their own
+    SIS_TRY(read_flag(fields, "add_special_tokens", call.add_special_tokens));
+    SIS_TRY(read_flag(fields, "return_token_strs", call.with_pieces));
+    SIS_ASSIGN(call.conversation, parse_conversation(body));
     return call;
   }
   if (!fields.at_key("content").get(text)) {
@@ -233,7 +240,11 @@ Result<DetokenizeCall> parse_detokenize(std::string_view body, int64_t texts_max
   return call;
 }
 
-Result<std::string> run_tokenize(const TokenizeCall& call, const tasks::TextModel& model) {
+Result<std::string> run_tokenize(TokenizeCall call, const tasks::TextModel& model) {
+  if (call.conversation) {
+    SIS_ASSIGN(auto prompt, render_conversation(*call.conversation, model));
+    call.texts = {std::move(prompt)};
+  }
   std::string out;
   switch (call.shape) {
     case TokenizeShape::kPrompt:

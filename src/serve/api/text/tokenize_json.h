@@ -1,17 +1,20 @@
 // POST /tokenize, /detokenize, /decode: three servers' request shapes to one native call, and back.
 //
-//   vLLM          {"prompt": "..."}  -> {"count","max_model_len","tokens","token_strs"}
-//   llama-server  {"content": "..."} -> {"tokens": [1, 2] | [{"id","piece"}]}
-//   TEI           {"inputs": "..." | ["..."]} -> [[{"id","text","special","start","stop"}]]
+//   vLLM          {"prompt": "..."} or {"messages": [...]} ->
+//   {"count","max_model_len","tokens","token_strs"} llama-server  {"content": "..."} -> {"tokens":
+//   [1, 2] | [{"id","piece"}]} TEI           {"inputs": "..." | ["..."]} ->
+//   [[{"id","text","special","start","stop"}]]
 //
 // The field that carries the text tells which one speaks.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "serve/api/text/conversation.h"
 #include "serve/tasks/text_model.h"
 
 namespace sis::api {
@@ -22,6 +25,7 @@ struct TokenizeCall {
   TokenizeShape shape = TokenizeShape::kPrompt;
   std::string model;  // empty: the first loaded
   std::vector<std::string> texts;
+  std::optional<Conversation> conversation;  // in the place of the one text
   bool add_special_tokens = true;
   bool with_pieces = false;  // the tokens' texts as well (return_token_strs, with_pieces)
 };
@@ -37,8 +41,9 @@ struct DetokenizeCall {
 Result<TokenizeCall> parse_tokenize(std::string_view body, int64_t texts_max);
 Result<DetokenizeCall> parse_detokenize(std::string_view body, int64_t texts_max);
 
-// Runs the call; kInvalidArgument for ids the model does not have.
-Result<std::string> run_tokenize(const TokenizeCall& call, const tasks::TextModel& model);
+// Runs the call; kInvalidArgument for ids the model does not have and for conversations it cannot
+// render.
+Result<std::string> run_tokenize(TokenizeCall call, const tasks::TextModel& model);
 Result<std::string> run_detokenize(const DetokenizeCall& call, const tasks::TextModel& model);
 
 }  // namespace sis::api

@@ -1,0 +1,72 @@
+#include "serve/api/text/text_routes.h"
+
+#include "base/strings.h"
+#include "serve/api/errors.h"
+#include "serve/api/text/conversation.h"
+#include "serve/api/text/tokenize_json.h"
+#include "telemetry/json_text.h"
+
+namespace sis::api {
+
+Result<const tasks::TextModel*> TextRoutes::find(const std::string& name,
+                                                 bool with_template) const {
+  for (const auto& model : models_) {
+    if (name.empty() ? !with_template || model.templates != nullptr : model.name == name)
+      return &model;
+  }
+  if (name.empty())
+    return Error{Code::kInvalidArgument,
+                 with_template ? "no loaded model has a chat template" : "no model is loaded",
+                 "model"};
+  return Error{
+      Code::kNotFound,
+      concat("model ", in_quotes(name), " is not loaded; GET /v1/models lists those that are"),
+      "model", "model_not_found"};
+}
+
+void TextRoutes::run(std::shared_ptr<net::Exchange> exchange, Work work) const {
+  const bool posted = prep_.post([this, exchange, work] {
+    auto answer = (this->*work)(exchange->request().body);
+    if (answer.ok())
+      exchange->respond({.body = std::move(*answer)});
+    else
+      exchange->respond(error_response(answer.error()));
+  });
+  if (!posted)
+    exchange->respond(error_response({Code::kOverloaded, "too many requests wait to be read"},
+                                     std::chrono::seconds(1)));
+}
+
+void TextRoutes::tokenize(std::shared_ptr<net::Exchange> exchange) const {
+  run(std::move(exchange), &TextRoutes::tokenize_body);
+}
+void TextRoutes::detokenize(std::shared_ptr<net::Exchange> exchange) const {
+  run(std::move(exchange), &TextRoutes::detokenize_body);
+}
+void TextRoutes::apply_template(std::shared_ptr<net::Exchange> exchange) const {
+  run(std::move(exchange), &TextRoutes::apply_body);
+}
+
+Result<std::string> TextRoutes::tokenize_body(std::string_view body) const {
+  SIS_ASSIGN(auto call, parse_tokenize(body, texts_max_));
+  SIS_ASSIGN(const auto* model, find(call.model, call.conversation.has_value()));
+  return run_tokenize(std::move(call), *model);
+}
+
+Result<std::string> TextRoutes::detokenize_body(std::string_view body) const {
+  SIS_ASSIGN(const auto call, parse_detokenize(body, texts_max_));
+  SIS_ASSIGN(const auto* model, find(call.model, /*with_template=*/false));
+  return run_detokenize(call, *model);
+}
+
+Result<std::string> TextRoutes::apply_body(std::string_view body) const {
+  SIS_ASSIGN(const auto call, parse_conversation(body));
+  SIS_ASSIGN(const auto* model, find(call.model, /*with_template=*/true));
+  SIS_ASSIGN(const std::string prompt, render_conversation(call, *model));
+  std::string out = R"({"prompt":)";
+  telemetry::append_json_string(out, prompt);
+  out += '}';
+  return out;
+}
+
+}  // namespace sis::api

@@ -1,0 +1,41 @@
+// The routes that need no device: POST /tokenize, /detokenize, /decode and /apply-template.
+//
+// Work runs on the prep pool. Built before serving, then read-only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/task_pool.h"
+#include "net/http_server.h"
+#include "serve/tasks/text_model.h"
+
+namespace sis::api {
+
+class TextRoutes {
+ public:
+  // `texts_max`: texts or rows of ids in one request.
+  TextRoutes(int64_t texts_max, TaskPool& prep) : texts_max_(texts_max), prep_(prep) {}
+
+  // The first model, and the first with a template, answer requests that name none.
+  void add(tasks::TextModel model) { models_.push_back(std::move(model)); }
+
+  void tokenize(std::shared_ptr<net::Exchange> exchange) const;
+  void detokenize(std::shared_ptr<net::Exchange> exchange) const;
+  void apply_template(std::shared_ptr<net::Exchange> exchange) const;
+
+ private:
+  using Work = Result<std::string> (TextRoutes::*)(std::string_view body) const;
+  void run(std::shared_ptr<net::Exchange> exchange, Work work) const;
+  Result<const tasks::TextModel*> find(const std::string& name, bool with_template) const;
+  Result<std::string> tokenize_body(std::string_view body) const;
+  Result<std::string> detokenize_body(std::string_view body) const;
+  Result<std::string> apply_body(std::string_view body) const;
+
+  const int64_t texts_max_;
+  TaskPool& prep_;
+  std::vector<tasks::TextModel> models_;
+};
+
+}  // namespace sis::api
