@@ -238,6 +238,7 @@ std::string format_value(const Value& value, std::string_view text, Meter& meter
     return pad(format_float(value.number(), spec), spec, '>');
   }
   want_defined(value);
+  if (value.is(Kind::kBigInt)) fail("formatting integers beyond 64 bits is not supported");
   fail("unsupported format string passed to ", type_name(value), ".__format__");
 }
 
