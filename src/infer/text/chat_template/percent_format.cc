@@ -192,6 +192,8 @@ class PercentFormat {
       number = static_cast<int64_t>(whole);
     } else if (value.is(Kind::kBigInt) && decimal) {
       return pad(value.text(), spec, '>');
+    } else if (value.is(Kind::kBigInt)) {
+      fail("formatting integers beyond 64 bits is not supported");
     } else {
       fail("%", std::string(1, spec.type), " format: a real number is required, not ",
            type_name(value));
