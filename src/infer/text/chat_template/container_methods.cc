@@ -116,7 +116,7 @@ Value macro_attribute(Interpreter& in, const Value& owner, const Value& name) {
   if (key == "arguments") {
     Value::Items names;
     for (const Parameter& parameter : function.parameters) names.push_back(parameter.name);
-    return make_list(std::move(names), in.meter());
+    return make_tuple(std::move(names), in.meter());
   }
   if (key == "catch_kwargs") return Value::boolean(function.wants_named);
   if (key == "catch_varargs") return Value::boolean(function.wants_positional);

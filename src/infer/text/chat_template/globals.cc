@@ -42,6 +42,7 @@ Value::Entries entries_of(Interpreter& in, std::string_view callee, Arguments& a
   Value::Entries entries;
   if (!arguments.positional.empty()) {
     const Value& from = arguments.positional[0];
+    want_defined(from);
     if (from.is(Kind::kDict)) {
       entries = from.entries();
     } else {

@@ -133,6 +133,7 @@ Value to_float(Interpreter&, const Value& subject, Arguments& arguments) {
 Value absolute(Interpreter&, const Value& subject, Arguments& arguments) {
   bind_none("abs", arguments);
   if (subject.is(Kind::kFloat)) return Value::real(std::fabs(subject.as_float()));
+  if (subject.is(Kind::kBigInt)) fail("computing with integers beyond 64 bits is not supported");
   if (!subject.is_integral()) fail("bad operand type for abs(): '", type_name(subject), "'");
   return subject.as_int() < 0 ? negated(Op::kNeg, subject) : Value::integer(subject.as_int());
 }
@@ -175,6 +176,7 @@ Value round(Interpreter& in, const Value& subject, Arguments& arguments) {
   if (method != "common" && method != "ceil" && method != "floor")
     fail("method must be common, ceil or floor");
   want_defined(subject);
+  if (subject.is(Kind::kBigInt)) fail("rounding integers beyond 64 bits is not supported");
   if (!subject.is_number()) fail("round wants a number, found ", type_name(subject));
   if (precision != nullptr && !precision->is_integral())
     fail("round wants an integer precision, found ", type_name(*precision));
@@ -190,7 +192,8 @@ Value round(Interpreter& in, const Value& subject, Arguments& arguments) {
   if (scaled.is(Kind::kFloat)) {
     const double exact =
         method == "ceil" ? std::ceil(scaled.as_float()) : std::floor(scaled.as_float());
-    if (!(std::fabs(exact) < 0x1p63)) fail("round cannot convert ", exact, " to an integer");
+    if (!(std::fabs(exact) < 0x1p63))
+      fail("rounding to an integer beyond 64 bits is not supported");
     whole = Value::integer(static_cast<int64_t>(exact));
   }
   return arithmetic(Op::kDiv, whole, scale, in.meter());

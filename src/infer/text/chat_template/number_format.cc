@@ -214,6 +214,7 @@ std::string format_value(const Value& value, std::string_view text, Meter& meter
   }
   if (value.is_integral() && spec.type == 0 && value.is(Kind::kBool)) {
     // A boolean is formatted as the number it is once there is a spec.
+    if (spec.precision) fail("Precision not allowed in integer format specifier");
     return pad(format_integer(value.as_int(), spec), spec, '>');
   }
   const std::string_view integer_types = "dxXobn";
@@ -238,6 +239,7 @@ std::string format_value(const Value& value, std::string_view text, Meter& meter
     return pad(format_float(value.number(), spec), spec, '>');
   }
   want_defined(value);
+  if (value.is(Kind::kBigInt)) fail("formatting integers beyond 64 bits is not supported");
   fail("unsupported format string passed to ", type_name(value), ".__format__");
 }
 

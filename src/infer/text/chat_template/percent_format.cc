@@ -188,10 +188,13 @@ class PercentFormat {
       number = value.as_int();
     } else if (value.is(Kind::kFloat) && decimal) {
       const double whole = std::trunc(value.as_float());
-      if (!(std::fabs(whole) < 0x1p63)) fail("cannot convert ", to_repr(value), " to integer");
+      if (!(std::fabs(whole) < 0x1p63))
+        fail(to_repr(value), " as an integer is beyond 64 bits, which is not supported");
       number = static_cast<int64_t>(whole);
     } else if (value.is(Kind::kBigInt) && decimal) {
       return pad(value.text(), spec, '>');
+    } else if (value.is(Kind::kBigInt)) {
+      fail("formatting integers beyond 64 bits is not supported");
     } else {
       fail("%", std::string(1, spec.type), " format: a real number is required, not ",
            type_name(value));

@@ -70,7 +70,7 @@ int main() {
     const Value answer = Value::list(
         {Value::string(done ? "ok" : "error"), Value::string(done ? *done : done.error().message)});
     sis::text::tmpl::Meter meter(UINT64_MAX, UINT64_MAX);
-    std::cout << sis::text::tmpl::to_json(answer, {.ensure_ascii = true}, meter) << "\n";
+    std::cout << sis::text::tmpl::to_json(answer, {.ensure_ascii = true}, meter) << std::endl;
   }
   return 0;
 }

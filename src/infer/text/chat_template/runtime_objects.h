@@ -121,8 +121,10 @@ struct LoopObject : Object {
   int64_t length() const {
     if (known_length < 0 && source != nullptr) known_length = source->size();
     if (known_length < 0) {
-      for (Value item; pull(item);) rest.push_back(std::move(item));
-      std::reverse(rest.begin(), rest.end());
+      Value::Items ahead;
+      for (Value item; pull(item);) ahead.push_back(std::move(item));
+      std::reverse(ahead.begin(), ahead.end());
+      rest = std::move(ahead);
       drained = true;
       known_length = static_cast<int64_t>(rest.size()) + index0 + 1 + has_after;
     }

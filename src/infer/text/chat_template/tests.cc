@@ -78,13 +78,19 @@ bool is_same(Interpreter&, const Value& subject, Arguments& arguments) {
   return subject.is(Kind::kNone) || subject.same_object(*other);
 }
 
+void want_hashable(const Value& name) {
+  if (!is_hashable(name)) fail("unhashable type: '", type_name(name), "'");
+}
+
 bool is_filter(Interpreter&, const Value& subject, Arguments& arguments) {
   bind_none("filter", arguments);
+  want_hashable(subject);
   return subject.is_string() && find_filter(subject.text()) != nullptr;
 }
 
 bool is_test(Interpreter&, const Value& subject, Arguments& arguments) {
   bind_none("test", arguments);
+  want_hashable(subject);
   return subject.is_string() && find_test(subject.text()) != nullptr;
 }
 

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Compares our chat templates with jinja2 and transformers: the same text, or an error in both.
+
+    chat_template_diff.py --program render_lines [--conversations 300] [--expressions 4000] [--seed 1] [--show 5]
+                          [--install FOLDER] [--only NAME]
+
+Each template of tests/golden/chat_template renders CONVERSATIONS generated conversations through
+apply_chat_template: roles in any order, tools and their calls, lists of parts, missing fields, nulls, reasoning,
+documents, continued messages. Then EXPRESSIONS small random templates over operators, filters, tests, methods and
+statements. With --install the packages are first put into a virtual environment in FOLDER, which then runs this.
+Ends with status 1 on any difference.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from datetime import datetime as real_datetime
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tools", "golden"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from chat_conversations import SPECIAL_TOKENS, job  # noqa: E402
+from chat_template_expressions import CONTEXT, template  # noqa: E402
+
+PACKAGES = ["transformers==5.23.0", "jinja2==3.1.6"]
+GOLDEN = os.path.join(ROOT, "tests", "golden", "chat_template")
+# What ours refuses by design; the original may do it.
+REFUSED = ("not supported", "beyond 64 bits", "too long", "is above", "nested deeper", "too deeply", "too many steps",
+           "reaches too far", "a formatted time")
+UNCOMPARABLE = (" at 0x", "markup(")  # addresses, and a kind of text we do not have
+
+
+SECONDS_MAX = 2  # for one template of the original
+
+
+class FixedDatetime(real_datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2025, 3, 9, 8, 7, 6, 5)
+
+
+def reference():
+    """A tokenizer of the original with nothing in it but its special tokens, and its template compiler."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+    from transformers.utils import chat_template_utils
+    chat_template_utils.datetime = FixedDatetime
+    words = {token: i for i, token in enumerate(SPECIAL_TOKENS.values())}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="<unk>")), **SPECIAL_TOKENS)
+    return tokenizer, chat_template_utils._compile_jinja_template
+
+
+def ours(program, jobs):
+    text = "".join(json.dumps(one) + "\n" for one in jobs)
+    done = subprocess.run([program], input=text.encode(), stdout=subprocess.PIPE, timeout=600)
+    answers = [json.loads(line) for line in done.stdout.decode().split("\n") if line]
+    if done.returncode != 0 or len(answers) != len(jobs):
+        raise SystemExit("%s ended with %d after %d of %d answers; next was\n%s" % (
+            program, done.returncode, len(answers), len(jobs), json.dumps(jobs[min(len(answers), len(jobs) - 1)])[:2000]))
+    return answers
+
+
+def too_slow(signum, frame):
+    raise TimeoutError("the original takes too long")
+
+
+def attempt(render):
+    signal.signal(signal.SIGALRM, too_slow)
+    signal.alarm(SECONDS_MAX)
+    try:
+        text = render()
+        text.encode()
+        return ["ok", text]
+    except TimeoutError as e:
+        return ["slow", str(e)]
+    except Exception as e:  # noqa: BLE001
+        return ["error", "%s: %s" % (type(e).__name__, e)]
+    finally:
+        signal.alarm(0)
+
+
+def compare(name, jobs, found, wanted, show):
+    bad, counts = 0, Counter()
+    for one, a, b in zip(jobs, found, wanted):
+        if b[0] == "slow" or b[0] == "ok" and any(mark in b[1].lower() for mark in UNCOMPARABLE):
+            counts["not comparable"] += 1
+        elif a[0] == "error" and b[0] == "ok" and any(mark in a[1] for mark in REFUSED):
+            counts["refused"] += 1
+        elif a[0] != b[0] or (a[0] == "ok" and a[1] != b[1]):
+            bad += 1
+            if bad <= show:
+                shown = one["template"] if name == "expressions" else json.dumps({k: v for k, v in one.items() if k != "template"})
+                print("  %s: %s\n    want %r\n    have %r" % (name, shown, b, a))
+        else:
+            counts[b[0]] += 1
+    print("%-24s %6d compared, %d different; %s" % (name, len(jobs), bad, ", ".join("%d %s" % (n, what) for what, n in sorted(counts.items()))), flush=True)
+    return bad
+
+
+def check_template(options, tokenizer, path):
+    with open(path, encoding="utf-8") as file:
+        source = file.read()
+    rng = random.Random("%d %s" % (options.seed, os.path.basename(path)))
+    jobs = [dict(job(rng), template=source) for _ in range(options.conversations)]
+
+    def render(one):
+        keep_going = one.get("continue_final_message")
+        return tokenizer.apply_chat_template(
+            one["messages"], tools=one.get("tools"), documents=one.get("documents"), chat_template=source, tokenize=False,
+            add_generation_prompt=one["add_generation_prompt"], continue_final_message=keep_going or False, **one["variables"])
+
+    wanted = [attempt(lambda one=one: render(json.loads(json.dumps(one)))) for one in jobs]
+    return compare(os.path.basename(path), jobs, ours(options.program, jobs), wanted, options.show)
+
+
+def check_expressions(options, compiled):
+    rng = random.Random(options.seed)
+    jobs = [{"template": template(rng), "context": CONTEXT} for _ in range(options.expressions)]
+    wanted = [attempt(lambda one=one: compiled(one["template"]).render(**json.loads(json.dumps(CONTEXT)))) for one in jobs]
+    return compare("expressions", jobs, ours(options.program, jobs), wanted, options.show)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--conversations", type=int, default=300)
+    parser.add_argument("--expressions", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--show", type=int, default=5)
+    parser.add_argument("--install")
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    if options.install:
+        from python_venv import ensure
+        python = ensure(options.install, PACKAGES)
+        arguments = [a for i, a in enumerate(sys.argv[1:]) if a != "--install" and sys.argv[i] != "--install"]
+        sys.exit(subprocess.call([python, os.path.abspath(__file__), *arguments]))
+    tokenizer, compiled = reference()
+    bad = 0
+    for name in sorted(os.listdir(GOLDEN)):
+        if name.endswith(".jinja") and options.only in name:
+            bad += check_template(options, tokenizer, os.path.join(GOLDEN, name))
+    if options.only in "expressions":
+        bad += check_expressions(options, compiled)
+    print("chat_template_diff: seed %d, %d different" % (options.seed, bad))
+    sys.exit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/chat_template/expected.jsonl: conversations and the prompts transformers makes of them.
+
+    make_chat_templates.py [--each 8]        run with a Python that has transformers and jinja2
+"""
+import argparse
+import json
+import os
+import random
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "interop"))
+from chat_template_diff import GOLDEN, attempt, reference  # noqa: E402
+from chat_conversations import job  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--each", type=int, default=8)
+    each = parser.parse_args().each
+    tokenizer, _ = reference()
+    with open(os.path.join(GOLDEN, "expected.jsonl"), "w", encoding="utf-8") as out:
+        for name in sorted(os.listdir(GOLDEN)):
+            if not name.endswith(".jinja"):
+                continue
+            with open(os.path.join(GOLDEN, name), encoding="utf-8") as file:
+                source = file.read()
+            rng, kept = random.Random(name), 0
+            while kept < each:
+                one = job(rng)
+                one.pop("continue_final_message", None)
+                want = attempt(lambda: tokenizer.apply_chat_template(
+                    json.loads(json.dumps(one["messages"])), tools=one.get("tools"), documents=one.get("documents"), chat_template=source,
+                    tokenize=False, add_generation_prompt=one["add_generation_prompt"], **one["variables"]))
+                if want[0] == "ok":
+                    kept += 1
+                    out.write(json.dumps(dict(one, file=name, want=want[1])) + "\n")
+
+
+if __name__ == "__main__":
+    main()
