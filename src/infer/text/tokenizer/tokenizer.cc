@@ -296,6 +296,10 @@ Result<std::unique_ptr<Tokenizer>> TokenizerImpl::make(const JsonObject& config)
   SIS_TRY(read_part(config, "post_processor", make_post_processor, tokenizer->post_processor_));
   SIS_TRY(read_part(config, "decoder", make_decoder, tokenizer->decoder_));
   if (tokenizer->model_ == nullptr) return config.wrong("model", "an object");
+  // Both must agree, the model first: it only takes bytes where none can be missing.
+  if (tokenizer->pre_tokenizer_ != nullptr && tokenizer->pre_tokenizer_->ends_byte_level() &&
+      tokenizer->model_->take_raw_bytes())
+    tokenizer->pre_tokenizer_->leave_bytes_raw();
   SIS_ASSIGN(tokenizer->added_,
              AddedVocabulary::build(config, *tokenizer->model_, tokenizer->normalizer_.get()));
   tokenizer->vocab_size_ =

@@ -215,8 +215,8 @@ Result<std::unique_ptr<Model>> make_unigram(const JsonObject& config) {
     unknown_id = static_cast<int32_t>(id);
   }
   SIS_ASSIGN(const bool byte_fallback, config.boolean("byte_fallback", false));
-  SIS_ASSIGN(auto vocabulary,
-             Vocabulary::build(entries, Vocabulary::Repeats::kLastWins, list.path()));
+  SIS_ASSIGN(auto vocabulary, Vocabulary::build(entries, Vocabulary::Repeats::kLastWins,
+                                                Vocabulary::Lookup::kTrie, list.path()));
   return std::unique_ptr<Model>(std::make_unique<Unigram>(std::move(vocabulary), std::move(scores),
                                                           unknown_id, byte_fallback));
 }
