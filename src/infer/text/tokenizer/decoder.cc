@@ -1,7 +1,7 @@
 #include "infer/text/tokenizer/decoder.h"
 
 #include <algorithm>
-#include <array>
+#include <optional>
 
 #include "base/strings.h"
 #include "infer/text/tokenizer/byte_level.h"
@@ -39,23 +39,56 @@ void clean_up(std::string& text) {
   for (const auto& [from, to] : kRules) replace_all(text, from, to);
 }
 
+// A step that treats each token alone, as fn(token, is_first) does.
+template <class Fn>
+class EachToken final : public DecodeStream {
+ public:
+  explicit EachToken(Fn fn) : fn_(std::move(fn)) {}
+  void push(std::string_view text) override {
+    std::string token(text);
+    fn_(token, first_);
+    first_ = false;
+    next->push(token);
+  }
+  void finish() override { next->finish(); }
+
+ private:
+  Fn fn_;
+  bool first_ = true;
+};
+
+// Where a step has no stream for one text of all tokens, it waits for the whole.
+using Streams = std::vector<std::unique_ptr<DecodeStream>>;
+template <class Fn>
+void add_each_or_collector(const Decoder& decoder, bool fused, Streams& steps, Fn fn) {
+  if (fused)
+    steps.push_back(make_collecting_stream(decoder));
+  else
+    steps.push_back(std::make_unique<EachToken<Fn>>(std::move(fn)));
+}
+
 class WordPiece final : public Decoder {
  public:
   WordPiece(std::string_view prefix, bool cleanup) : prefix_(prefix), cleanup_(cleanup) {}
   void decode(std::vector<std::string>& texts) const override {
-    for (size_t i = 0; i < texts.size(); ++i) {
-      std::string& text = texts[i];
-      if (i != 0) {
-        if (text.starts_with(prefix_))
-          text.erase(0, prefix_.size());
-        else
-          text.insert(0, 1, ' ');
-      }
-      if (cleanup_) clean_up(text);
-    }
+    for (size_t i = 0; i < texts.size(); ++i) change(texts[i], i == 0);
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    add_each_or_collector(*this, fused, steps,
+                          [this](std::string& text, bool first) { change(text, first); });
   }
 
  private:
+  void change(std::string& text, bool first) const {
+    if (!first) {
+      if (text.starts_with(prefix_))
+        text.erase(0, prefix_.size());
+      else
+        text.insert(0, 1, ' ');
+    }
+    if (cleanup_) clean_up(text);
+  }
+
   const std::string prefix_;
   const bool cleanup_;
 };
@@ -69,6 +102,15 @@ class Metaspace final : public Decoder {
     // In the first text every mark goes, not only the leading one.
     for (size_t i = 0; i < texts.size(); ++i)
       replace_all(texts[i], mark_, i == 0 && drops_first_ ? "" : " ");
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused) {
+      steps.push_back(make_replacing_stream(mark_, drops_first_ ? "" : " "));
+      return;
+    }
+    add_each_or_collector(*this, fused, steps, [this](std::string& text, bool first) {
+      replace_all(text, mark_, first && drops_first_ ? "" : " ");
+    });
   }
 
  private:
@@ -101,8 +143,42 @@ class ByteFallback final : public Decoder {
     flush();
     texts = std::move(out);
   }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused)
+      steps.push_back(make_collecting_stream(*this));
+    else
+      steps.push_back(std::make_unique<Stream>());
+  }
 
  private:
+  // A run waits for its end: one wrong byte makes all of it U+FFFD.
+  class Stream final : public DecodeStream {
+   public:
+    void push(std::string_view text) override {
+      if (const int byte = byte_of(text); byte >= 0) {
+        bytes_.push_back(static_cast<char>(byte));
+        return;
+      }
+      end_run();
+      next->push(text);
+    }
+    void finish() override {
+      end_run();
+      next->finish();
+    }
+
+   private:
+    void end_run() {
+      if (bytes_.empty()) return;
+      if (is_utf8(bytes_))
+        next->push(bytes_);
+      else
+        for (size_t i = 0; i < bytes_.size(); ++i) next->push(kReplacement);
+      bytes_.clear();
+    }
+    std::string bytes_;
+  };
+
   static int byte_of(std::string_view text) {
     if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
     int value = 0;
@@ -137,6 +213,32 @@ class ByteLevel final : public Decoder {
     append_lossy(bytes, whole);
     texts.assign(1, std::move(whole));
   }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused)
+      steps.push_back(make_collecting_stream(*this));
+    else
+      steps.push_back(std::make_unique<Stream>());
+    fused = true;
+  }
+
+ private:
+  // Characters wait for their last byte.
+  class Stream final : public DecodeStream {
+   public:
+    void push(std::string_view text) override {
+      append_token_bytes(text, bytes_);
+      std::string whole;
+      bytes_.erase(0, append_lossy(bytes_, whole, /*keep_open=*/true));
+      if (!whole.empty()) next->push(whole);
+    }
+    void finish() override {
+      if (!bytes_.empty()) next->push(kReplacement);
+      next->finish();
+    }
+
+   private:
+    std::string bytes_;
+  };
 };
 
 class Fuse final : public Decoder {
@@ -146,6 +248,8 @@ class Fuse final : public Decoder {
     for (const std::string& text : texts) whole += text;
     texts.assign(1, std::move(whole));
   }
+  // Nothing to do: the steps after this one know.
+  void add_streams(Streams&, bool& fused) const override { fused = true; }
 };
 
 // Up to `start` leading and `stop` trailing `content` characters of each text go.
@@ -155,20 +259,26 @@ class Strip final : public Decoder {
     append_utf8(content_, content);
   }
   void decode(std::vector<std::string>& texts) const override {
-    for (std::string& text : texts) {
-      size_t begin = 0, end = text.size();
-      for (size_t i = 0; i < start_ && std::string_view(text).substr(begin).starts_with(content_);
-           ++i)
-        begin += content_.size();
-      for (size_t i = 0;
-           i < stop_ && end > begin && std::string_view(text).substr(0, end).ends_with(content_);
-           ++i)
-        end -= content_.size();
-      text = text.substr(begin, end - begin);
+    for (std::string& text : texts) change(text);
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused) {
+      steps.push_back(make_stripping_stream(content_, start_, stop_));
+      return;
     }
+    add_each_or_collector(*this, fused, steps, [this](std::string& text, bool) { change(text); });
   }
 
  private:
+  void change(std::string& text) const {
+    std::string_view rest = text;
+    for (size_t i = 0; i < start_ && rest.starts_with(content_); ++i)
+      rest.remove_prefix(content_.size());
+    for (size_t i = 0; i < stop_ && rest.ends_with(content_); ++i)
+      rest.remove_suffix(content_.size());
+    text = std::string(rest);
+  }
+
   std::string content_;
   const size_t start_, stop_;
 };
@@ -178,20 +288,32 @@ class Replace final : public Decoder {
   Replace(Pattern pattern, std::string_view content)
       : pattern_(std::move(pattern)), content_(content) {}
   void decode(std::vector<std::string>& texts) const override {
-    for (std::string& text : texts) {
-      // As with normalizers: a chain made to double texts again and again stops somewhere.
-      if (text.size() > kTextBytesMax) continue;
-      std::string out;
-      size_t kept = 0;
-      pattern_.for_each_match(text, [&](Regex::Match match) {
-        out.append(text, kept, match.begin - kept).append(content_);
-        kept = match.end;
-      });
-      text = out.append(text, kept);
+    for (std::string& text : texts) change(text);
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused && !may_grow()) {
+      steps.push_back(make_replacing_stream(pattern_.literal(), content_));
+      return;
     }
+    add_each_or_collector(*this, fused, steps, [this](std::string& text, bool) { change(text); });
   }
 
  private:
+  bool may_grow() const {
+    return pattern_.literal().empty() || pattern_.literal().size() < content_.size();
+  }
+  void change(std::string& text) const {
+    // As with normalizers: a chain made to double texts again and again stops somewhere.
+    if (may_grow() && text.size() > kTextBytesMax) return;
+    std::string out;
+    size_t kept = 0;
+    pattern_.for_each_match(text, [&](Regex::Match match) {
+      out.append(text, kept, match.begin - kept).append(content_);
+      kept = match.end;
+    });
+    text = out.append(text, kept);
+  }
+
   const Pattern pattern_;
   const std::string content_;
 };
@@ -204,8 +326,36 @@ class BpeDecoder final : public Decoder {
     for (size_t i = 0; i < texts.size(); ++i)
       replace_all(texts[i], suffix_, i + 1 == texts.size() ? "" : " ");
   }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused)
+      steps.push_back(make_collecting_stream(*this));
+    else
+      steps.push_back(std::make_unique<Stream>(suffix_));
+  }
 
  private:
+  // One token waits, since the last is treated differently.
+  class Stream final : public DecodeStream {
+   public:
+    explicit Stream(std::string_view suffix) : suffix_(suffix) {}
+    void push(std::string_view text) override {
+      if (waiting_) pass(" ");
+      waiting_ = text;
+    }
+    void finish() override {
+      if (waiting_) pass("");
+      next->finish();
+    }
+
+   private:
+    void pass(std::string_view to) {
+      replace_all(*waiting_, suffix_, to);
+      next->push(*waiting_);
+    }
+    const std::string suffix_;
+    std::optional<std::string> waiting_;
+  };
+
   const std::string suffix_;
 };
 
@@ -224,8 +374,31 @@ class Ctc final : public Decoder {
     }
     std::erase_if(texts, [](const std::string& text) { return text.empty(); });
   }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused)
+      steps.push_back(make_collecting_stream(*this));
+    else
+      steps.push_back(std::make_unique<Stream>(*this));
+  }
 
  private:
+  class Stream final : public DecodeStream {
+   public:
+    explicit Stream(const Ctc& decoder) : decoder_(decoder) {}
+    void push(std::string_view text) override {
+      if (before_ == text) return;
+      before_ = text;
+      std::vector<std::string> texts{*before_};
+      decoder_.decode(texts);
+      if (!texts.empty()) next->push(texts[0]);
+    }
+    void finish() override { next->finish(); }
+
+   private:
+    const Ctc& decoder_;
+    std::optional<std::string> before_;
+  };
+
   const std::string pad_, delimiter_;
   const bool cleanup_;
 };
@@ -235,6 +408,9 @@ class Sequence final : public Decoder {
   explicit Sequence(std::vector<std::unique_ptr<Decoder>> parts) : parts_(std::move(parts)) {}
   void decode(std::vector<std::string>& texts) const override {
     for (const auto& part : parts_) part->decode(texts);
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    for (const auto& part : parts_) part->add_streams(steps, fused);
   }
 
  private:

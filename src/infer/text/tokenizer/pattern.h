@@ -15,6 +15,8 @@ class Pattern {
  public:
   static Result<Pattern> from(const JsonObject& config, std::string_view key);
 
+  // Empty when it is an expression.
+  std::string_view literal() const { return regex_ ? std::string_view() : literal_; }
   // Set when the expression is one with a scanner of its own.
   std::optional<KnownSplit> known() const { return known_; }
 

@@ -112,11 +112,7 @@ class TokenizerImpl final : public Tokenizer {
     std::vector<std::string> texts;
     texts.reserve(ids.size());
     for (int32_t id : ids) {
-      const AddedToken* added = added_.find(id);
-      if (added == nullptr && !model_->has_id(id)) continue;
-      std::string text(id_to_token(id));
-      if (skip_special_tokens && added_.is_special(text)) continue;
-      texts.push_back(std::move(text));
+      if (const auto text = token_to_decode(id, skip_special_tokens)) texts.emplace_back(*text);
     }
     if (decoder_ != nullptr) decoder_->decode(texts);
     std::string out;
@@ -126,6 +122,18 @@ class TokenizerImpl final : public Tokenizer {
     }
     return out;
   }
+
+  std::optional<std::string_view> token_to_decode(int32_t id,
+                                                  bool skip_special_tokens) const override {
+    const AddedToken* added = added_.find(id);
+    if (added == nullptr && !model_->has_id(id)) return std::nullopt;
+    const std::string_view text =
+        added != nullptr ? added->normalized_content : model_->id_to_token(id);
+    if (skip_special_tokens && added_.is_special(text)) return std::nullopt;
+    return text;
+  }
+
+  const Decoder* decoder() const override { return decoder_.get(); }
 
   int32_t vocab_size() const override { return vocab_size_; }
 

@@ -21,6 +21,10 @@
 
 namespace sis::text {
 
+namespace tok {
+class Decoder;
+}
+
 struct Encoding {
   std::vector<int32_t> ids;
   std::vector<int32_t> type_ids;
@@ -55,6 +59,12 @@ class Tokenizer {
   virtual int32_t vocab_size() const = 0;  // added tokens included
   virtual std::optional<int32_t> token_to_id(std::string_view token) const = 0;
   virtual std::string_view id_to_token(int32_t id) const = 0;  // empty when unknown
+
+  // For StreamDecoder: the text that decode() gives its decoder for an id, nothing for ids it
+  // passes over; and that decoder, null when tokens are joined by spaces.
+  virtual std::optional<std::string_view> token_to_decode(int32_t id,
+                                                          bool skip_special_tokens) const = 0;
+  virtual const tok::Decoder* decoder() const = 0;
 };
 
 }  // namespace sis::text

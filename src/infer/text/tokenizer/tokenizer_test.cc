@@ -56,7 +56,8 @@ TEST(Tokenizer, ElementsMatchTheLibrary) {
 
 // The trained tokenizers of each style, on texts of many scripts.
 TEST(Tokenizer, GoldenTexts) {
-  for (const char* style : {"bert-uncased", "bert-cased", "xlmr"}) {
+  for (const char* style :
+       {"bert-uncased", "bert-cased", "xlmr", "gpt2", "llama3", "qwen2", "gemma", "whisper"}) {
     const std::string folder = concat("tests/golden/tokenizer/", style);
     const auto tokenizer = Tokenizer::from_folder(folder);
     ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
