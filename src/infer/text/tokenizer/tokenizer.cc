@@ -9,6 +9,9 @@
 #include "base/strings.h"
 #include "infer/text/tokenizer/added_vocabulary.h"
 #include "infer/text/tokenizer/decoder.h"
+#include "infer/text/tokenizer/legacy_bpe.h"
+#include "infer/text/tokenizer/legacy_config.h"
+#include "infer/text/tokenizer/legacy_sentencepiece.h"
 #include "infer/text/tokenizer/legacy_vocab.h"
 #include "infer/text/tokenizer/model.h"
 #include "infer/text/tokenizer/normalizer.h"
@@ -329,6 +332,46 @@ Result<std::string> read_file(const std::filesystem::path& path) {
   return content;
 }
 
+// tokenizer.json, or what older files say put into one.
+Result<std::string> json_of_folder(const std::string& folder) {
+  const std::filesystem::path base(folder);
+  const auto there = [&](const char* name) {
+    std::error_code error;
+    return std::filesystem::exists(base / name, error);
+  };
+  if (there("tokenizer.json")) return read_file(base / "tokenizer.json");
+  LegacyFiles files;
+  for (const auto& [name, text] : {std::pair{"tokenizer_config.json", &files.tokenizer_config},
+                                   {"special_tokens_map.json", &files.special_tokens_map},
+                                   {"added_tokens.json", &files.added_tokens}}) {
+    if (!there(name)) continue;
+    SIS_ASSIGN(*text, read_file(base / name));
+  }
+  const auto in_folder = [&](Result<std::string> json) -> Result<std::string> {
+    if (!json) return prefixed(folder, json.error());
+    return json;
+  };
+  if (there("vocab.json") && there("merges.txt")) {
+    SIS_ASSIGN(const std::string vocab, read_file(base / "vocab.json"));
+    SIS_ASSIGN(const std::string merges, read_file(base / "merges.txt"));
+    return in_folder(byte_level_tokenizer_json(vocab, merges, files));
+  }
+  for (const char* name :
+       {"tokenizer.model", "sentencepiece.bpe.model", "spiece.model", "sentencepiece.model"}) {
+    if (!there(name)) continue;
+    SIS_ASSIGN(const std::string model, read_file(base / name));
+    return in_folder(sentencepiece_tokenizer_json(model, files));
+  }
+  if (there("vocab.txt")) {
+    SIS_ASSIGN(const std::string vocab, read_file(base / "vocab.txt"));
+    return in_folder(bert_tokenizer_json(vocab, files.tokenizer_config));
+  }
+  return Error{Code::kNotFound,
+               concat(folder,
+                      ": has neither tokenizer.json nor vocab.txt, vocab.json with "
+                      "merges.txt or a sentencepiece model")};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::from_json(std::string_view json) {
@@ -349,23 +392,8 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::from_json(std::string_view json) {
 }
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::from_folder(const std::string& folder) {
-  const std::filesystem::path base(folder);
-  std::error_code error;
-  if (std::filesystem::exists(base / "tokenizer.json", error)) {
-    SIS_ASSIGN(const std::string json, read_file(base / "tokenizer.json"));
-    auto tokenizer = from_json(json);
-    if (!tokenizer) return prefixed(folder, tokenizer.error());
-    return tokenizer;
-  }
-  if (!std::filesystem::exists(base / "vocab.txt", error))
-    return Error{Code::kNotFound, concat(folder, ": has neither tokenizer.json nor vocab.txt")};
-  SIS_ASSIGN(const std::string vocab, read_file(base / "vocab.txt"));
-  std::string config;
-  if (std::filesystem::exists(base / "tokenizer_config.json", error)) {
-    SIS_ASSIGN(config, read_file(base / "tokenizer_config.json"));
-  }
-  auto json = bert_tokenizer_json(vocab, config);
-  if (!json) return prefixed(folder, json.error());
+  auto json = json_of_folder(folder);
+  if (!json) return std::move(json).error();
   auto tokenizer = from_json(*json);
   if (!tokenizer) return prefixed(folder, tokenizer.error());
   return tokenizer;

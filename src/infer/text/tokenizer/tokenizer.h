@@ -45,7 +45,8 @@ class Tokenizer {
   // `json` is the whole of tokenizer.json. Hostile input gives an error, never a crash: depth,
   // counts and sizes are bounded.
   static Result<std::unique_ptr<Tokenizer>> from_json(std::string_view json);
-  // tokenizer.json in `folder`, or else vocab.txt (BERT) with tokenizer_config.json.
+  // tokenizer.json in `folder`, or else what came before it: vocab.json with merges.txt, a
+  // SentencePiece model or vocab.txt, each with tokenizer_config.json (docs/tokenizers.md).
   static Result<std::unique_ptr<Tokenizer>> from_folder(const std::string& folder);
   virtual ~Tokenizer() = default;
 
