@@ -13,6 +13,7 @@
 #include "infer/text/tokenizer/legacy_config.h"
 #include "infer/text/tokenizer/legacy_sentencepiece.h"
 #include "infer/text/tokenizer/legacy_vocab.h"
+#include "infer/text/tokenizer/limits_json.h"
 #include "infer/text/tokenizer/model.h"
 #include "infer/text/tokenizer/normalizer.h"
 #include "infer/text/tokenizer/post_processor.h"
@@ -77,12 +78,36 @@ std::pair<size_t, size_t> longest_first(size_t first, size_t second, size_t budg
   return swap ? std::pair{longer, shorter} : std::pair{shorter, longer};
 }
 
-void truncate(TokenRun& run, size_t tokens) {
+// Lengths that two sequences keep of `budget` tokens. One alone gives until nothing is left of it,
+// where the library fails.
+std::pair<size_t, size_t> keep_of(size_t first, size_t second, size_t budget,
+                                  const EncodeOptions& options) {
+  const auto strategy =
+      options.truncation ? options.truncation->strategy : Truncation::Strategy::kLongestFirst;
+  const size_t surplus = first + second > budget ? first + second - budget : 0;
+  switch (strategy) {
+    case Truncation::Strategy::kLongestFirst:
+      return longest_first(first, second, budget);
+    case Truncation::Strategy::kOnlyFirst:
+      return {first - std::min(first, surplus), second};
+    case Truncation::Strategy::kOnlySecond:
+      return {first, second - std::min(second, surplus)};
+  }
+  return {first, second};
+}
+
+void truncate(TokenRun& run, size_t tokens, const EncodeOptions& options) {
   if (run.ids.size() <= tokens) return;
-  run.ids.resize(tokens);
-  run.type_ids.resize(tokens);
-  if (run.offsets.size() > tokens) run.offsets.resize(tokens);
-  if (run.values.size() > tokens) run.values.resize(tokens);
+  const bool left = options.truncation && options.truncation->left;
+  const auto cut = [&](auto& values) {
+    if (values.size() <= tokens) return;
+    if (left) values.erase(values.begin(), values.end() - static_cast<ptrdiff_t>(tokens));
+    values.resize(tokens);
+  };
+  cut(run.ids);
+  cut(run.type_ids);
+  cut(run.offsets);
+  cut(run.values);
 }
 
 class TokenizerImpl final : public Tokenizer {
@@ -92,8 +117,9 @@ class TokenizerImpl final : public Tokenizer {
   Encoding encode(std::string_view text, const EncodeOptions& options) const override {
     std::vector<TokenRun> runs(1);
     const size_t budget = token_budget(options, /*pair=*/false);
-    fill(runs[0], text, options, budget);
-    truncate(runs[0], budget);
+    const bool left = options.truncation && options.truncation->left;
+    fill(runs[0], text, options, left ? kNoLimit : budget);
+    truncate(runs[0], budget, options);
     return finish(runs, options);
   }
 
@@ -103,10 +129,10 @@ class TokenizerImpl final : public Tokenizer {
     // No early stop here: which of the two is longer decides who gives way.
     fill(runs[0], first, options, kNoLimit);
     fill(runs[1], second, options, kNoLimit);
-    const auto [keep_first, keep_second] =
-        longest_first(runs[0].ids.size(), runs[1].ids.size(), token_budget(options, /*pair=*/true));
-    truncate(runs[0], keep_first);
-    truncate(runs[1], keep_second);
+    const auto [keep_first, keep_second] = keep_of(runs[0].ids.size(), runs[1].ids.size(),
+                                                   token_budget(options, /*pair=*/true), options);
+    truncate(runs[0], keep_first, options);
+    truncate(runs[1], keep_second, options);
     runs[1].type_ids.assign(runs[1].ids.size(), 1);
     return finish(runs, options);
   }
@@ -138,6 +164,9 @@ class TokenizerImpl final : public Tokenizer {
 
   const Decoder* decoder() const override { return decoder_.get(); }
 
+  const std::optional<Truncation>& truncation() const override { return truncation_; }
+  const std::optional<Padding>& padding() const override { return padding_; }
+
   int32_t vocab_size() const override { return vocab_size_; }
 
   std::optional<int32_t> token_to_id(std::string_view token) const override {
@@ -154,11 +183,13 @@ class TokenizerImpl final : public Tokenizer {
  private:
   // Tokens that may come from texts when special ones have their place.
   size_t token_budget(const EncodeOptions& options, bool pair) const {
-    if (options.tokens_max <= 0) return kNoLimit;
+    if (!options.truncation && options.tokens_max <= 0) return kNoLimit;
+    const int32_t tokens_max =
+        options.truncation ? options.truncation->tokens_max : options.tokens_max;
     const int32_t added = options.add_special_tokens && post_processor_ != nullptr
                               ? post_processor_->added_tokens(pair)
                               : 0;
-    return static_cast<size_t>(std::max(0, options.tokens_max - added));
+    return static_cast<size_t>(std::max(0, tokens_max - added));
   }
 
   // Normalises and cuts `text` into scratch.pieces.
@@ -282,6 +313,8 @@ class TokenizerImpl final : public Tokenizer {
   std::unique_ptr<PostProcessor> post_processor_;
   std::unique_ptr<Decoder> decoder_;
   AddedVocabulary added_;
+  std::optional<Truncation> truncation_;
+  std::optional<Padding> padding_;
   int32_t vocab_size_ = 0;
 };
 
@@ -306,6 +339,8 @@ Result<std::unique_ptr<Tokenizer>> TokenizerImpl::make(const JsonObject& config)
   SIS_TRY(read_part(config, "model", make_model, tokenizer->model_));
   SIS_TRY(read_part(config, "post_processor", make_post_processor, tokenizer->post_processor_));
   SIS_TRY(read_part(config, "decoder", make_decoder, tokenizer->decoder_));
+  SIS_ASSIGN(tokenizer->truncation_, read_truncation(config));
+  SIS_ASSIGN(tokenizer->padding_, read_padding(config));
   if (tokenizer->model_ == nullptr) return config.wrong("model", "an object");
   // Both must agree, the model first: it only takes bytes where none can be missing.
   if (tokenizer->pre_tokenizer_ != nullptr && tokenizer->pre_tokenizer_->ends_byte_level() &&
