@@ -601,6 +601,37 @@ def cases():
         "processors", {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
         template("<s>", 1, "</s>", 2, second_sep=True, second_type=0)))
 
+    def pairs(name, texts, tokens, merges, pre_tokenizer=None, flags={}, **parts):
+        model = dict({"type": "BPE", "vocab": {token: id for id, token in enumerate(tokens)}, "merges": merges}, **flags)
+        return words(name, texts, **dict({"pre_tokenizer": pre_tokenizer, "model": model}, **parts))
+
+    letters = list("abcd .,'s1") + [META, "\u0120", "\u00c3", "\u00a9", "\u00e9", "<unk>"]
+    level = letters + ["ab", "abc", "\u0120ab", "\u00c3\u00a9", "bc", "'s", "cd"]
+    level_merges = ["b c", "a b", "\u0120 ab", "ab c", "\u00c3 \u00a9", "' s", "c d"]
+    texts = ["abc abcd  ab", "ab's \u00e9a\n1", " ab"]
+    for prefix in (True, False):
+        for trim in (True, False):
+            yield pairs("ByteLevel%s%s" % ("Prefix" * prefix, "Trim" * trim), texts, level, level_merges, byte_level(prefix, trim),
+                        post_processor=byte_level(prefix, trim))
+    yield pairs("ByteLevelNoRegex", texts, level, level_merges, byte_level(use_regex=False))
+    yield pairs("ByteLevelNormalizer", texts, level, level_merges, {"type": "Whitespace"}, normalizer={"type": "ByteLevel"})
+    yield pairs("IgnoreMerges", ["abcd bc", "cab"], letters + ["ab", "bc", "abcd", "ca"], [["b", "c"], ["a", "b"]], {"type": "Whitespace"}, {"ignore_merges": True})
+    yield pairs("RepeatedMerge", ["abc"], letters + ["ab", "bc"], [["a", "b"], ["b", "c"], ["a", "b"]])
+    yield pairs("FuseUnknown", ["axyb", "xxa xx"], letters, [], None, {"unk_token": "<unk>", "fuse_unk": True})
+    yield pairs("SeparateUnknown", ["axyb", "xxa xx"], letters, [], None, {"unk_token": "<unk>", "fuse_unk": False})
+    yield pairs("LostCharacters", ["axyb", "a\u4e2db"], letters + ["ab"], ["a b"])
+    yield pairs("BpeByteFallback", ["a\u00fcb", "a\u4e2db", "\u4e2d\u00fca"], letters + ["<0xC3>", "<0xBC>"], [], None,
+                {"unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True})
+    yield pairs("Marks", ["a  ab a", "  ", "\u2581 a"], letters + [META * 2, META + "a", "ab"], [[META, META], [META, "a"], ["a", "b"]], None,
+                {"unk_token": "<unk>"}, normalizer={"type": "Replace", "pattern": {"String": " "}, "content": META})
+    yield pairs("MarksInside", ["a  ab a", "ab a"], letters + [META + "a", "b" + META, "b" + META + "a"], [["b", META], [META, "a"], ["b" + META, "a"]], None,
+                {"unk_token": "<unk>"}, normalizer={"type": "Replace", "pattern": {"String": " "}, "content": META})
+    yield pairs("Affixes", ["abc ab a b", "abx xab"], ["<unk>", "a", "##b", "##c</w>", "##b</w>", "a</w>", "ab", "abc</w>", "ab</w>"],
+                ["a ##b", "ab ##c</w>", "a ##b</w>"], {"type": "Whitespace"},
+                {"unk_token": "<unk>", "continuing_subword_prefix": "##", "end_of_word_suffix": "</w>"})
+    yield words("WordLevel", ["ab xy ab", ""], pre_tokenizer={"type": "Whitespace"},
+                model={"type": "WordLevel", "vocab": {"ab": 0, "<unk>": 1}, "unk_token": "<unk>"})
+
 
 def write_cases(path):
     def literal(text):
