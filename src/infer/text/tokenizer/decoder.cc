@@ -15,30 +15,6 @@ namespace {
 
 constexpr size_t kTextBytesMax = size_t{1} << 20;  // that replacements still work on
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  if (from.empty()) return;
-  size_t at = text.find(from);
-  if (at == std::string::npos) return;
-  std::string out;
-  size_t kept = 0;
-  for (; at != std::string::npos; at = text.find(from, kept)) {
-    out.append(text, kept, at - kept).append(to);
-    kept = at + from.size();
-  }
-  out.append(text, kept);
-  text = std::move(out);
-}
-
-// Spaces that cutting put before punctuation and English contractions.
-void clean_up(std::string& text) {
-  constexpr std::pair<std::string_view, std::string_view> kRules[] = {
-      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
-      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
-      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
-  if (text.find(' ') == std::string::npos) return;
-  for (const auto& [from, to] : kRules) replace_all(text, from, to);
-}
-
 // A step that treats each token alone, as fn(token, is_first) does.
 template <class Fn>
 class EachToken final : public DecodeStream {
@@ -318,91 +294,6 @@ class Replace final : public Decoder {
   const std::string content_;
 };
 
-// Original BPE: a suffix marks the ends of words.
-class BpeDecoder final : public Decoder {
- public:
-  explicit BpeDecoder(std::string_view suffix) : suffix_(suffix) {}
-  void decode(std::vector<std::string>& texts) const override {
-    for (size_t i = 0; i < texts.size(); ++i)
-      replace_all(texts[i], suffix_, i + 1 == texts.size() ? "" : " ");
-  }
-  void add_streams(Streams& steps, bool& fused) const override {
-    if (fused)
-      steps.push_back(make_collecting_stream(*this));
-    else
-      steps.push_back(std::make_unique<Stream>(suffix_));
-  }
-
- private:
-  // One token waits, since the last is treated differently.
-  class Stream final : public DecodeStream {
-   public:
-    explicit Stream(std::string_view suffix) : suffix_(suffix) {}
-    void push(std::string_view text) override {
-      if (waiting_) pass(" ");
-      waiting_ = text;
-    }
-    void finish() override {
-      if (waiting_) pass("");
-      next->finish();
-    }
-
-   private:
-    void pass(std::string_view to) {
-      replace_all(*waiting_, suffix_, to);
-      next->push(*waiting_);
-    }
-    const std::string suffix_;
-    std::optional<std::string> waiting_;
-  };
-
-  const std::string suffix_;
-};
-
-// Connectionist temporal classification: repeats are one token, the pad token separates.
-class Ctc final : public Decoder {
- public:
-  Ctc(std::string_view pad, std::string_view delimiter, bool cleanup)
-      : pad_(pad), delimiter_(delimiter), cleanup_(cleanup) {}
-  void decode(std::vector<std::string>& texts) const override {
-    texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
-    for (std::string& text : texts) {
-      replace_all(text, pad_, "");
-      if (!cleanup_) continue;
-      clean_up(text);
-      replace_all(text, delimiter_, " ");
-    }
-    std::erase_if(texts, [](const std::string& text) { return text.empty(); });
-  }
-  void add_streams(Streams& steps, bool& fused) const override {
-    if (fused)
-      steps.push_back(make_collecting_stream(*this));
-    else
-      steps.push_back(std::make_unique<Stream>(*this));
-  }
-
- private:
-  class Stream final : public DecodeStream {
-   public:
-    explicit Stream(const Ctc& decoder) : decoder_(decoder) {}
-    void push(std::string_view text) override {
-      if (before_ == text) return;
-      before_ = text;
-      std::vector<std::string> texts{*before_};
-      decoder_.decode(texts);
-      if (!texts.empty()) next->push(texts[0]);
-    }
-    void finish() override { next->finish(); }
-
-   private:
-    const Ctc& decoder_;
-    std::optional<std::string> before_;
-  };
-
-  const std::string pad_, delimiter_;
-  const bool cleanup_;
-};
-
 class Sequence final : public Decoder {
  public:
   explicit Sequence(std::vector<std::unique_ptr<Decoder>> parts) : parts_(std::move(parts)) {}
@@ -451,18 +342,6 @@ Made make_replace(const JsonObject& config) {
   return std::unique_ptr<Decoder>(std::make_unique<Replace>(std::move(pattern), content));
 }
 
-Made make_bpe(const JsonObject& config) {
-  SIS_ASSIGN(const std::string_view suffix, config.string("suffix", "</w>"));
-  return std::unique_ptr<Decoder>(std::make_unique<BpeDecoder>(suffix));
-}
-
-Made make_ctc(const JsonObject& config) {
-  SIS_ASSIGN(const std::string_view pad, config.string("pad_token", "<pad>"));
-  SIS_ASSIGN(const std::string_view delimiter, config.string("word_delimiter_token", "|"));
-  SIS_ASSIGN(const bool cleanup, config.boolean("cleanup", true));
-  return std::unique_ptr<Decoder>(std::make_unique<Ctc>(pad, delimiter, cleanup));
-}
-
 Made make_sequence(const JsonObject& config) {
   SIS_ASSIGN(const auto configs, config.array("decoders"));
   std::vector<std::unique_ptr<Decoder>> parts;
@@ -475,10 +354,10 @@ Made make_sequence(const JsonObject& config) {
 }
 
 constexpr RegistryRow<Decoder> kDecoders[] = {
-    {"BPEDecoder", make_bpe},
+    {"BPEDecoder", make_bpe_decoder},
     {"ByteFallback", make_plain<ByteFallback>},
     {"ByteLevel", make_plain<ByteLevel>},
-    {"CTC", make_ctc},
+    {"CTC", make_ctc_decoder},
     {"Fuse", make_plain<Fuse>},
     {"Metaspace", make_metaspace},
     {"Replace", make_replace},

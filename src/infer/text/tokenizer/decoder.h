@@ -27,4 +27,11 @@ class Decoder {
 // From the object under "decoder".
 Result<std::unique_ptr<Decoder>> make_decoder(const JsonObject& config);
 
+Result<std::unique_ptr<Decoder>> make_bpe_decoder(const JsonObject& config);
+Result<std::unique_ptr<Decoder>> make_ctc_decoder(const JsonObject& config);
+
+void replace_all(std::string& text, std::string_view from, std::string_view to);
+// Takes out spaces that cutting put before punctuation and English contractions.
+void clean_up(std::string& text);
+
 }  // namespace sis::text::tok
