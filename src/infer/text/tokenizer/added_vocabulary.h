@@ -4,6 +4,7 @@
 // others in the normalised text by their normalised form. Const after build(); any thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "infer/text/tokenizer/double_array.h"
+#include "infer/text/tokenizer/hashing.h"
 #include "infer/text/tokenizer/model.h"
 #include "infer/text/tokenizer/normalizer.h"
 
@@ -42,14 +44,16 @@ class AddedVocabulary {
 
   const AddedToken* find(int32_t id) const;
   const AddedToken* find(std::string_view content) const;
-  bool is_special(std::string_view content) const {
-    return special_.contains(std::string(content));
-  }
+  bool is_special(std::string_view content) const { return special_.contains(content); }
   int32_t ids_end() const { return ids_end_; }
   // Tokens whose content the model does not know.
   int32_t count_beside(const Model& model) const;
 
  private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return hash_bytes(text); }
+  };
   struct Finder {
     DoubleArray trie;
     bool first[256] = {};  // bytes that tokens begin with
@@ -64,8 +68,8 @@ class AddedVocabulary {
   bool find_next(std::string_view text, size_t from, const Finder& finder, Found& found) const;
 
   std::unordered_map<int32_t, AddedToken> by_id_;
-  std::unordered_map<std::string, int32_t> by_content_;
-  std::unordered_set<std::string> special_;
+  std::unordered_map<std::string, int32_t, Hash, std::equal_to<>> by_content_;
+  std::unordered_set<std::string, Hash, std::equal_to<>> special_;
   Finder raw_, normalized_;
   int32_t ids_end_ = 0;
 };

@@ -1,9 +1,11 @@
 #include "infer/text/tokenizer/decoder.h"
 
 #include <algorithm>
-#include <array>
+#include <optional>
 
 #include "base/strings.h"
+#include "infer/text/tokenizer/byte_level.h"
+#include "infer/text/tokenizer/lossy_utf8.h"
 #include "infer/text/tokenizer/pattern.h"
 #include "infer/text/tokenizer/pre_tokenizer.h"
 #include "infer/text/tokenizer/utf8.h"
@@ -13,47 +15,56 @@ namespace {
 
 constexpr size_t kTextBytesMax = size_t{1} << 20;  // that replacements still work on
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  if (from.empty()) return;
-  size_t at = text.find(from);
-  if (at == std::string::npos) return;
-  std::string out;
-  size_t kept = 0;
-  for (; at != std::string::npos; at = text.find(from, kept)) {
-    out.append(text, kept, at - kept).append(to);
-    kept = at + from.size();
+// A step that treats each token alone, as fn(token, is_first) does.
+template <class Fn>
+class EachToken final : public DecodeStream {
+ public:
+  explicit EachToken(Fn fn) : fn_(std::move(fn)) {}
+  void push(std::string_view text) override {
+    std::string token(text);
+    fn_(token, first_);
+    first_ = false;
+    next->push(token);
   }
-  out.append(text, kept);
-  text = std::move(out);
-}
+  void finish() override { next->finish(); }
 
-// Spaces that cutting put before punctuation and English contractions.
-void clean_up(std::string& text) {
-  constexpr std::pair<std::string_view, std::string_view> kRules[] = {
-      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
-      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
-      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
-  if (text.find(' ') == std::string::npos) return;
-  for (const auto& [from, to] : kRules) replace_all(text, from, to);
+ private:
+  Fn fn_;
+  bool first_ = true;
+};
+
+// Where a step has no stream for one text of all tokens, it waits for the whole.
+using Streams = std::vector<std::unique_ptr<DecodeStream>>;
+template <class Fn>
+void add_each_or_collector(const Decoder& decoder, bool fused, Streams& steps, Fn fn) {
+  if (fused)
+    steps.push_back(make_collecting_stream(decoder));
+  else
+    steps.push_back(std::make_unique<EachToken<Fn>>(std::move(fn)));
 }
 
 class WordPiece final : public Decoder {
  public:
   WordPiece(std::string_view prefix, bool cleanup) : prefix_(prefix), cleanup_(cleanup) {}
   void decode(std::vector<std::string>& texts) const override {
-    for (size_t i = 0; i < texts.size(); ++i) {
-      std::string& text = texts[i];
-      if (i != 0) {
-        if (text.starts_with(prefix_))
-          text.erase(0, prefix_.size());
-        else
-          text.insert(0, 1, ' ');
-      }
-      if (cleanup_) clean_up(text);
-    }
+    for (size_t i = 0; i < texts.size(); ++i) change(texts[i], i == 0);
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    add_each_or_collector(*this, fused, steps,
+                          [this](std::string& text, bool first) { change(text, first); });
   }
 
  private:
+  void change(std::string& text, bool first) const {
+    if (!first) {
+      if (text.starts_with(prefix_))
+        text.erase(0, prefix_.size());
+      else
+        text.insert(0, 1, ' ');
+    }
+    if (cleanup_) clean_up(text);
+  }
+
   const std::string prefix_;
   const bool cleanup_;
 };
@@ -67,6 +78,15 @@ class Metaspace final : public Decoder {
     // In the first text every mark goes, not only the leading one.
     for (size_t i = 0; i < texts.size(); ++i)
       replace_all(texts[i], mark_, i == 0 && drops_first_ ? "" : " ");
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused) {
+      steps.push_back(make_replacing_stream(mark_, drops_first_ ? "" : " "));
+      return;
+    }
+    add_each_or_collector(*this, fused, steps, [this](std::string& text, bool first) {
+      replace_all(text, mark_, first && drops_first_ ? "" : " ");
+    });
   }
 
  private:
@@ -99,8 +119,42 @@ class ByteFallback final : public Decoder {
     flush();
     texts = std::move(out);
   }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused)
+      steps.push_back(make_collecting_stream(*this));
+    else
+      steps.push_back(std::make_unique<Stream>());
+  }
 
  private:
+  // A run waits for its end: one wrong byte makes all of it U+FFFD.
+  class Stream final : public DecodeStream {
+   public:
+    void push(std::string_view text) override {
+      if (const int byte = byte_of(text); byte >= 0) {
+        bytes_.push_back(static_cast<char>(byte));
+        return;
+      }
+      end_run();
+      next->push(text);
+    }
+    void finish() override {
+      end_run();
+      next->finish();
+    }
+
+   private:
+    void end_run() {
+      if (bytes_.empty()) return;
+      if (is_utf8(bytes_))
+        next->push(bytes_);
+      else
+        for (size_t i = 0; i < bytes_.size(); ++i) next->push(kReplacement);
+      bytes_.clear();
+    }
+    std::string bytes_;
+  };
+
   static int byte_of(std::string_view text) {
     if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
     int value = 0;
@@ -124,6 +178,45 @@ class ByteFallback final : public Decoder {
   }
 };
 
+// All texts become one: of the bytes that byte-level characters stand for, or of the text itself
+// where a character stands for none; what is not UTF-8 becomes U+FFFD.
+class ByteLevel final : public Decoder {
+ public:
+  void decode(std::vector<std::string>& texts) const override {
+    std::string bytes;
+    for (const std::string& text : texts) append_token_bytes(text, bytes);
+    std::string whole;
+    append_lossy(bytes, whole);
+    texts.assign(1, std::move(whole));
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused)
+      steps.push_back(make_collecting_stream(*this));
+    else
+      steps.push_back(std::make_unique<Stream>());
+    fused = true;
+  }
+
+ private:
+  // Characters wait for their last byte.
+  class Stream final : public DecodeStream {
+   public:
+    void push(std::string_view text) override {
+      append_token_bytes(text, bytes_);
+      std::string whole;
+      bytes_.erase(0, append_lossy(bytes_, whole, /*keep_open=*/true));
+      if (!whole.empty()) next->push(whole);
+    }
+    void finish() override {
+      if (!bytes_.empty()) next->push(kReplacement);
+      next->finish();
+    }
+
+   private:
+    std::string bytes_;
+  };
+};
+
 class Fuse final : public Decoder {
  public:
   void decode(std::vector<std::string>& texts) const override {
@@ -131,6 +224,8 @@ class Fuse final : public Decoder {
     for (const std::string& text : texts) whole += text;
     texts.assign(1, std::move(whole));
   }
+  // Nothing to do: the steps after this one know.
+  void add_streams(Streams&, bool& fused) const override { fused = true; }
 };
 
 // Up to `start` leading and `stop` trailing `content` characters of each text go.
@@ -140,20 +235,26 @@ class Strip final : public Decoder {
     append_utf8(content_, content);
   }
   void decode(std::vector<std::string>& texts) const override {
-    for (std::string& text : texts) {
-      size_t begin = 0, end = text.size();
-      for (size_t i = 0; i < start_ && std::string_view(text).substr(begin).starts_with(content_);
-           ++i)
-        begin += content_.size();
-      for (size_t i = 0;
-           i < stop_ && end > begin && std::string_view(text).substr(0, end).ends_with(content_);
-           ++i)
-        end -= content_.size();
-      text = text.substr(begin, end - begin);
+    for (std::string& text : texts) change(text);
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused) {
+      steps.push_back(make_stripping_stream(content_, start_, stop_));
+      return;
     }
+    add_each_or_collector(*this, fused, steps, [this](std::string& text, bool) { change(text); });
   }
 
  private:
+  void change(std::string& text) const {
+    std::string_view rest = text;
+    for (size_t i = 0; i < start_ && rest.starts_with(content_); ++i)
+      rest.remove_prefix(content_.size());
+    for (size_t i = 0; i < stop_ && rest.ends_with(content_); ++i)
+      rest.remove_suffix(content_.size());
+    text = std::string(rest);
+  }
+
   std::string content_;
   const size_t start_, stop_;
 };
@@ -163,56 +264,34 @@ class Replace final : public Decoder {
   Replace(Pattern pattern, std::string_view content)
       : pattern_(std::move(pattern)), content_(content) {}
   void decode(std::vector<std::string>& texts) const override {
-    for (std::string& text : texts) {
-      // As with normalizers: a chain made to double texts again and again stops somewhere.
-      if (text.size() > kTextBytesMax) continue;
-      std::string out;
-      size_t kept = 0;
-      pattern_.for_each_match(text, [&](Regex::Match match) {
-        out.append(text, kept, match.begin - kept).append(content_);
-        kept = match.end;
-      });
-      text = out.append(text, kept);
+    for (std::string& text : texts) change(text);
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    if (fused && !may_grow()) {
+      steps.push_back(make_replacing_stream(pattern_.literal(), content_));
+      return;
     }
+    add_each_or_collector(*this, fused, steps, [this](std::string& text, bool) { change(text); });
   }
 
  private:
+  bool may_grow() const {
+    return pattern_.literal().empty() || pattern_.literal().size() < content_.size();
+  }
+  void change(std::string& text) const {
+    // As with normalizers: a chain made to double texts again and again stops somewhere.
+    if (may_grow() && text.size() > kTextBytesMax) return;
+    std::string out;
+    size_t kept = 0;
+    pattern_.for_each_match(text, [&](Regex::Match match) {
+      out.append(text, kept, match.begin - kept).append(content_);
+      kept = match.end;
+    });
+    text = out.append(text, kept);
+  }
+
   const Pattern pattern_;
   const std::string content_;
-};
-
-// Original BPE: a suffix marks the ends of words.
-class BpeDecoder final : public Decoder {
- public:
-  explicit BpeDecoder(std::string_view suffix) : suffix_(suffix) {}
-  void decode(std::vector<std::string>& texts) const override {
-    for (size_t i = 0; i < texts.size(); ++i)
-      replace_all(texts[i], suffix_, i + 1 == texts.size() ? "" : " ");
-  }
-
- private:
-  const std::string suffix_;
-};
-
-// Connectionist temporal classification: repeats are one token, the pad token separates.
-class Ctc final : public Decoder {
- public:
-  Ctc(std::string_view pad, std::string_view delimiter, bool cleanup)
-      : pad_(pad), delimiter_(delimiter), cleanup_(cleanup) {}
-  void decode(std::vector<std::string>& texts) const override {
-    texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
-    for (std::string& text : texts) {
-      replace_all(text, pad_, "");
-      if (!cleanup_) continue;
-      clean_up(text);
-      replace_all(text, delimiter_, " ");
-    }
-    std::erase_if(texts, [](const std::string& text) { return text.empty(); });
-  }
-
- private:
-  const std::string pad_, delimiter_;
-  const bool cleanup_;
 };
 
 class Sequence final : public Decoder {
@@ -220,6 +299,9 @@ class Sequence final : public Decoder {
   explicit Sequence(std::vector<std::unique_ptr<Decoder>> parts) : parts_(std::move(parts)) {}
   void decode(std::vector<std::string>& texts) const override {
     for (const auto& part : parts_) part->decode(texts);
+  }
+  void add_streams(Streams& steps, bool& fused) const override {
+    for (const auto& part : parts_) part->add_streams(steps, fused);
   }
 
  private:
@@ -260,18 +342,6 @@ Made make_replace(const JsonObject& config) {
   return std::unique_ptr<Decoder>(std::make_unique<Replace>(std::move(pattern), content));
 }
 
-Made make_bpe(const JsonObject& config) {
-  SIS_ASSIGN(const std::string_view suffix, config.string("suffix", "</w>"));
-  return std::unique_ptr<Decoder>(std::make_unique<BpeDecoder>(suffix));
-}
-
-Made make_ctc(const JsonObject& config) {
-  SIS_ASSIGN(const std::string_view pad, config.string("pad_token", "<pad>"));
-  SIS_ASSIGN(const std::string_view delimiter, config.string("word_delimiter_token", "|"));
-  SIS_ASSIGN(const bool cleanup, config.boolean("cleanup", true));
-  return std::unique_ptr<Decoder>(std::make_unique<Ctc>(pad, delimiter, cleanup));
-}
-
 Made make_sequence(const JsonObject& config) {
   SIS_ASSIGN(const auto configs, config.array("decoders"));
   std::vector<std::unique_ptr<Decoder>> parts;
@@ -284,9 +354,10 @@ Made make_sequence(const JsonObject& config) {
 }
 
 constexpr RegistryRow<Decoder> kDecoders[] = {
-    {"BPEDecoder", make_bpe},
+    {"BPEDecoder", make_bpe_decoder},
     {"ByteFallback", make_plain<ByteFallback>},
-    {"CTC", make_ctc},
+    {"ByteLevel", make_plain<ByteLevel>},
+    {"CTC", make_ctc_decoder},
     {"Fuse", make_plain<Fuse>},
     {"Metaspace", make_metaspace},
     {"Replace", make_replace},

@@ -56,7 +56,8 @@ TEST(DoubleArray, EmptyAndRepeatedKeys) {
 
 TEST(Vocabulary, FindsBothWays) {
   const auto vocabulary =
-      Vocabulary::build({{"b", 7}, {"a", 0}, {"", 3}}, Vocabulary::Repeats::kRefuse, "vocab");
+      Vocabulary::build({{"b", 7}, {"a", 0}, {"", 3}}, Vocabulary::Repeats::kRefuse,
+                        Vocabulary::Lookup::kTrie, "vocab");
   ASSERT_TRUE(vocabulary.ok()) << vocabulary.error().message;
   EXPECT_EQ(vocabulary->find("b"), 7);
   EXPECT_EQ(vocabulary->find(""), 3);
@@ -71,8 +72,11 @@ TEST(Vocabulary, FindsBothWays) {
 
 TEST(Vocabulary, RepeatedTexts) {
   const std::vector<VocabularyEntry> entries{{"a", 0}, {"a", 1}};
-  EXPECT_FALSE(Vocabulary::build(entries, Vocabulary::Repeats::kRefuse, "vocab").ok());
-  const auto vocabulary = Vocabulary::build(entries, Vocabulary::Repeats::kLastWins, "vocab");
+  EXPECT_FALSE(
+      Vocabulary::build(entries, Vocabulary::Repeats::kRefuse, Vocabulary::Lookup::kTrie, "vocab")
+          .ok());
+  const auto vocabulary = Vocabulary::build(entries, Vocabulary::Repeats::kLastWins,
+                                            Vocabulary::Lookup::kTrie, "vocab");
   ASSERT_TRUE(vocabulary.ok());
   EXPECT_EQ(vocabulary->find("a"), 1);
   EXPECT_EQ(vocabulary->text(0), "a");

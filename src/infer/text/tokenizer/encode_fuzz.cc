@@ -7,7 +7,8 @@ namespace {
 
 std::vector<std::unique_ptr<sis::text::Tokenizer>> load() {
   std::vector<std::unique_ptr<sis::text::Tokenizer>> all;
-  for (const char* style : {"bert-uncased", "bert-cased", "xlmr"}) {
+  for (const char* style :
+       {"bert-uncased", "bert-cased", "xlmr", "gpt2", "llama3", "qwen2", "gemma", "whisper"}) {
     auto made = sis::text::Tokenizer::from_folder(std::string(SIS_GOLDEN_FOLDER) + "/" + style);
     if (!made) std::abort();
     all.push_back(std::move(made).value());

@@ -5,22 +5,12 @@
 
 #include "base/strings.h"
 #include "infer/text/tokenizer/json.h"
+#include "infer/text/tokenizer/legacy_config.h"
 
 namespace sis::text::tok {
 namespace {
 
-void append_json_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (char c : text) {
-    if (c == '"' || c == '\\')
-      out += {'\\', c};
-    else if (static_cast<unsigned char>(c) < 0x20)
-      out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    else
-      out += c;
-  }
-  out += '"';
-}
+void append_json_string(std::string& out, std::string_view text) { out += json_string(text); }
 
 // A special token is given as a string or as {"content": ...}.
 Result<std::string> special_token(const JsonObject* config, std::string_view key,

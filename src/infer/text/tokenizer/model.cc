@@ -4,19 +4,26 @@ namespace sis::text::tok {
 namespace {
 
 constexpr RegistryRow<Model> kModels[] = {
+    {"BPE", make_bpe},
     {"Unigram", make_unigram},
+    {"WordLevel", make_word_level},
     {"WordPiece", make_word_piece},
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Model>> make_model(const JsonObject& config) {
-  if (config.find("type") || config.find("merges")) return make_by_type<Model>(kModels, config);
+  if (config.find("type")) return make_by_type<Model>(kModels, config);
+  if (config.find("merges")) return make_bpe(config);
   if (config.find("continuing_subword_prefix")) return make_word_piece(config);
+  simdjson::dom::object words;
+  if (const auto vocab = config.find("vocab"); vocab && vocab->get(words) == simdjson::SUCCESS)
+    return make_word_level(config);
   return make_unigram(config);
 }
 
-Result<Vocabulary> read_vocabulary(const JsonObject& config, std::string_view key) {
+Result<Vocabulary> read_vocabulary(const JsonObject& config, std::string_view key,
+                                   Vocabulary::Lookup lookup) {
   SIS_ASSIGN(const JsonObject object, config.object(key));
   std::vector<VocabularyEntry> entries;
   entries.reserve(object.raw().size());
@@ -29,7 +36,7 @@ Result<Vocabulary> read_vocabulary(const JsonObject& config, std::string_view ke
                  ", found ", id != 0 ? concat(id) : std::string(kind_of(element)))};
     entries.push_back({token, static_cast<int32_t>(id)});
   }
-  return Vocabulary::build(entries, Vocabulary::Repeats::kRefuse, object.path());
+  return Vocabulary::build(entries, Vocabulary::Repeats::kRefuse, lookup, object.path());
 }
 
 }  // namespace sis::text::tok

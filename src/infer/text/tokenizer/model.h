@@ -32,6 +32,10 @@ class Model {
     return covered.empty() ? covered : id_to_token(id);
   }
 
+  // Asks for pieces of plain bytes instead of byte-level characters; true when the model takes them
+  // from now on.
+  virtual bool take_raw_bytes() { return false; }
+
   // Tokens of different text; what added tokens are numbered after.
   virtual int32_t vocab_size() const = 0;
   virtual int32_t ids_end() const = 0;                            // above every id
@@ -46,8 +50,12 @@ Result<std::unique_ptr<Model>> make_model(const JsonObject& config);
 Result<std::unique_ptr<Model>> make_word_piece(const JsonObject& config);
 Result<std::unique_ptr<Model>> make_unigram(const JsonObject& config);
 
+Result<std::unique_ptr<Model>> make_word_level(const JsonObject& config);
+Result<std::unique_ptr<Model>> make_bpe(const JsonObject& config);
+
 // {"token": id, ...} under `key`.
-Result<Vocabulary> read_vocabulary(const JsonObject& config, std::string_view key);
+Result<Vocabulary> read_vocabulary(const JsonObject& config, std::string_view key,
+                                   Vocabulary::Lookup lookup);
 
 // For models whose tokens live in a Vocabulary.
 class VocabularyModel : public Model {

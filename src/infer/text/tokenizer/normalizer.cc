@@ -1,5 +1,6 @@
 #include "infer/text/tokenizer/normalizer.h"
 
+#include "infer/text/tokenizer/byte_level.h"
 #include "infer/text/tokenizer/pattern.h"
 #include "infer/text/tokenizer/unicode_forms.h"
 #include "infer/text/tokenizer/unicode_tables.h"
@@ -196,6 +197,7 @@ Result<std::unique_ptr<Normalizer>> make_sequence(const JsonObject& config) {
 
 constexpr RegistryRow<Normalizer> kNormalizers[] = {
     {"BertNormalizer", make_bert_normalizer},
+    {"ByteLevel", make_byte_level_normalizer},
     {"Precompiled", make_precompiled_normalizer},
     {"Sequence", make_sequence},
     {"Lowercase", make_plain<Lowercase>},

@@ -15,6 +15,7 @@ Result<Pattern> Pattern::from(const JsonObject& config, std::string_view key) {
       auto regex = Regex::compile(source);
       if (!regex) return prefixed(object.path(), regex.error());
       pattern.regex_ = std::move(regex).value();
+      pattern.known_ = known_split(source);
       return pattern;
     }
     SIS_ASSIGN(pattern.literal_, object.string("String"));

@@ -7,12 +7,18 @@
 
 #include "infer/text/tokenizer/json.h"
 #include "infer/text/tokenizer/regex.h"
+#include "infer/text/tokenizer/split_scanner.h"
 
 namespace sis::text::tok {
 
 class Pattern {
  public:
   static Result<Pattern> from(const JsonObject& config, std::string_view key);
+
+  // Empty when it is an expression.
+  std::string_view literal() const { return regex_ ? std::string_view() : literal_; }
+  // Set when the expression is one with a scanner of its own.
+  std::optional<KnownSplit> known() const { return known_; }
 
   // fn(Regex::Match) for every match from left to right.
   template <class Fn>
@@ -29,6 +35,7 @@ class Pattern {
  private:
   std::string literal_;  // not empty when there is no regex
   std::optional<Regex> regex_;
+  std::optional<KnownSplit> known_;
 };
 
 }  // namespace sis::text::tok

@@ -22,6 +22,18 @@ uint32_t PreTokenizedString::append(NormalizedString& string) {
   return begin;
 }
 
+void PreTokenizedString::scan(KnownSplit kind) {
+  cut([&](const Piece& piece, auto&& out) {
+    ends_.clear();
+    scan_splits(kind, text_of(piece), ends_);
+    uint32_t begin = piece.begin;
+    for (const uint32_t end : ends_) {
+      out(begin, piece.begin + end);
+      begin = piece.begin + end;
+    }
+  });
+}
+
 void PreTokenizedString::merge_parts(SplitBehavior behavior) {
   size_t kept = 0;
   bool previous = false;  // whether the part before was a match
@@ -74,6 +86,7 @@ void PreTokenizedString::shrink(size_t bytes_max) {
     next_pieces_ = {};
   }
   if (parts_.capacity() > bytes_max / sizeof(SplitPart)) parts_ = {};
+  if (ends_.capacity() > bytes_max / sizeof(uint32_t)) ends_ = {};
 }
 
 }  // namespace sis::text::tok

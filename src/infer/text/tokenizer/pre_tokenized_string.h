@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "infer/text/tokenizer/normalized_string.h"
+#include "infer/text/tokenizer/split_scanner.h"
 #include "infer/text/tokenizer/utf8.h"
 
 namespace sis::text::tok {
@@ -107,6 +108,9 @@ class PreTokenizedString {
     });
   }
 
+  // Cuts at the matches of a known expression.
+  void scan(KnownSplit kind);
+
   // Writes the text anew: rewrite(piece, writer) for pieces that are no tokens yet; it puts bytes
   // and ends pieces through the writer. Tokens are carried over.
   class Rewriter;
@@ -123,6 +127,7 @@ class PreTokenizedString {
   std::vector<Span> spans_, next_spans_;
   std::vector<Piece> pieces_, next_pieces_;
   std::vector<SplitPart> parts_;
+  std::vector<uint32_t> ends_;
   bool tracked_ = false;
 };
 

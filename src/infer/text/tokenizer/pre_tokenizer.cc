@@ -1,5 +1,6 @@
 #include "infer/text/tokenizer/pre_tokenizer.h"
 
+#include "infer/text/tokenizer/byte_level.h"
 #include "infer/text/tokenizer/pattern.h"
 #include "infer/text/tokenizer/unicode_tables.h"
 
@@ -87,6 +88,13 @@ class Split final : public PreTokenizer {
   Split(Pattern pattern, SplitBehavior behavior, bool invert)
       : pattern_(std::move(pattern)), behavior_(behavior), invert_(invert) {}
   void pre_tokenize(PreTokenizedString& string) const override {
+    // The known expressions match everything, so that each match becomes a piece.
+    const auto known = pattern_.known();
+    if (known &&
+        (invert_ ? behavior_ == SplitBehavior::kRemoved : behavior_ == SplitBehavior::kIsolated)) {
+      string.scan(*known);
+      return;
+    }
     string.split(behavior_, [&](std::string_view text, auto&& part) {
       size_t gap = 0;
       pattern_.for_each_match(text, [&](Regex::Match match) {
@@ -115,6 +123,10 @@ class Sequence final : public PreTokenizer {
       if (part->needs_spans()) return true;
     return false;
   }
+  bool ends_byte_level() const override {
+    return !parts_.empty() && parts_.back()->ends_byte_level();
+  }
+  void leave_bytes_raw() override { parts_.back()->leave_bytes_raw(); }
 
  private:
   const std::vector<std::unique_ptr<PreTokenizer>> parts_;
@@ -167,6 +179,7 @@ Result<std::unique_ptr<PreTokenizer>> make_sequence(const JsonObject& config) {
 
 constexpr RegistryRow<PreTokenizer> kPreTokenizers[] = {
     {"BertPreTokenizer", make_plain<BertPreTokenizer>},
+    {"ByteLevel", make_byte_level_pre_tokenizer},
     {"CharDelimiterSplit", make_delimiter},
     {"Delimiter", make_delimiter},
     {"Digits", make_digits},

@@ -16,6 +16,10 @@ class PreTokenizer {
   virtual void pre_tokenize(PreTokenizedString& string) const = 0;
   // True when where a piece begins in the input matters for how it is cut.
   virtual bool needs_spans() const { return false; }
+  // True when the last step of all is to write bytes as byte-level characters; leave_bytes_raw()
+  // then takes that step out.
+  virtual bool ends_byte_level() const { return false; }
+  virtual void leave_bytes_raw() {}
 };
 
 // From the object under "pre_tokenizer".

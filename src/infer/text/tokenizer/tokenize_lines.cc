@@ -1,11 +1,11 @@
 // Tokenises lines from standard input and prints one JSON array per line; a test program.
 //
 //   tokenize_lines <tokenizer.json or folder> [--no-specials] [--no-offsets] [--max N] [--pair]
-//   [--decode]
+//   [--decode] [--as-file]
 //
 // A line is a JSON string; with --pair an array of two. Printed: [ids, type_ids, offsets] or, with
 // --decode (a line is an array of ids then), the text without special tokens and the text with
-// them.
+// them. --as-file cuts and fills as the file says and prints the attention mask as well.
 #include <simdjson.h>
 
 #include <charconv>
@@ -37,7 +37,9 @@ std::string print(const sis::text::Encoding& encoding) {
   for (size_t i = 0; i < encoding.offsets.size(); ++i)
     out += fmt::format("{}[{},{}]", i == 0 ? "" : ",", encoding.offsets[i].first,
                        encoding.offsets[i].second);
-  return out + "]]";
+  out += "]";
+  if (!encoding.attention.empty()) out += fmt::format(",[{}]", fmt::join(encoding.attention, ","));
+  return out + "]";
 }
 
 }  // namespace
@@ -45,7 +47,7 @@ std::string print(const sis::text::Encoding& encoding) {
 int main(int argc, char** argv) {
   std::string path;
   sis::text::EncodeOptions options{.with_offsets = true};
-  bool pair = false, decode = false;
+  bool pair = false, decode = false, as_file = false;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
     if (argument == "--no-specials")
@@ -54,6 +56,8 @@ int main(int argc, char** argv) {
       options.with_offsets = false;
     else if (argument == "--pair")
       pair = true;
+    else if (argument == "--as-file")
+      as_file = true;
     else if (argument == "--decode")
       decode = true;
     else if (argument == "--max" && i + 1 < argc)
@@ -77,6 +81,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   const sis::text::Tokenizer& tokenizer = **made;
+  if (as_file) options.truncation = tokenizer.truncation();
   std::ios::sync_with_stdio(false);
   simdjson::dom::parser parser;
   for (std::string line; std::getline(std::cin, line);) {
@@ -94,11 +99,14 @@ int main(int argc, char** argv) {
       out += ",";
       append_string(out, tokenizer.decode(ids, false));
       out += "]";
-    } else if (pair) {
-      out = print(tokenizer.encode_pair(element.at(0).get_string().value(),
-                                        element.at(1).get_string().value(), options));
     } else {
-      out = print(tokenizer.encode(element.get_string().value(), options));
+      sis::text::Encoding encoding =
+          pair ? tokenizer.encode_pair(element.at(0).get_string().value(),
+                                       element.at(1).get_string().value(), options)
+               : tokenizer.encode(element.get_string().value(), options);
+      if (as_file)
+        sis::text::pad({&encoding, 1}, tokenizer.padding().value_or(sis::text::Padding{}));
+      out = print(encoding);
     }
     out += '\n';
     std::cout.write(out.data(), static_cast<std::streamsize>(out.size()));

@@ -9,7 +9,11 @@
 #include "base/strings.h"
 #include "infer/text/tokenizer/added_vocabulary.h"
 #include "infer/text/tokenizer/decoder.h"
+#include "infer/text/tokenizer/legacy_bpe.h"
+#include "infer/text/tokenizer/legacy_config.h"
+#include "infer/text/tokenizer/legacy_sentencepiece.h"
 #include "infer/text/tokenizer/legacy_vocab.h"
+#include "infer/text/tokenizer/limits_json.h"
 #include "infer/text/tokenizer/model.h"
 #include "infer/text/tokenizer/normalizer.h"
 #include "infer/text/tokenizer/post_processor.h"
@@ -74,12 +78,36 @@ std::pair<size_t, size_t> longest_first(size_t first, size_t second, size_t budg
   return swap ? std::pair{longer, shorter} : std::pair{shorter, longer};
 }
 
-void truncate(TokenRun& run, size_t tokens) {
+// Lengths that two sequences keep of `budget` tokens. One alone gives until nothing is left of it,
+// where the library fails.
+std::pair<size_t, size_t> keep_of(size_t first, size_t second, size_t budget,
+                                  const EncodeOptions& options) {
+  const auto strategy =
+      options.truncation ? options.truncation->strategy : Truncation::Strategy::kLongestFirst;
+  const size_t surplus = first + second > budget ? first + second - budget : 0;
+  switch (strategy) {
+    case Truncation::Strategy::kLongestFirst:
+      return longest_first(first, second, budget);
+    case Truncation::Strategy::kOnlyFirst:
+      return {first - std::min(first, surplus), second};
+    case Truncation::Strategy::kOnlySecond:
+      return {first, second - std::min(second, surplus)};
+  }
+  return {first, second};
+}
+
+void truncate(TokenRun& run, size_t tokens, const EncodeOptions& options) {
   if (run.ids.size() <= tokens) return;
-  run.ids.resize(tokens);
-  run.type_ids.resize(tokens);
-  if (run.offsets.size() > tokens) run.offsets.resize(tokens);
-  if (run.values.size() > tokens) run.values.resize(tokens);
+  const bool left = options.truncation && options.truncation->left;
+  const auto cut = [&](auto& values) {
+    if (values.size() <= tokens) return;
+    if (left) values.erase(values.begin(), values.end() - static_cast<ptrdiff_t>(tokens));
+    values.resize(tokens);
+  };
+  cut(run.ids);
+  cut(run.type_ids);
+  cut(run.offsets);
+  cut(run.values);
 }
 
 class TokenizerImpl final : public Tokenizer {
@@ -89,8 +117,9 @@ class TokenizerImpl final : public Tokenizer {
   Encoding encode(std::string_view text, const EncodeOptions& options) const override {
     std::vector<TokenRun> runs(1);
     const size_t budget = token_budget(options, /*pair=*/false);
-    fill(runs[0], text, options, budget);
-    truncate(runs[0], budget);
+    const bool left = options.truncation && options.truncation->left;
+    fill(runs[0], text, options, left ? kNoLimit : budget);
+    truncate(runs[0], budget, options);
     return finish(runs, options);
   }
 
@@ -100,10 +129,10 @@ class TokenizerImpl final : public Tokenizer {
     // No early stop here: which of the two is longer decides who gives way.
     fill(runs[0], first, options, kNoLimit);
     fill(runs[1], second, options, kNoLimit);
-    const auto [keep_first, keep_second] =
-        longest_first(runs[0].ids.size(), runs[1].ids.size(), token_budget(options, /*pair=*/true));
-    truncate(runs[0], keep_first);
-    truncate(runs[1], keep_second);
+    const auto [keep_first, keep_second] = keep_of(runs[0].ids.size(), runs[1].ids.size(),
+                                                   token_budget(options, /*pair=*/true), options);
+    truncate(runs[0], keep_first, options);
+    truncate(runs[1], keep_second, options);
     runs[1].type_ids.assign(runs[1].ids.size(), 1);
     return finish(runs, options);
   }
@@ -112,11 +141,7 @@ class TokenizerImpl final : public Tokenizer {
     std::vector<std::string> texts;
     texts.reserve(ids.size());
     for (int32_t id : ids) {
-      const AddedToken* added = added_.find(id);
-      if (added == nullptr && !model_->has_id(id)) continue;
-      std::string text(id_to_token(id));
-      if (skip_special_tokens && added_.is_special(text)) continue;
-      texts.push_back(std::move(text));
+      if (const auto text = token_to_decode(id, skip_special_tokens)) texts.emplace_back(*text);
     }
     if (decoder_ != nullptr) decoder_->decode(texts);
     std::string out;
@@ -126,6 +151,21 @@ class TokenizerImpl final : public Tokenizer {
     }
     return out;
   }
+
+  std::optional<std::string_view> token_to_decode(int32_t id,
+                                                  bool skip_special_tokens) const override {
+    const AddedToken* added = added_.find(id);
+    if (added == nullptr && !model_->has_id(id)) return std::nullopt;
+    const std::string_view text =
+        added != nullptr ? added->normalized_content : model_->id_to_token(id);
+    if (skip_special_tokens && added_.is_special(text)) return std::nullopt;
+    return text;
+  }
+
+  const Decoder* decoder() const override { return decoder_.get(); }
+
+  const std::optional<Truncation>& truncation() const override { return truncation_; }
+  const std::optional<Padding>& padding() const override { return padding_; }
 
   int32_t vocab_size() const override { return vocab_size_; }
 
@@ -143,11 +183,13 @@ class TokenizerImpl final : public Tokenizer {
  private:
   // Tokens that may come from texts when special ones have their place.
   size_t token_budget(const EncodeOptions& options, bool pair) const {
-    if (options.tokens_max <= 0) return kNoLimit;
+    if (!options.truncation && options.tokens_max <= 0) return kNoLimit;
+    const int32_t tokens_max =
+        options.truncation ? options.truncation->tokens_max : options.tokens_max;
     const int32_t added = options.add_special_tokens && post_processor_ != nullptr
                               ? post_processor_->added_tokens(pair)
                               : 0;
-    return static_cast<size_t>(std::max(0, options.tokens_max - added));
+    return static_cast<size_t>(std::max(0, tokens_max - added));
   }
 
   // Normalises and cuts `text` into scratch.pieces.
@@ -271,6 +313,8 @@ class TokenizerImpl final : public Tokenizer {
   std::unique_ptr<PostProcessor> post_processor_;
   std::unique_ptr<Decoder> decoder_;
   AddedVocabulary added_;
+  std::optional<Truncation> truncation_;
+  std::optional<Padding> padding_;
   int32_t vocab_size_ = 0;
 };
 
@@ -295,7 +339,13 @@ Result<std::unique_ptr<Tokenizer>> TokenizerImpl::make(const JsonObject& config)
   SIS_TRY(read_part(config, "model", make_model, tokenizer->model_));
   SIS_TRY(read_part(config, "post_processor", make_post_processor, tokenizer->post_processor_));
   SIS_TRY(read_part(config, "decoder", make_decoder, tokenizer->decoder_));
+  SIS_ASSIGN(tokenizer->truncation_, read_truncation(config));
+  SIS_ASSIGN(tokenizer->padding_, read_padding(config));
   if (tokenizer->model_ == nullptr) return config.wrong("model", "an object");
+  // Both must agree, the model first: it only takes bytes where none can be missing.
+  if (tokenizer->pre_tokenizer_ != nullptr && tokenizer->pre_tokenizer_->ends_byte_level() &&
+      tokenizer->model_->take_raw_bytes())
+    tokenizer->pre_tokenizer_->leave_bytes_raw();
   SIS_ASSIGN(tokenizer->added_,
              AddedVocabulary::build(config, *tokenizer->model_, tokenizer->normalizer_.get()));
   tokenizer->vocab_size_ =
@@ -315,6 +365,46 @@ Result<std::string> read_file(const std::filesystem::path& path) {
   if (!file.read(content.data(), static_cast<std::streamsize>(bytes)))
     return Error{Code::kInternal, concat(path.string(), ": could not be read whole")};
   return content;
+}
+
+// tokenizer.json, or what older files say put into one.
+Result<std::string> json_of_folder(const std::string& folder) {
+  const std::filesystem::path base(folder);
+  const auto there = [&](const char* name) {
+    std::error_code error;
+    return std::filesystem::exists(base / name, error);
+  };
+  if (there("tokenizer.json")) return read_file(base / "tokenizer.json");
+  LegacyFiles files;
+  for (const auto& [name, text] : {std::pair{"tokenizer_config.json", &files.tokenizer_config},
+                                   {"special_tokens_map.json", &files.special_tokens_map},
+                                   {"added_tokens.json", &files.added_tokens}}) {
+    if (!there(name)) continue;
+    SIS_ASSIGN(*text, read_file(base / name));
+  }
+  const auto in_folder = [&](Result<std::string> json) -> Result<std::string> {
+    if (!json) return prefixed(folder, json.error());
+    return json;
+  };
+  if (there("vocab.json") && there("merges.txt")) {
+    SIS_ASSIGN(const std::string vocab, read_file(base / "vocab.json"));
+    SIS_ASSIGN(const std::string merges, read_file(base / "merges.txt"));
+    return in_folder(byte_level_tokenizer_json(vocab, merges, files));
+  }
+  for (const char* name :
+       {"tokenizer.model", "sentencepiece.bpe.model", "spiece.model", "sentencepiece.model"}) {
+    if (!there(name)) continue;
+    SIS_ASSIGN(const std::string model, read_file(base / name));
+    return in_folder(sentencepiece_tokenizer_json(model, files));
+  }
+  if (there("vocab.txt")) {
+    SIS_ASSIGN(const std::string vocab, read_file(base / "vocab.txt"));
+    return in_folder(bert_tokenizer_json(vocab, files.tokenizer_config));
+  }
+  return Error{Code::kNotFound,
+               concat(folder,
+                      ": has neither tokenizer.json nor vocab.txt, vocab.json with "
+                      "merges.txt or a sentencepiece model")};
 }
 
 }  // namespace
@@ -337,23 +427,8 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::from_json(std::string_view json) {
 }
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::from_folder(const std::string& folder) {
-  const std::filesystem::path base(folder);
-  std::error_code error;
-  if (std::filesystem::exists(base / "tokenizer.json", error)) {
-    SIS_ASSIGN(const std::string json, read_file(base / "tokenizer.json"));
-    auto tokenizer = from_json(json);
-    if (!tokenizer) return prefixed(folder, tokenizer.error());
-    return tokenizer;
-  }
-  if (!std::filesystem::exists(base / "vocab.txt", error))
-    return Error{Code::kNotFound, concat(folder, ": has neither tokenizer.json nor vocab.txt")};
-  SIS_ASSIGN(const std::string vocab, read_file(base / "vocab.txt"));
-  std::string config;
-  if (std::filesystem::exists(base / "tokenizer_config.json", error)) {
-    SIS_ASSIGN(config, read_file(base / "tokenizer_config.json"));
-  }
-  auto json = bert_tokenizer_json(vocab, config);
-  if (!json) return prefixed(folder, json.error());
+  auto json = json_of_folder(folder);
+  if (!json) return std::move(json).error();
   auto tokenizer = from_json(*json);
   if (!tokenizer) return prefixed(folder, tokenizer.error());
   return tokenizer;

@@ -56,7 +56,8 @@ TEST(Tokenizer, ElementsMatchTheLibrary) {
 
 // The trained tokenizers of each style, on texts of many scripts.
 TEST(Tokenizer, GoldenTexts) {
-  for (const char* style : {"bert-uncased", "bert-cased", "xlmr"}) {
+  for (const char* style :
+       {"bert-uncased", "bert-cased", "xlmr", "gpt2", "llama3", "qwen2", "gemma", "whisper"}) {
     const std::string folder = concat("tests/golden/tokenizer/", style);
     const auto tokenizer = Tokenizer::from_folder(folder);
     ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
@@ -93,6 +94,56 @@ TEST(Tokenizer, TruncationKeepsAPrefix) {
   }
   // Less room than special tokens need: these alone.
   EXPECT_EQ(tokenizer->encode("a b", {.tokens_max = 1}).ids, (std::vector<int32_t>{1, 2}));
+}
+
+// The file's limits are told, and followed only when asked.
+TEST(Tokenizer, FileLimits) {
+  EXPECT_EQ(make(kJsonTemplate)->truncation(), std::nullopt);
+  const auto tokenizer = make(
+      R"({"truncation":{"direction":"Left","max_length":3,"strategy":"LongestFirst","stride":1},
+      "padding":{"strategy":{"Fixed":4},"direction":"Left","pad_to_multiple_of":3,"pad_id":9,"pad_type_id":1,"pad_token":"x"},
+      "pre_tokenizer":{"type":"WhitespaceSplit"},"model":"@WORDS"})");
+  ASSERT_TRUE(tokenizer->truncation() && tokenizer->padding());
+  EXPECT_EQ(tokenizer->truncation()->tokens_max, 3);
+  const auto whole = tokenizer->encode("a b c d", {.with_offsets = true});
+  EXPECT_EQ(whole.ids.size(), 4u);
+  std::vector<Encoding> batch{
+      tokenizer->encode("a b c d", {.with_offsets = true, .truncation = tokenizer->truncation()}),
+      tokenizer->encode("", {})};
+  EXPECT_EQ(batch[0].ids, (std::vector<int32_t>{whole.ids.begin() + 1, whole.ids.end()}));
+  pad(batch, *tokenizer->padding());
+  EXPECT_EQ(batch[0].ids, (std::vector<int32_t>{9, 9, 9, 5, 6, 7}));
+  EXPECT_EQ(batch[0].type_ids, (std::vector<int32_t>{1, 1, 1, 0, 0, 0}));
+  EXPECT_EQ(batch[0].attention, (std::vector<uint8_t>{0, 0, 0, 1, 1, 1}));
+  EXPECT_EQ(batch[0].offsets[3], (std::pair<int32_t, int32_t>{2, 3}));
+  EXPECT_EQ(batch[1].ids, std::vector<int32_t>(6, 9));
+}
+
+// A thread's word cache tells tokenizers apart, and one that is gone from one that came after.
+TEST(Tokenizer, WordsAreNotMixedUp) {
+  for (int round = 0; round < 20; ++round) {
+    std::vector<std::unique_ptr<Tokenizer>> all;
+    for (int first = 0; first < 3; ++first)
+      all.push_back(
+          make(fmt::format(R"({{"model":{{"type":"BPE","vocab":{{"a":{},"b":{}}},"merges":[]}}}})",
+                           first, first + 7)));
+    for (int first = 0; first < 3; ++first)
+      EXPECT_EQ(all[first]->encode("ab", {}).ids, (std::vector<int32_t>{first, first + 7}));
+  }
+}
+
+// Long texts of one kind come out whole and in time that does not grow with their square.
+TEST(Tokenizer, LongTexts) {
+  for (const char* style : {"gpt2", "llama3", "qwen2", "gemma"}) {
+    const auto tokenizer = Tokenizer::from_folder(concat("tests/golden/tokenizer/", style));
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+    for (const std::string_view unit : {" ", "a", "\n", "ab", "\u00e9", "a ", "\u4e2d"}) {
+      std::string text;
+      while (text.size() < 1'000'000) text += unit;
+      const auto ids = (*tokenizer)->encode(text, {.add_special_tokens = false}).ids;
+      EXPECT_TRUE((*tokenizer)->decode(ids, false) == text) << style << in_quotes(unit);
+    }
+  }
 }
 
 TEST(Tokenizer, Decodes) {
@@ -163,7 +214,6 @@ TEST(Tokenizer, RefusesWithReasons) {
       {"{}", "model: want an object, found nothing"},
       {R"({"version":"2.0","model":"@WORDS"})", "version: want 1.0"},
       {R"({"model":{"type":"Magic"}})", "model.type: 'Magic' is not supported (there are "},
-      {R"({"model":{"type":"BPE","vocab":{},"merges":7}})", "model"},
       {R"({"normalizer":{"type":"Rot13"},"model":"@WORDS"})",
        "normalizer.type: 'Rot13' is not supported"},
       {R"({"normalizer":{"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"No"}]},"model":"@WORDS"})",
@@ -204,6 +254,26 @@ TEST(Tokenizer, RefusesWithReasons) {
       {R"({"model":{"type":"Unigram","vocab":[["a",NaN]]}})", "tokenizer.json: "},
       {R"({"model":{"type":"Unigram","unk_id":5,"vocab":[["a",0]]}})",
        "model.unk_id: want 0 to 0, found 5"},
+      {R"({"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":["a b"]}})",
+       "model.merges[0]: 'ab' is not in the vocabulary"},
+      {R"({"model":{"type":"BPE","vocab":{"a":0},"merges":["a"]}})",
+       "model.merges[0]: want \"left right\""},
+      {R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[["a","a","a"]]}})", "model.merges[0]"},
+      {R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[["a",7]]}})", "model.merges[0]"},
+      {R"({"model":{"vocab":{"a":0},"merges":7}})", "model.merges: want an array"},
+      {R"({"model":{"type":"BPE","continuing_subword_prefix":"##","vocab":{"a":0},"merges":["a a"]}})",
+       "shorter than the prefix"},
+      {R"({"pre_tokenizer":{"type":"ByteLevel","use_regex":1},"model":"@WORDS"})",
+       "pre_tokenizer.use_regex: want a boolean"},
+      {R"({"pre_tokenizer":{"type":"Split","pattern":{"Regex":"[a[bc]]"}},"model":"@WORDS"})",
+       "classes inside classes"},
+      {R"({"truncation":{"max_length":-1},"model":"@WORDS"})",
+       "truncation.max_length: want 0 to 2147483647, found -1"},
+      {R"({"truncation":{"max_length":5,"strategy":"Some"},"model":"@WORDS"})", "found 'Some'"},
+      {R"({"padding":{"strategy":"Fixed","pad_id":0,"pad_token":"x"},"model":"@WORDS"})",
+       "padding.strategy: want BatchLongest"},
+      {R"({"padding":{"strategy":{"Fixed":4},"pad_id":0,"pad_token":"x","direction":"Up"},"model":"@WORDS"})",
+       "want Left or Right"},
       {R"({"added_tokens":{},"model":"@WORDS"})", "added_tokens: want an array, found an object"},
       {R"({"added_tokens":[{"content":7}],"model":"@WORDS"})",
        "added_tokens[0].content: want a string"},

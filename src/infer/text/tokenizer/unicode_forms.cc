@@ -84,7 +84,32 @@ bool surely_in_form(std::string_view text, Form form) {
   const unsigned char first = composed ? 0xCC : form == Form::kNfd ? 0xC3 : 0xC2;
   unsigned char highest = 0;
   for (char byte : text) highest = std::max(highest, static_cast<unsigned char>(byte));
-  return highest < first;
+  if (highest < first) return true;
+
+  // UAX #15, section 9: every character stays, and marks are in order.
+  const UnicodeTables& tables = UnicodeTables::get();
+  const auto stays = [&](char32_t c) {
+    switch (form) {
+      case Form::kNfc:
+        return !tables.has_form(c, kUnstableNfc);
+      case Form::kNfkc:
+        return !tables.has_form(c, kUnstableNfkc);
+      case Form::kNfd:
+        return !tables.has(c, kDecomposes);
+      case Form::kNfkd:
+        return !tables.has(c, kDecomposesCompat);
+    }
+    return false;
+  };
+  int last_class = 0;
+  for (size_t at = 0, bytes = 0; at < text.size(); at += bytes) {
+    const char32_t c = decode_utf8(text, at, bytes);
+    if (!stays(c)) return false;
+    const int now = tables.combining_class(c);
+    if (now != 0 && now < last_class) return false;
+    last_class = now;
+  }
+  return true;
 }
 
 void changes_to_form(std::string_view text, Form form, std::vector<Change>& out) {

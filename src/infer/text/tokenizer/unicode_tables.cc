@@ -241,7 +241,29 @@ UnicodeTables::UnicodeTables() {
     for (char32_t part : std::u32string_view(pool_).substr(slice.begin, slice.length))
       if (reorders_visibly(part)) flat[c].flags |= kReordersVisibly;
 
+  mark_unstable(flat);
   pack(flat);
+}
+
+void UnicodeTables::mark_unstable(std::vector<Entry>& flat) const {
+  constexpr uint16_t kBoth = kUnstableNfc | kUnstableNfkc;
+  std::vector<bool> recomposes(flat.size());
+  for (const auto& [pair, whole] : composites_) {
+    recomposes[whole] = true;
+    flat[static_cast<char32_t>(pair)].form |= kBoth;  // may join the one before
+  }
+  for (char32_t vowel = 0; vowel < 21; ++vowel) flat[kJamoV + vowel].form |= kBoth;
+  for (char32_t last = 1; last < 28; ++last) flat[kJamoT + last].form |= kBoth;
+  const auto text_of = [&](const Slice& slice) {
+    return std::u32string_view(pool_).substr(slice.begin, slice.length);
+  };
+  for (const auto& [c, slice] : canonical_)
+    if (!recomposes[c]) flat[c].form |= kBoth;
+  for (const auto& [c, slice] : compatible_) {
+    const auto canonical = canonical_.find(c);
+    if (canonical == canonical_.end() || text_of(canonical->second) != text_of(slice))
+      flat[c].form |= kUnstableNfkc;
+  }
 }
 
 void UnicodeTables::pack(const std::vector<Entry>& flat) {

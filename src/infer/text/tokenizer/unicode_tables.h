@@ -38,6 +38,12 @@ enum CharFlag : uint16_t {
   kConjunctLinker = 1 << 15,     // Indic_Conjunct_Break=Linker
 };
 
+// Characters that a composed form replaces or that may join the one before; all others stay.
+enum FormFlag : uint16_t {
+  kUnstableNfc = 1 << 0,
+  kUnstableNfkc = 1 << 1,
+};
+
 enum class ClusterClass : uint8_t {
   kOther,
   kCr,
@@ -62,6 +68,7 @@ class UnicodeTables {
 
   uint16_t flags(char32_t c) const { return entry(c).flags; }
   bool has(char32_t c, uint16_t any_of) const { return (entry(c).flags & any_of) != 0; }
+  bool has_form(char32_t c, uint16_t any_of) const { return (entry(c).form & any_of) != 0; }
   uint8_t combining_class(char32_t c) const { return entry(c).combining_class; }
   ClusterClass cluster_class(char32_t c) const { return entry(c).cluster; }
 
@@ -88,6 +95,7 @@ class UnicodeTables {
     uint16_t flags = 0;
     uint8_t combining_class = 0;
     ClusterClass cluster = ClusterClass::kOther;
+    uint16_t form = 0;
     bool operator==(const Entry&) const = default;
   };
   struct Slice {
@@ -96,6 +104,7 @@ class UnicodeTables {
   using SliceMap = std::unordered_map<char32_t, Slice>;
 
   UnicodeTables();
+  void mark_unstable(std::vector<Entry>& flat) const;
   void pack(const std::vector<Entry>& flat);
   std::u32string_view decompose(char32_t c, uint16_t flag, const SliceMap& map,
                                 char32_t (&buffer)[3]) const;

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include "base/rng.h"
+#include "base/strings.h"
 #include "infer/text/tokenizer/precompiled.h"
 #include "infer/text/tokenizer/regex.h"
 #include "infer/text/tokenizer/unicode_forms.h"
@@ -52,6 +54,43 @@ TEST(UnicodeTables, VersionsOfTheLibrary) {
   EXPECT_EQ(tables.lower(U'\u0130', buffer), U"i\u0307");
   EXPECT_EQ(tables.lower(0x10D50, buffer), std::u32string_view(U"\U00010D70"));  // Unicode 16
   EXPECT_EQ(tables.flags(0x110000), 0);
+}
+
+// Where a glance says that a form leaves a text alone, it does: every code point alone and after a
+// letter, and random mixes.
+TEST(UnicodeForms, GlanceIsRight) {
+  std::vector<Change> changes;
+  const auto check = [&](const std::string& text) {
+    for (const Form form : {Form::kNfc, Form::kNfd, Form::kNfkc, Form::kNfkd}) {
+      if (!surely_in_form(text, form)) continue;
+      changes_to_form(text, form, changes);
+      std::string got;
+      for (const Change& change : changes) {
+        append_utf8(got, change.c);
+        ASSERT_EQ(change.change, 0) << in_quotes(text);
+      }
+      ASSERT_EQ(got, text) << "form " << static_cast<int>(form);
+    }
+  };
+  for (char32_t c = 0; c < 0x110000; ++c) {
+    if (c >= 0xD800 && c <= 0xDFFF) continue;
+    std::string text;
+    append_utf8(text, c);
+    check(text);
+    check("e" + text);
+    if (HasFatalFailure()) return;
+  }
+  Rng rng{3};
+  for (int round = 0; round < 100'000; ++round) {
+    std::string text;
+    for (uint64_t count = rng.below(5) + 1; count > 0; --count) {
+      constexpr char32_t kTops[] = {0x250, 0x370, 0x1000, 0x1200, 0x3100, 0xD7A4, 0x20000};
+      const auto c = static_cast<char32_t>(rng.below(kTops[rng.below(7)]));
+      append_utf8(text, rng.below(3) == 0 ? 0x300 + c % 0x50 : c);
+    }
+    check(text);
+    if (HasFatalFailure()) return;
+  }
 }
 
 TEST(UnicodeForms, ComposeAndDecompose) {

@@ -193,6 +193,8 @@ double as_serde_reads(double nearest) {
 
 Result<std::unique_ptr<Model>> make_unigram(const JsonObject& config) {
   SIS_ASSIGN(const JsonArray list, config.array("vocab"));
+  // Ours alone: scores that never were in a file of the library's (legacy_sentencepiece.cc).
+  SIS_ASSIGN(const bool exact, config.boolean("exact_scores", false));
   std::vector<VocabularyEntry> entries;
   std::vector<double> scores;
   entries.reserve(list.raw().size());
@@ -205,7 +207,7 @@ Result<std::unique_ptr<Model>> make_unigram(const JsonObject& config) {
         pair.at(0).get(token) != simdjson::SUCCESS || pair.at(1).get(score) != simdjson::SUCCESS)
       return Error{Code::kInvalidArgument, concat(list.path_of(index), ": want [token, score]")};
     entries.push_back({token, static_cast<int32_t>(index)});
-    scores.push_back(as_serde_reads(score));
+    scores.push_back(exact ? score : as_serde_reads(score));
     return {};
   }));
   std::optional<int32_t> unknown_id;
@@ -215,8 +217,8 @@ Result<std::unique_ptr<Model>> make_unigram(const JsonObject& config) {
     unknown_id = static_cast<int32_t>(id);
   }
   SIS_ASSIGN(const bool byte_fallback, config.boolean("byte_fallback", false));
-  SIS_ASSIGN(auto vocabulary,
-             Vocabulary::build(entries, Vocabulary::Repeats::kLastWins, list.path()));
+  SIS_ASSIGN(auto vocabulary, Vocabulary::build(entries, Vocabulary::Repeats::kLastWins,
+                                                Vocabulary::Lookup::kTrie, list.path()));
   return std::unique_ptr<Model>(std::make_unique<Unigram>(std::move(vocabulary), std::move(scores),
                                                           unknown_id, byte_fallback));
 }

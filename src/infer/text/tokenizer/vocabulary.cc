@@ -5,7 +5,7 @@
 namespace sis::text::tok {
 
 Result<Vocabulary> Vocabulary::build(const std::vector<VocabularyEntry>& entries, Repeats repeats,
-                                     std::string_view path) {
+                                     Lookup lookup, std::string_view path) {
   const auto refuse = [&](auto&&... what) {
     return Error{Code::kInvalidArgument, concat(path, ": ", what...)};
   };
@@ -41,6 +41,18 @@ Result<Vocabulary> Vocabulary::build(const std::vector<VocabularyEntry>& entries
     vocabulary.blob_ += entry.text;
   }
 
+  vocabulary.lookup_ = lookup;
+  if (lookup == Lookup::kHash) {
+    vocabulary.index_ = StringIndex(entries.size());
+    const auto text_of = [&](int32_t id) { return vocabulary.text(id); };
+    for (const VocabularyEntry& entry : entries) {
+      const int32_t before = vocabulary.index_.put(entry.text, entry.id, text_of);
+      if (before >= 0 && repeats == Repeats::kRefuse)
+        return refuse(in_quotes(entry.text), " is there twice, as ", before, " and ", entry.id);
+      vocabulary.count_ += before < 0 ? 1 : 0;
+    }
+    return vocabulary;
+  }
   std::vector<DoubleArray::Key> keys;
   keys.reserve(entries.size());
   for (const VocabularyEntry& entry : entries) {

@@ -1,4 +1,5 @@
-// The tokens of a model: id to text and text to id, in two flat arrays and a trie.
+// The tokens of a model: id to text in two flat arrays, text to id in a trie (for models that look
+// for tokens at the places of a text) or in a hash table (for those that look up whole words).
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "base/result.h"
 #include "infer/text/tokenizer/double_array.h"
+#include "infer/text/tokenizer/string_index.h"
 
 namespace sis::text::tok {
 
@@ -29,11 +31,17 @@ class Vocabulary {
     kLastWins,  // by text; ids must still differ
   };
 
+  enum class Lookup : uint8_t { kTrie, kHash };
+
   // The texts are copied. `path` names the vocabulary in messages.
   static Result<Vocabulary> build(const std::vector<VocabularyEntry>& entries, Repeats repeats,
-                                  std::string_view path);
+                                  Lookup lookup, std::string_view path);
 
-  int32_t find(std::string_view text) const { return text.empty() ? empty_id_ : trie_.find(text); }
+  int32_t find(std::string_view text) const {
+    if (lookup_ == Lookup::kHash)
+      return index_.find(text, [this](int32_t id) { return this->text(id); });
+    return text.empty() ? empty_id_ : trie_.find(text);
+  }
   bool has(int32_t id) const {
     return id >= 0 && static_cast<size_t>(id) < begins_.size() && begins_[id].begin != kMissing;
   }
@@ -42,7 +50,7 @@ class Vocabulary {
     return has(id) ? std::string_view(blob_).substr(begins_[id].begin, begins_[id].length)
                    : std::string_view();
   }
-  const DoubleArray& trie() const { return trie_; }
+  const DoubleArray& trie() const { return trie_; }  // with Lookup::kTrie
   // Different texts, and one more than the highest id.
   int32_t count() const { return count_; }
   int32_t ids_end() const { return static_cast<int32_t>(begins_.size()); }
@@ -55,7 +63,9 @@ class Vocabulary {
 
   std::string blob_;
   std::vector<Slice> begins_;  // by id
+  Lookup lookup_ = Lookup::kTrie;
   DoubleArray trie_;
+  StringIndex index_;
   int32_t count_ = 0;
   int32_t empty_id_ = DoubleArray::kNoValue;
 };

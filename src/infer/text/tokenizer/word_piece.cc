@@ -79,7 +79,7 @@ Result<std::unique_ptr<Model>> make_word_piece(const JsonObject& config) {
   SIS_ASSIGN(const std::string_view prefix, config.string("continuing_subword_prefix", "##"));
   SIS_ASSIGN(const int64_t characters_max,
              config.integer("max_input_chars_per_word", 0, INT32_MAX, 100));
-  SIS_ASSIGN(auto vocabulary, read_vocabulary(config, "vocab"));
+  SIS_ASSIGN(auto vocabulary, read_vocabulary(config, "vocab", Vocabulary::Lookup::kTrie));
   const int32_t unknown_id = vocabulary.find(unknown);
   if (unknown_id < 0)
     return Error{Code::kInvalidArgument, concat(config.path_of("unk_token"), ": ",
