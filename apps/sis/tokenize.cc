@@ -12,9 +12,9 @@
 #include "infer/text/selftest.h"
 #include "model_argument.h"
 #include "serve/api/json_text.h"
-#include "serve/api/text/conversation.h"
 #include "serve/server/catalog.h"
 #include "serve/server/text_loader.h"
+#include "serve/tasks/conversation.h"
 #include "telemetry/json_text.h"
 
 namespace sis::apps {
@@ -133,9 +133,9 @@ int run_chat(const Options& options, const text::Tokenizer& tokenizer,
              const text::ChatTemplates* templates, bool as_tokens) {
   auto body = read_all(options.input);
   if (!body.ok()) return fail(2, body.error().message);
-  auto conversation = api::parse_conversation(*body);
+  auto conversation = tasks::parse_conversation(*body);
   if (!conversation.ok()) return fail(2, conversation.error().message);
-  const auto prompt = api::render_conversation(
+  const auto prompt = tasks::render_conversation(
       *conversation, {.name = options.model, .tokenizer = &tokenizer, .templates = templates});
   if (!prompt.ok()) return fail(1, prompt.error().message);
   if (!as_tokens) {

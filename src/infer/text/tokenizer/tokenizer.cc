@@ -13,11 +13,11 @@
 #include "infer/text/tokenizer/legacy_config.h"
 #include "infer/text/tokenizer/legacy_sentencepiece.h"
 #include "infer/text/tokenizer/legacy_vocab.h"
-#include "infer/text/tokenizer/limits_json.h"
 #include "infer/text/tokenizer/model.h"
 #include "infer/text/tokenizer/normalizer.h"
 #include "infer/text/tokenizer/post_processor.h"
 #include "infer/text/tokenizer/pre_tokenizer.h"
+#include "infer/text/tokenizer/token_limits_json.h"
 
 namespace sis::text {
 namespace {

@@ -2,8 +2,8 @@
 // tokenizer.json.
 //
 // Built once, then const and usable from any number of threads at once. Truncation is the caller's
-// choice per call; padding happens in pad() alone (limits.h). An element of tokenizer.json we do
-// not implement is an error at load that names it.
+// choice per call; padding happens in pad() alone (token_limits.h). An element of tokenizer.json we
+// do not implement is an error at load that names it.
 //
 // Where the library fails or wavers, this does not: limits below the number of special tokens leave
 // just these, texts that a model without an unknown token cannot cover lose those parts, and of
@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "infer/text/tokenizer/limits.h"
+#include "infer/text/tokenizer/token_limits.h"
 
 namespace sis::text {
 

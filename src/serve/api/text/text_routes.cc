@@ -2,8 +2,8 @@
 
 #include "base/strings.h"
 #include "serve/api/errors.h"
-#include "serve/api/text/conversation.h"
 #include "serve/api/text/tokenize_json.h"
+#include "serve/tasks/conversation.h"
 #include "telemetry/json_text.h"
 
 namespace sis::api {
@@ -60,9 +60,9 @@ Result<std::string> TextRoutes::detokenize_body(std::string_view body) const {
 }
 
 Result<std::string> TextRoutes::apply_body(std::string_view body) const {
-  SIS_ASSIGN(const auto call, parse_conversation(body));
+  SIS_ASSIGN(const auto call, tasks::parse_conversation(body));
   SIS_ASSIGN(const auto* model, find(call.model, /*with_template=*/true));
-  SIS_ASSIGN(const std::string prompt, render_conversation(call, *model));
+  SIS_ASSIGN(const std::string prompt, tasks::render_conversation(call, *model));
   std::string out = R"({"prompt":)";
   telemetry::append_json_string(out, prompt);
   out += '}';

@@ -176,7 +176,7 @@ Result<TokenizeCall> parse_tokenize(std::string_view body, int64_t texts_max) {
     call.add_special_tokens = false;  // templates write their own
     SIS_TRY(read_flag(fields, "add_special_tokens", call.add_special_tokens));
     SIS_TRY(read_flag(fields, "return_token_strs", call.with_pieces));
-    SIS_ASSIGN(call.conversation, parse_conversation(body));
+    SIS_ASSIGN(call.conversation, tasks::parse_conversation(body));
     return call;
   }
   if (!fields.at_key("content").get(text)) {
@@ -242,7 +242,7 @@ Result<DetokenizeCall> parse_detokenize(std::string_view body, int64_t texts_max
 
 Result<std::string> run_tokenize(TokenizeCall call, const tasks::TextModel& model) {
   if (call.conversation) {
-    SIS_ASSIGN(auto prompt, render_conversation(*call.conversation, model));
+    SIS_ASSIGN(auto prompt, tasks::render_conversation(*call.conversation, model));
     call.texts = {std::move(prompt)};
   }
   std::string out;

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "serve/api/text/conversation.h"
+#include "serve/tasks/conversation.h"
 #include "serve/tasks/text_model.h"
 
 namespace sis::api {
@@ -25,7 +25,7 @@ struct TokenizeCall {
   TokenizeShape shape = TokenizeShape::kPrompt;
   std::string model;  // empty: the first loaded
   std::vector<std::string> texts;
-  std::optional<Conversation> conversation;  // in the place of the one text
+  std::optional<tasks::Conversation> conversation;  // in the place of the one text
   bool add_special_tokens = true;
   bool with_pieces = false;  // the tokens' texts as well (return_token_strs, with_pieces)
 };

@@ -1,9 +1,9 @@
-#include "serve/api/text/conversation.h"
+#include "serve/tasks/conversation.h"
 
 #include "base/strings.h"
 #include "infer/text/chat_template/json_text.h"
 
-namespace sis::api {
+namespace sis::tasks {
 namespace {
 
 using text::tmpl::Kind;
@@ -86,8 +86,7 @@ Result<Conversation> parse_conversation(std::string_view body) {
   return call;
 }
 
-Result<std::string> render_conversation(const Conversation& conversation,
-                                        const tasks::TextModel& model) {
+Result<std::string> render_conversation(const Conversation& conversation, const TextModel& model) {
   if (model.templates == nullptr)
     return invalid(concat("model ", in_quotes(model.name), " has no chat template"), "model");
   auto prompt = text::apply_chat_template(*model.templates, conversation.request);
@@ -95,4 +94,4 @@ Result<std::string> render_conversation(const Conversation& conversation,
   return prompt;
 }
 
-}  // namespace sis::api
+}  // namespace sis::tasks

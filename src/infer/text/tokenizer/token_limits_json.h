@@ -1,10 +1,10 @@
-// Reading limits.h's parts of tokenizer.json.
+// Reading token_limits.h's parts of tokenizer.json.
 #pragma once
 
 #include <optional>
 
 #include "infer/text/tokenizer/json.h"
-#include "infer/text/tokenizer/limits.h"
+#include "infer/text/tokenizer/token_limits.h"
 
 namespace sis::text::tok {
 

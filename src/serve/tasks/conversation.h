@@ -12,7 +12,7 @@
 #include "infer/text/chat_template/chat_request.h"
 #include "serve/tasks/text_model.h"
 
-namespace sis::api {
+namespace sis::tasks {
 
 struct Conversation {
   std::string model;  // empty: the first that has a template
@@ -24,7 +24,6 @@ Result<Conversation> parse_conversation(std::string_view body);
 
 // The prompt. kInvalidArgument when the model has no template, when the template refuses the
 // conversation (its line and reason), or when it would make too much of it.
-Result<std::string> render_conversation(const Conversation& conversation,
-                                        const tasks::TextModel& model);
+Result<std::string> render_conversation(const Conversation& conversation, const TextModel& model);
 
-}  // namespace sis::api
+}  // namespace sis::tasks

@@ -1,8 +1,8 @@
-#include "infer/text/tokenizer/limits.h"
+#include "infer/text/tokenizer/token_limits.h"
 
 #include <algorithm>
 
-#include "infer/text/tokenizer/limits_json.h"
+#include "infer/text/tokenizer/token_limits_json.h"
 #include "infer/text/tokenizer/tokenizer.h"
 
 namespace sis::text {
