@@ -9,6 +9,7 @@ JSON object a line ({"messages": [...], "tools": [...], ...}). Wants the `transf
 """
 import argparse
 import copy
+import datetime
 import json
 import os
 import pathlib
@@ -48,11 +49,20 @@ def special_tokens(tokenizer):
     return [" ".join(["a", *names[:12], "b"]), "".join(names[:6]), *(f"word{n}word {n} " for n in names[:4])]
 
 
+def byte_offsets(text, offsets):
+    starts = [0]
+    for c in text:
+        starts.append(starts[-1] + len(c.encode()))
+    return [starts[at] for pair in offsets for at in pair]
+
+
 def text_items(tokenizer, texts):
     items = []
     for text in texts:
-        ids = tokenizer.encode(text)
-        items.append({"text": text, "ids": ids, "ids_plain": tokenizer.encode(text, add_special_tokens=False),
+        encoding = tokenizer(text, return_offsets_mapping=True)
+        ids = encoding["input_ids"]
+        items.append({"text": text, "ids": ids, "offsets": byte_offsets(text, encoding["offset_mapping"]),
+                      "ids_plain": tokenizer.encode(text, add_special_tokens=False),
                       "decoded": tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)})
     return items
 
@@ -73,26 +83,18 @@ def conversation_items(tokenizer, conversations):
     return items
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--texts", type=pathlib.Path)
-    parser.add_argument("--conversations", type=pathlib.Path)
-    parser.add_argument("--print", action="store_true", help="to stdout instead of the folder")
-    args = parser.parse_args()
+def write(folder, extra_texts=(), extra_conversations=(), to_stdout=False):
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import tokenizers
     import transformers
-    tokenizer = transformers.AutoTokenizer.from_pretrained(args.folder, local_files_only=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     if not tokenizer.is_fast:
-        raise SystemExit(f"{args.folder}: transformers has no fast tokenizer for it to compare with")
-    texts = TEXTS + special_tokens(tokenizer)
-    if args.texts:
-        texts += args.texts.read_text(encoding="utf-8").splitlines()
-    conversations = CONVERSATIONS if tokenizer.chat_template else []
-    if args.conversations:
-        conversations = conversations + [json.loads(line) for line in args.conversations.read_text(encoding="utf-8").splitlines() if line.strip()]
+        raise SystemExit(f"{folder}: transformers has no fast tokenizer for it to compare with")
+    texts = [*TEXTS, *special_tokens(tokenizer), *extra_texts]
+    conversations = [*(CONVERSATIONS if tokenizer.chat_template else []), *extra_conversations]
+    now = datetime.datetime.now()  # templates may print the date
     document = {"made_with": {"transformers": transformers.__version__, "tokenizers": tokenizers.__version__},
+                "now": [now.year, now.month, now.day, now.hour, now.minute, now.second],
                 "texts": text_items(tokenizer, texts),
                 "pairs": [{"first": a, "second": b, "ids": tokenizer.encode(a, b)} for a, b in
                           (("a question", "an answer"), ("\u4e2d\u6587", "b " * 40), ("", "x"))],
@@ -100,20 +102,33 @@ def main():
     lines = ["{"]
     for i, (key, value) in enumerate(document.items()):
         end = "," if i + 1 < len(document) else ""
-        if isinstance(value, list):
-            rows = ",\n".join("  " + json.dumps(row, ensure_ascii=True) for row in value)
+        if isinstance(value, list) and key != "now":
+            rows = ",\n".join("  " + json.dumps(row, separators=(",", ":")) for row in value)
             lines.append(f"{json.dumps(key)}: [\n{rows}\n]{end}" if rows else f"{json.dumps(key)}: []{end}")
         else:
             lines.append(f"{json.dumps(key)}: {json.dumps(value)}{end}")
     text = "\n".join(lines) + "\n}\n"
-    if args.print:
+    if to_stdout:
         sys.stdout.write(text)
         return
-    path = args.folder / "sis-selftest.json"
+    path = pathlib.Path(folder) / "sis-selftest.json"
     temporary = path.with_suffix(".part")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
     print(f"{path}: {len(document['texts'])} texts, {len(document['conversations'])} conversations")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--texts", type=pathlib.Path)
+    parser.add_argument("--conversations", type=pathlib.Path)
+    parser.add_argument("--print", action="store_true", help="to stdout instead of the folder")
+    args = parser.parse_args()
+    texts = args.texts.read_text(encoding="utf-8").splitlines() if args.texts else []
+    conversations = [json.loads(line) for line in args.conversations.read_text(encoding="utf-8").splitlines()
+                     if line.strip()] if args.conversations else []
+    write(args.folder, texts, conversations, args.print)
 
 
 if __name__ == "__main__":

@@ -380,7 +380,7 @@ class Corpus:
             out.append((("d", d), self.render.noisy(left, rng), self.render.noisy(meaning, rng)))
         return out
 
-    def pairs(self, rng, count, mix=(0.20, 0.28, 0.12, 0.05, 0.07, 0.04, 0.06, 0.18)):
+    def pairs(self, rng, count, mix=(0.16, 0.24, 0.10, 0.05, 0.06, 0.04, 0.07, 0.28)):
         makers = (self.chunk_situations, self.chunk_rivals, self.chunk_patterns, self.chunk_synonyms,
                   self.chunk_fields, self.chunk_definitions, self.chunk_dictionary,
                   self.chunk_hard)

@@ -1,14 +1,14 @@
 """Small tokenizers in the styles of published checkpoints, trained on generated text.
 
-    make_tokenizers.py golden tests/golden/tokenizer   the committed files: tokenizer.json and expected.jsonl
+    make_tokenizers.py golden tests/golden/tokenizer   the committed files: tokenizer.json and sis-selftest.json
+    make_tokenizers.py selftests tests/golden/tokenizer   only their sis-selftest.json (wants transformers)
     make_tokenizers.py cases FILE                      src/infer/text/tokenizer/tokenizer_cases.h, one or two
                                                        texts for each element
     make_tokenizers.py full DIR                        DIR/<style>.json for the differential test: larger
                                                        vocabularies, the whole nmt_nfkc character map, and
                                                        variants that reach every supported element
 
-Wants the PyPI packages tokenizers and sentencepiece. expected.jsonl: one line per text,
-[text, ids, flat byte offsets]; the first line says which versions made it.
+Wants the PyPI packages tokenizers and sentencepiece.
 """
 
 import base64
@@ -493,18 +493,29 @@ def write_golden(folder):
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
         with open(os.path.join(folder, style, "tokenizer.json"), "w") as file:
             file.write(text + "\n")
-        tokenizer = Tokenizer.from_str(text)
-        with open(os.path.join(folder, style, "expected.jsonl"), "w") as file:
-            file.write(json.dumps({"tokenizers": tokenizers.__version__, "sentencepiece": sentencepiece.__version__}) + "\n")
-            kept = 0
-            for line in lines(1000, seed=5):
-                if len(line) > 120:
-                    continue
-                encoding = tokenizer.encode(line)
-                file.write(json.dumps([line, encoding.ids, byte_offsets(line, encoding.offsets)], ensure_ascii=False, separators=(",", ":")) + "\n")
-                kept += 1
-                if kept == 120:
-                    break
+    write_selftests(folder)
+
+
+# The template and the special tokens it is given, for the styles of chat models.
+CHAT = {"llama3": ("llama3_1", "<|begin_of_text|>", "<|eot_id|>"), "qwen2": ("qwen2_5", None, "<|im_end|>"),
+        "gemma": ("gemma3", "<bos>", "<eos>")}
+
+
+def write_selftests(folder):
+    """sis-selftest.json beside every tokenizer.json, as users make it for their checkpoints."""
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    import make_selftest
+
+    short = [line for line in lines(1000, seed=5) if len(line) <= 120][:120]
+    for style in sorted(os.listdir(folder)):
+        config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+        if style in CHAT:
+            name, bos, eos = CHAT[style]
+            with open(os.path.join(folder, "..", "chat_template", name + ".jinja"), encoding="utf-8") as file:
+                config.update({"chat_template": file.read(), "eos_token": eos, **({"bos_token": bos} if bos else {})})
+        with open(os.path.join(folder, style, "tokenizer_config.json"), "w") as file:
+            file.write(json.dumps(config, indent=1) + "\n")
+        make_selftest.write(os.path.join(folder, style), short)
 
 
 def write_full(folder):
@@ -675,7 +686,7 @@ def escaped_view(text, escaped):
 
 
 if __name__ == "__main__":
-    modes = {"golden": write_golden, "cases": write_cases, "full": write_full}
+    modes = {"golden": write_golden, "selftests": write_selftests, "cases": write_cases, "full": write_full}
     if len(sys.argv) != 3 or sys.argv[1] not in modes:
         sys.exit(__doc__)
     modes[sys.argv[1]](sys.argv[2])

@@ -1,5 +1,6 @@
 #include "infer/text/selftest.h"
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 
@@ -51,6 +52,7 @@ class Checker {
 
   Status run(const Value& document) {
     if (!document.is(Kind::kDict)) return wrong("want a JSON object");
+    SIS_TRY(read_clock(document));
     SIS_TRY(each(document, "texts", [&](const Value& item) { return text(item); }));
     SIS_TRY(each(document, "pairs", [&](const Value& item) { return pair(item); }));
     return each(document, "conversations", [&](const Value& item) { return conversation(item); });
@@ -70,6 +72,26 @@ class Checker {
       SIS_TRY(fn(list->items()[i]));
       if (!good_) ++report.failed;
     }
+    return {};
+  }
+
+  Status read_clock(const Value& document) {
+    SIS_ASSIGN(const auto now, ids_of(document, "now"));
+    if (!now) return {};
+    constexpr int32_t kEnds[] = {10'000, 13, 32, 24, 60, 61};
+    if (now->size() != 6) return wrong("now: want [year, month, day, hour, minute, second]");
+    for (size_t i = 0; i < 6; ++i)
+      if ((*now)[i] >= kEnds[i]) return wrong(concat("now[", i, "]: ", (*now)[i], " is too much"));
+    tmpl::LocalTime clock;
+    clock.time = {.tm_sec = (*now)[5],
+                  .tm_min = (*now)[4],
+                  .tm_hour = (*now)[3],
+                  .tm_mday = (*now)[2],
+                  .tm_mon = (*now)[1] - 1,
+                  .tm_year = (*now)[0] - 1900,
+                  .tm_isdst = -1};
+    std::mktime(&clock.time);  // the day of the week
+    options_.now = [clock] { return clock; };
     return {};
   }
 
@@ -111,7 +133,16 @@ class Checker {
     SIS_ASSIGN(const std::string input, string_of(item, "text"));
     SIS_ASSIGN(const auto ids, ids_of(item, "ids"));
     SIS_ASSIGN(const auto plain, ids_of(item, "ids_plain"));
-    if (ids) compare("ids", input, *ids, tokenizer_.encode(input, {}).ids);
+    SIS_ASSIGN(const auto offsets, ids_of(item, "offsets"));
+    if (ids) {
+      const Encoding got = tokenizer_.encode(input, {.with_offsets = offsets.has_value()});
+      compare("ids", input, *ids, got.ids);
+      if (offsets) {
+        std::vector<int32_t> flat;
+        for (const auto& [begin, end] : got.offsets) flat.insert(flat.end(), {begin, end});
+        compare("offsets", input, *offsets, flat);
+      }
+    }
     if (plain)
       compare("ids_plain", input, *plain,
               tokenizer_.encode(input, {.add_special_tokens = false}).ids);
@@ -158,7 +189,7 @@ class Checker {
       fail("the checkpoint has no chat template");
       return {};
     }
-    const auto prompt = apply_chat_template(*templates_, request);
+    const auto prompt = apply_chat_template(*templates_, request, options_);
     if (flag("error")) {
       if (prompt.ok()) fail(concat("want an error, got ", shown(*prompt)));
       return {};
@@ -173,6 +204,7 @@ class Checker {
 
   const Tokenizer& tokenizer_;
   const ChatTemplates* templates_;
+  RenderOptions options_;
   std::string at_;  // the item being compared
   bool good_ = true;
 };

@@ -2,14 +2,16 @@
 // prompts, as the original tokenizer made them (tools/make_selftest.py writes the file).
 //
 //   sis-selftest.json
-//     {"texts": [{"text", "ids", "ids_plain", "decoded"}],
+//     {"now": [year, month, day, hour, minute, second],
+//      "texts": [{"text", "ids", "offsets", "ids_plain", "decoded"}],
 //      "pairs": [{"first", "second", "ids"}],
 //      "conversations": [{"messages", "tools", "variables", "add_generation_prompt",
 //                         "continue_final_message", "prompt"}]}
 //
-// "ids" hold the special tokens, "ids_plain" do not; "decoded" is the text of "ids" without special
-// tokens. All lists and all fields beside the inputs are optional; a conversation with "error":
-// true must be refused.
+// "ids" hold the special tokens, "ids_plain" do not; "offsets" are the bytes [begin, end, begin,
+// ...] of "ids"; "decoded" is the text of "ids" without special tokens. "now" is the clock that
+// templates see. All lists and all fields beside the inputs are optional; a conversation with
+// "error": true must be refused.
 #pragma once
 
 #include <optional>

@@ -56,8 +56,8 @@ TEST_F(SelftestTest, NoFileIsNoTest) {
 }
 
 TEST_F(SelftestTest, PassesOnWhatIsRight) {
-  const auto report =
-      run(R"({"texts":[{"text":"A b","ids":[0,3,4,2],"ids_plain":[3,4],"decoded":"a b"}],
+  const auto report = run(
+      R"({"texts":[{"text":"A b","ids":[0,3,4,2],"offsets":[0,0,0,1,2,3,0,0],"ids_plain":[3,4],"decoded":"a b"}],
       "pairs":[{"first":"a","second":"b","ids":[0,3,2,4,2]}],
       "conversations":[{"messages":[{"role":"user","content":"hi"}],"prompt":"<user>hi"},
                        {"messages":[{"role":"user","content":"hi"}],"continue_final_message":true,"prompt":"<user>hi"}]})");
@@ -72,6 +72,8 @@ TEST_F(SelftestTest, NamesWhatDiffers) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({"texts":[{"text":"A b","ids":[0,3,3,2]}]})",
        "texts[0]: ids of 'A b': want [0 3 3 2] (4), got [0 3 4 2] (4)"},
+      {R"({"texts":[{"text":"a","ids":[0,3,2],"offsets":[0,0,0,2,0,0]}]})",
+       "texts[0]: offsets of 'a': want [0 0 0 2 0 0] (6), got [0 0 0 1 0 0] (6)"},
       {R"({"texts":[{"text":"a","ids_plain":[4]}]})",
        "texts[0]: ids_plain of 'a': want [4] (1), got [3] (1)"},
       {R"({"texts":[{"text":"a","ids":[0,3,2],"decoded":"b"}]})",
@@ -91,11 +93,34 @@ TEST_F(SelftestTest, NamesWhatDiffers) {
   }
 }
 
+// The tokenizers of all families, trained small, and the templates that go with them: what
+// transformers made of texts in many scripts and of conversations
+// (tools/golden/make_tokenizers.py).
+TEST(SelftestGolden, Families) {
+  const std::pair<const char*, bool> families[] = {
+      {"bert-cased", false}, {"bert-uncased", false}, {"xlmr", false}, {"gpt2", false},
+      {"whisper", false},    {"llama3", true},        {"qwen2", true}, {"gemma", true}};
+  for (const auto& [family, has_template] : families) {
+    const std::string folder = std::string("tests/golden/tokenizer/") + family;
+    const auto tokenizer = Tokenizer::from_folder(folder);
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+    const auto templates = ChatTemplates::from_folder(folder);
+    ASSERT_EQ(templates.ok(), has_template) << family;
+    const auto report = run_selftest(folder, **tokenizer, templates.ok() ? &*templates : nullptr);
+    ASSERT_TRUE(report.ok()) << report.error().message;
+    ASSERT_TRUE(report->has_value()) << family;
+    EXPECT_EQ((*report)->failed, 0) << family << ": " << (*report)->failures.front();
+    EXPECT_GE((*report)->texts, 150) << family;
+    EXPECT_GE((*report)->conversations, has_template ? 10 : 0) << family;
+  }
+}
+
 TEST_F(SelftestTest, RefusesWhatIsNoSelftest) {
   for (const char* json :
        {"", "[]", R"({"texts":1})", R"({"texts":[1]})", R"({"texts":[{}]})",
         R"({"texts":[{"text":"a","ids":[-1]}]})", R"({"texts":[{"text":"a","ids":"x"}]})",
-        R"({"conversations":[{"messages":1}]})",
+        R"({"conversations":[{"messages":1}]})", R"({"now":[2026]})",
+        R"({"now":[2026,13,1,0,0,0]})",
         R"({"conversations":[{"messages":[{"role":"user","content":"x"}]}]})"}) {
     const auto report = run(json);
     ASSERT_FALSE(report.ok()) << json;

@@ -54,33 +54,6 @@ TEST(Tokenizer, ElementsMatchTheLibrary) {
   }
 }
 
-// The trained tokenizers of each style, on texts of many scripts.
-TEST(Tokenizer, GoldenTexts) {
-  for (const char* style :
-       {"bert-uncased", "bert-cased", "xlmr", "gpt2", "llama3", "qwen2", "gemma", "whisper"}) {
-    const std::string folder = concat("tests/golden/tokenizer/", style);
-    const auto tokenizer = Tokenizer::from_folder(folder);
-    ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
-    std::ifstream file(folder + "/expected.jsonl");
-    std::string line;
-    ASSERT_TRUE(std::getline(file, line));  // versions
-    simdjson::dom::parser parser;
-    int texts = 0;
-    for (; std::getline(file, line); ++texts) {
-      const simdjson::dom::element row = parser.parse(line);
-      const std::string text(row.at(0).get_string().value());
-      std::vector<int32_t> ids, offsets;
-      for (simdjson::dom::element id : row.at(1)) ids.push_back(static_cast<int32_t>(int64_t(id)));
-      for (simdjson::dom::element at : row.at(2))
-        offsets.push_back(static_cast<int32_t>(int64_t(at)));
-      const Encoding got = (*tokenizer)->encode(text, {.with_offsets = true});
-      EXPECT_EQ(got.ids, ids) << style << ": " << text;
-      EXPECT_EQ(flat(got.offsets), offsets) << style << ": " << text;
-    }
-    EXPECT_EQ(texts, 120) << style;
-  }
-}
-
 // Cutting to a limit gives the same as cutting the whole, also when the model stops early.
 TEST(Tokenizer, TruncationKeepsAPrefix) {
   const auto tokenizer = make(kJsonTemplate);
