@@ -2,12 +2,13 @@
 """Compares our chat templates with jinja2 and transformers: the same text, or an error in both.
 
     chat_template_diff.py --program render_lines [--conversations 300] [--expressions 4000] [--seed 1] [--show 5]
-                          [--install FOLDER] [--only NAME]
+                          [--folders 100] [--install FOLDER] [--only NAME]
 
 Each template of tests/golden/chat_template renders CONVERSATIONS generated conversations through
-apply_chat_template: roles in any order, tools and their calls, lists of parts, missing fields, nulls, reasoning,
-documents, continued messages. Then EXPRESSIONS small random templates over operators, filters, tests, methods and
-statements. With --install the packages are first put into a virtual environment in FOLDER, which then runs this.
+apply_chat_template: most as the template takes them, some odd in any way, some continued. FOLDERS checkpoint folders
+with templates and special tokens in all the places they may lie are loaded by both sides. Then EXPRESSIONS small
+random templates over operators, filters, tests, methods and statements. What raise_exception says and what is said
+of undefined values must be the same, too; other errors need only be errors. With --install the packages are first put into a virtual environment in FOLDER, which then runs this.
 Ends with status 1 on any difference.
 """
 
@@ -15,17 +16,20 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from datetime import datetime as real_datetime
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tools", "golden"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from chat_conversations import SPECIAL_TOKENS, job  # noqa: E402
+from chat_conversations import SPECIAL_TOKENS, STYLES, job  # noqa: E402
 from chat_template_expressions import CONTEXT, template  # noqa: E402
+from chat_template_folders import folder_job, write_folder  # noqa: E402
 
 PACKAGES = ["transformers==5.23.0", "jinja2==3.1.6"]
 GOLDEN = os.path.join(ROOT, "tests", "golden", "chat_template")
@@ -33,9 +37,9 @@ GOLDEN = os.path.join(ROOT, "tests", "golden", "chat_template")
 REFUSED = ("not supported", "beyond 64 bits", "too long", "is above", "nested deeper", "too deeply", "too many steps",
            "reaches too far", "a formatted time")
 UNCOMPARABLE = (" at 0x", "markup(")  # addresses, and a kind of text we do not have
-
-
 SECONDS_MAX = 2  # for one template of the original
+WORDED = ("TemplateError: ", "UndefinedError: ")  # errors whose words are compared: raise_exception's, undefined values
+PLACE = re.compile(r"^chat template(, line \d+)?: ")
 
 
 class FixedDatetime(real_datetime):
@@ -84,6 +88,13 @@ def attempt(render):
         signal.alarm(0)
 
 
+def same_error(ours, theirs):
+    for kind in WORDED:
+        if theirs.startswith(kind):
+            return PLACE.sub("", ours) == theirs[len(kind):]
+    return True
+
+
 def compare(name, jobs, found, wanted, show):
     bad, counts = 0, Counter()
     for one, a, b in zip(jobs, found, wanted):
@@ -91,7 +102,7 @@ def compare(name, jobs, found, wanted, show):
             counts["not comparable"] += 1
         elif a[0] == "error" and b[0] == "ok" and any(mark in a[1] for mark in REFUSED):
             counts["refused"] += 1
-        elif a[0] != b[0] or (a[0] == "ok" and a[1] != b[1]):
+        elif a[0] != b[0] or not (same_error(a[1], b[1]) if a[0] == "error" else a[1] == b[1]):
             bad += 1
             if bad <= show:
                 shown = one["template"] if name == "expressions" else json.dumps({k: v for k, v in one.items() if k != "template"})
@@ -102,20 +113,45 @@ def compare(name, jobs, found, wanted, show):
     return bad
 
 
+def apply(tokenizer, one, chat_template=None):
+    one = json.loads(json.dumps(one))
+    return tokenizer.apply_chat_template(
+        one["messages"], tools=one.get("tools"), documents=one.get("documents"), chat_template=chat_template, tokenize=False,
+        add_generation_prompt=one["add_generation_prompt"], continue_final_message=one.get("continue_final_message", False),
+        **one["variables"])
+
+
 def check_template(options, tokenizer, path):
     with open(path, encoding="utf-8") as file:
         source = file.read()
-    rng = random.Random("%d %s" % (options.seed, os.path.basename(path)))
-    jobs = [dict(job(rng), template=source) for _ in range(options.conversations)]
+    name = os.path.basename(path)
+    rng = random.Random("%d %s" % (options.seed, name))
+    style = STYLES[name.removesuffix(".jinja")]
+    jobs = [dict(job(rng, style), template=source) for _ in range(options.conversations)]
+    wanted = [attempt(lambda one=one: apply(tokenizer, one, source)) for one in jobs]
+    return compare(name, jobs, ours(options.program, jobs), wanted, options.show)
 
-    def render(one):
-        keep_going = one.get("continue_final_message")
-        return tokenizer.apply_chat_template(
-            one["messages"], tools=one.get("tools"), documents=one.get("documents"), chat_template=source, tokenize=False,
-            add_generation_prompt=one["add_generation_prompt"], continue_final_message=keep_going or False, **one["variables"])
 
-    wanted = [attempt(lambda one=one: render(json.loads(json.dumps(one)))) for one in jobs]
-    return compare(os.path.basename(path), jobs, ours(options.program, jobs), wanted, options.show)
+def check_folders(options):
+    from transformers import AutoTokenizer
+    rng = random.Random("%d folders" % options.seed)
+    jobs, wanted = [], []
+    with tempfile.TemporaryDirectory() as root:
+        for i in range(options.folders):
+            folder = os.path.join(root, str(i))
+            contents = write_folder(rng, folder, GOLDEN)
+            try:
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            except Exception as e:  # noqa: BLE001
+                raise SystemExit("the original cannot load %s: %s" % (json.dumps(contents), e))
+            for _ in range(5):
+                one = dict(folder_job(rng), folder=folder)
+                if not isinstance(tokenizer.chat_template, dict) or one.get("template_name") not in tokenizer.chat_template:
+                    one.pop("template_name", None)  # the original would take an unknown name for a template
+                jobs.append(one)
+                wanted.append(attempt(lambda one=one, tokenizer=tokenizer: apply(tokenizer, one, one.get("template_name"))))
+        found = ours(options.program, jobs)
+    return compare("folders", jobs, found, wanted, options.show)
 
 
 def check_expressions(options, compiled):
@@ -126,10 +162,12 @@ def check_expressions(options, compiled):
 
 
 def main():
+    os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"})
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", required=True)
     parser.add_argument("--conversations", type=int, default=300)
     parser.add_argument("--expressions", type=int, default=4000)
+    parser.add_argument("--folders", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=5)
     parser.add_argument("--install")
@@ -145,6 +183,8 @@ def main():
     for name in sorted(os.listdir(GOLDEN)):
         if name.endswith(".jinja") and options.only in name:
             bad += check_template(options, tokenizer, os.path.join(GOLDEN, name))
+    if options.only in "folders":
+        bad += check_folders(options)
     if options.only in "expressions":
         bad += check_expressions(options, compiled)
     print("chat_template_diff: seed %d, %d different" % (options.seed, bad))

@@ -11,8 +11,8 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "interop"))
-from chat_template_diff import GOLDEN, attempt, reference  # noqa: E402
-from chat_conversations import job  # noqa: E402
+from chat_template_diff import GOLDEN, apply, attempt, reference  # noqa: E402
+from chat_conversations import STYLES, job  # noqa: E402
 
 
 def main():
@@ -28,11 +28,8 @@ def main():
                 source = file.read()
             rng, kept = random.Random(name), 0
             while kept < each:
-                one = job(rng)
-                one.pop("continue_final_message", None)
-                want = attempt(lambda: tokenizer.apply_chat_template(
-                    json.loads(json.dumps(one["messages"])), tools=one.get("tools"), documents=one.get("documents"), chat_template=source,
-                    tokenize=False, add_generation_prompt=one["add_generation_prompt"], **one["variables"]))
+                one = job(rng, STYLES[name.removesuffix(".jinja")])
+                want = attempt(lambda: apply(tokenizer, one, source))
                 if want[0] == "ok":
                     kept += 1
                     out.write(json.dumps(dict(one, file=name, want=want[1])) + "\n")

@@ -5,7 +5,8 @@
 // A line is a JSON object: {"template": text, "context": {...}} renders as it is;
 // {"template": text, "messages": [...], ...} goes through apply_chat_template, with tools,
 // documents, add_generation_prompt, continue_final_message, special_tokens and variables as
-// members. Printed per line: ["ok", text] or ["error", message]. strftime_now always says
+// members; "folder" in place of "template" loads a checkpoint's, "template_name" chooses among
+// them. Printed per line: ["ok", text] or ["error", message]. strftime_now always says
 // 2025-03-09 08:07:06.000005.
 #include <cstdio>
 #include <iostream>
@@ -38,11 +39,19 @@ sis::Result<std::string> render(const Value& job) {
     const Value* found = job.as_dict().find(name);
     return found != nullptr ? *found : fallback;
   };
-  const std::string source(member("template", Value::string("")).text());
-  SIS_ASSIGN(auto parsed, sis::text::ChatTemplate::parse(source));
   const sis::text::RenderOptions options{.now = fixed_time};
-  if (job.as_dict().find("messages") == nullptr)
-    return parsed.render(member("context", Value::dict({})), options);
+  const Value folder = member("folder", Value::none());
+  sis::text::ChatTemplates templates;
+  if (folder.is_string()) {
+    SIS_ASSIGN(templates, sis::text::ChatTemplates::from_folder(std::string(folder.text())));
+  } else {
+    const std::string source(member("template", Value::string("")).text());
+    SIS_ASSIGN(auto parsed, sis::text::ChatTemplate::parse(source));
+    if (job.as_dict().find("messages") == nullptr)
+      return parsed.render(member("context", Value::dict({})), options);
+    templates = sis::text::ChatTemplates::from_template(std::move(parsed),
+                                                        member("special_tokens", Value::dict({})));
+  }
   const Value keep_going = member("continue_final_message", Value::none());
   sis::text::ChatRequest request;
   request.messages = member("messages", Value::none());
@@ -51,9 +60,8 @@ sis::Result<std::string> render(const Value& job) {
   request.add_generation_prompt = member("add_generation_prompt", Value::boolean(false)).as_bool();
   if (keep_going.is_string()) request.continue_final_message = keep_going.text();
   request.variables = member("variables", Value::dict({}));
-  return apply_chat_template(sis::text::ChatTemplates::from_template(
-                                 std::move(parsed), member("special_tokens", Value::dict({}))),
-                             request, options);
+  request.template_name = member("template_name", Value::string("")).text();
+  return apply_chat_template(templates, request, options);
 }
 
 }  // namespace
