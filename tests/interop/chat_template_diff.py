@@ -88,10 +88,14 @@ def attempt(render):
         signal.alarm(0)
 
 
+def refused(message):
+    return any(mark in message for mark in REFUSED)
+
+
 def same_error(ours, theirs):
     for kind in WORDED:
         if theirs.startswith(kind):
-            return PLACE.sub("", ours) == theirs[len(kind):]
+            return PLACE.sub("", ours) == theirs[len(kind):] or refused(ours)
     return True
 
 
@@ -100,7 +104,7 @@ def compare(name, jobs, found, wanted, show):
     for one, a, b in zip(jobs, found, wanted):
         if b[0] == "slow" or b[0] == "ok" and any(mark in b[1].lower() for mark in UNCOMPARABLE):
             counts["not comparable"] += 1
-        elif a[0] == "error" and b[0] == "ok" and any(mark in a[1] for mark in REFUSED):
+        elif a[0] == "error" and b[0] == "ok" and refused(a[1]):
             counts["refused"] += 1
         elif a[0] != b[0] or not (same_error(a[1], b[1]) if a[0] == "error" else a[1] == b[1]):
             bad += 1

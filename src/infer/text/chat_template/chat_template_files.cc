@@ -100,22 +100,42 @@ Result<Sources> sources_in(const Value& config, const std::string& file) {
   return sources;
 }
 
-// A token is a text or an object with its text as `content`.
-Status add_tokens(const Value& config, const std::string& file, Value::Entries& tokens) {
+using Tokens = std::map<std::string_view, Value>;  // by kTokenNames
+
+// A token is a text or an object with its text as `content`; null takes one away.
+Status read_tokens(const Value& config, const std::string& file, Tokens& tokens) {
   for (std::string_view name : kTokenNames) {
     const Value* given = config.as_dict().find(name);
-    if (given == nullptr || given->is(Kind::kNone)) continue;
-    const bool known = std::any_of(tokens.begin(), tokens.end(),
-                                   [&](const auto& entry) { return entry.first.text() == name; });
-    if (known) continue;
+    if (given == nullptr) continue;
+    if (given->is(Kind::kNone)) {
+      tokens.erase(name);
+      continue;
+    }
     const Value* text = given->is(Kind::kDict) ? given->as_dict().find("content") : given;
     if (text == nullptr || !text->is_string())
       return Error{Code::kInvalidArgument,
                    concat(file, ": ", name, ": want a text or an object with content, found ",
                           tmpl::type_name(*given))};
-    tokens.emplace_back(Value::string(std::string(name)), *text);
+    tokens[name] = *text;
   }
   return {};
+}
+
+// Those of tokenizer_config.json. special_tokens_map.json, of older checkpoints, has the last word
+// where that file does not spell out the added tokens, and none where it does.
+Result<Value> token_texts(const std::optional<Value>& config, const fs::path& root) {
+  Tokens tokens;
+  if (config) SIS_TRY(read_tokens(*config, (root / "tokenizer_config.json").string(), tokens));
+  if (!config || config->as_dict().find("added_tokens_decoder") == nullptr) {
+    const fs::path file = root / "special_tokens_map.json";
+    SIS_ASSIGN(const auto map, read_json(file));
+    if (map) SIS_TRY(read_tokens(*map, file.string(), tokens));
+  }
+  Value::Entries entries;
+  for (std::string_view name : kTokenNames)
+    if (const auto found = tokens.find(name); found != tokens.end())
+      entries.emplace_back(Value::string(std::string(name)), found->second);
+  return Value::dict(std::move(entries));
 }
 
 }  // namespace
@@ -146,11 +166,7 @@ Result<ChatTemplates> ChatTemplates::from_folder(const std::string& folder,
       return prefixed(concat(folder, ": template '", name, "'"), std::move(parsed).error());
     made.templates_.emplace(name, std::move(parsed).value());
   }
-  Value::Entries tokens;
-  if (config) SIS_TRY(add_tokens(*config, (root / "tokenizer_config.json").string(), tokens));
-  SIS_ASSIGN(const auto map, read_json(root / "special_tokens_map.json"));
-  if (map) SIS_TRY(add_tokens(*map, (root / "special_tokens_map.json").string(), tokens));
-  made.special_tokens_ = Value::dict(std::move(tokens));
+  SIS_ASSIGN(made.special_tokens_, token_texts(config, root));
   return made;
 }
 

@@ -136,5 +136,24 @@ TEST(ChatTemplates, AreReadFromAFolder) {
   fs::remove_all(folder);
 }
 
+// special_tokens_map.json wins, and takes tokens away, unless the configuration lists added tokens.
+TEST(ChatTemplates, OlderTokenMapsCountOnlyWithoutAddedTokens) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / concat("sis_token_maps_", ::getpid());
+  fs::create_directories(folder);
+  std::ofstream(folder / "chat_template.jinja") << "{{ bos_token }}|{{ eos_token }}";
+  std::ofstream(folder / "special_tokens_map.json")
+      << R"({"bos_token":null,"eos_token":{"content":"map"}})";
+  const auto shown = [&](std::string_view config) {
+    std::ofstream(folder / "tokenizer_config.json") << config;
+    const auto loaded = ChatTemplates::from_folder(folder.string());
+    EXPECT_TRUE(loaded.ok()) << loaded.error().message;
+    return *(*loaded->choose("", false))->render(loaded->special_tokens());
+  };
+  EXPECT_EQ(shown(R"({"bos_token":"a","eos_token":"b"})"), "|map");
+  EXPECT_EQ(shown(R"({"bos_token":"a","eos_token":"b","added_tokens_decoder":{}})"), "a|b");
+  fs::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace sis::text

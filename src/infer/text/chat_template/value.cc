@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "infer/text/chat_template/python_text.h"
+#include "infer/text/chat_template/runtime_objects.h"
 
 namespace sis::text::tmpl {
 namespace {
@@ -209,7 +210,15 @@ const char* type_name(const Value& value) {
     case Kind::kDict:
       return "dict";
     case Kind::kView:
-      return "dict view";
+      switch (value.as<ViewObject>().part) {
+        case ViewObject::kKeys:
+          return "dict_keys";
+        case ViewObject::kValues:
+          return "dict_values";
+        case ViewObject::kItems:
+          return "dict_items";
+      }
+      break;
     case Kind::kRange:
       return "range";
     case Kind::kIterator:
