@@ -36,7 +36,9 @@ GOLDEN = os.path.join(ROOT, "tests", "golden", "chat_template")
 # What ours refuses by design; the original may do it.
 REFUSED = ("not supported", "beyond 64 bits", "too long", "is above", "nested deeper", "too deeply", "too many steps",
            "reaches too far", "a formatted time")
-UNCOMPARABLE = (" at 0x", "markup(")  # addresses, and a kind of text we do not have
+# Addresses, also upper-cased or taken apart, and a kind of text we do not have.
+UNCOMPARABLE = re.compile(r" .t 0x|g-e-n-e-r-a-t-o-r|markup\(", re.IGNORECASE)
+ESCAPED = re.compile(r"\|(e|escape|safe)\b.* is (not )?escaped")
 SECONDS_MAX = 2  # for one template of the original
 WORDED = ("TemplateError: ", "UndefinedError: ")  # errors whose words are compared: raise_exception's, undefined values
 PLACE = re.compile(r"^chat template(, line \d+)?: ")
@@ -102,7 +104,7 @@ def same_error(ours, theirs):
 def compare(name, jobs, found, wanted, show):
     bad, counts = 0, Counter()
     for one, a, b in zip(jobs, found, wanted):
-        if b[0] == "slow" or b[0] == "ok" and any(mark in b[1].lower() for mark in UNCOMPARABLE):
+        if b[0] == "slow" or UNCOMPARABLE.search(b[1]) or ESCAPED.search(one.get("template", "")):
             counts["not comparable"] += 1
         elif a[0] == "error" and b[0] == "ok" and refused(a[1]):
             counts["refused"] += 1

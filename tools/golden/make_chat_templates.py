@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/golden/chat_template/expected.jsonl: conversations and the prompts transformers makes of them.
 
-    make_chat_templates.py [--each 8]        run with a Python that has transformers and jinja2
+    make_chat_templates.py [--each 4]        run with a Python that has transformers and jinja2
 """
 import argparse
 import json
@@ -17,7 +17,7 @@ from chat_conversations import STYLES, job  # noqa: E402
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--each", type=int, default=8)
+    parser.add_argument("--each", type=int, default=4)
     each = parser.parse_args().each
     tokenizer, _ = reference()
     with open(os.path.join(GOLDEN, "expected.jsonl"), "w", encoding="utf-8") as out:

@@ -47,7 +47,7 @@ TEST(ChatTemplateGolden, PromptsAreTheOriginals) {
     ASSERT_TRUE(prompt.ok()) << name << " line " << checked + 1 << ": " << prompt.error().message;
     EXPECT_EQ(*prompt, member("want").text()) << name << " line " << checked + 1;
   }
-  EXPECT_GE(checked, 100);
+  EXPECT_GE(checked, 70);
 }
 
 }  // namespace

@@ -41,6 +41,15 @@ TEST(ChatTemplate, PrintsAsPython) {
             R"({"b": [1, 2.5, "é\n"], "a": 12345678901234567890})");
 }
 
+// Integers beyond 64 bits are shown, not computed with.
+TEST(ChatTemplate, ShowsBigIntegers) {
+  EXPECT_EQ(render("{{ x }} {{ x.real }} {{ '%d %g' % (x, x) }}", R"({"x":12345678901234567890})"),
+            "12345678901234567890 12345678901234567890 12345678901234567890 1.23457e+19");
+  EXPECT_EQ(
+      render("{{ x + 1 }}", R"({"x":12345678901234567890})"),
+      "error: chat template, line 1: computing with integers beyond 64 bits is not supported");
+}
+
 // What is set in a loop ends with the turn, except in a namespace.
 TEST(ChatTemplate, ScopesAreJinjas) {
   EXPECT_EQ(render("{% set x = 0 %}{% set n = namespace(x=0) %}{% for i in [1, 2] %}{{ x }}"
@@ -61,6 +70,10 @@ TEST(ChatTemplate, ErrorsNameTheLine) {
             "error: chat template, line 3: roles must alternate");
   EXPECT_EQ(render("{{ x.y.z }}", R"({"x":{}})"),
             "error: chat template, line 1: 'dict object' has no attribute 'y'");
+  EXPECT_EQ(render("{% macro f() %}{% endmacro %}{{ f.y.z }}"),
+            "error: chat template, line 1: 'jinja2.runtime.Macro object' has no attribute 'y'");
+  EXPECT_EQ(render("{{ {}.items().y.z }}"),
+            "error: chat template, line 1: 'dict_items object' has no attribute 'y'");
   EXPECT_EQ(render("a\n{% include 'x' %}"),
             "parse error: chat template, line 2: {% include %} is not supported in chat templates");
 }

@@ -189,12 +189,10 @@ std::optional<Value> own_attribute(Interpreter& in, const Value& owner, const Va
     case Kind::kInt:
     case Kind::kFloat:
     case Kind::kBigInt:
-      if (!owner.is(Kind::kBigInt)) {
-        if (key == "real") return negated(Op::kPos, owner);
-        if (key == "imag") return owner.is(Kind::kFloat) ? Value::real(0) : Value::integer(0);
-        if (!owner.is(Kind::kFloat) && key == "numerator") return negated(Op::kPos, owner);
-        if (!owner.is(Kind::kFloat) && key == "denominator") return Value::integer(1);
-      }
+      if (key == "real" || (key == "numerator" && !owner.is(Kind::kFloat)))
+        return owner.is(Kind::kBigInt) ? owner : negated(Op::kPos, owner);
+      if (key == "imag") return owner.is(Kind::kFloat) ? Value::real(0) : Value::integer(0);
+      if (key == "denominator" && !owner.is(Kind::kFloat)) return Value::integer(1);
       if (any_of({"as_integer_ratio", "bit_count", "bit_length", "conjugate", "from_bytes",
                   "fromhex", "hex", "is_integer", "to_bytes"},
                  key))
@@ -258,7 +256,8 @@ bool has_attribute(Kind kind, std::string_view name) {
 }
 
 Value Interpreter::get_attribute(const Value& owner, const Value& name) {
-  want_defined(owner);
+  // An undefined value has the members of any object, which are refused like theirs.
+  if (!has_attribute(owner.kind(), name.text())) want_defined(owner);
   if (auto found = own_attribute(*this, owner, name)) return std::move(*found);
   if (owner.is(Kind::kDict))
     if (const Value* found = owner.as_dict().find(name.text())) return *found;

@@ -1,6 +1,8 @@
 #include "infer/text/chat_template/percent_format.h"
 
 #include <cmath>
+#include <cstdlib>
+#include <string>
 
 #include "infer/text/chat_template/number_format.h"
 #include "infer/text/chat_template/operators.h"
@@ -9,6 +11,14 @@
 
 namespace sis::text::tmpl {
 namespace {
+
+double real_number(const Value& value) {
+  if (value.is_number()) return value.number();
+  if (!value.is(Kind::kBigInt)) fail("must be real number, not ", type_name(value));
+  const double rounded = std::strtod(std::string(value.text()).c_str(), nullptr);
+  if (std::isinf(rounded)) fail("int too large to convert to float");
+  return rounded;
+}
 
 class PercentFormat {
  public:
@@ -162,10 +172,10 @@ class PercentFormat {
       case 'g':
       case 'G':
         want_defined(value);
-        if (!value.is_number()) fail("must be real number, not ", type_name(value));
         if (!spec.precision) spec.precision = 6;
-        return filled(spec, zero,
-                      [&](const FormatSpec& plain) { return format_float(value.number(), plain); });
+        return filled(spec, zero, [&, number = real_number(value)](const FormatSpec& plain) {
+          return format_float(number, plain);
+        });
       default:
         fail("unsupported format character ", in_quotes(std::string(1, spec.type)));
     }

@@ -45,6 +45,24 @@ int three_way(const T& a, const T& b) {
   return a < b ? -1 : b < a ? 1 : 0;
 }
 
+// As error messages call it: with the module, unless it is Python's own.
+const char* full_type_name(const Value& value) {
+  switch (value.kind()) {
+    case Kind::kNamespace:
+      return "jinja2.utils.Namespace";
+    case Kind::kLoop:
+      return "jinja2.runtime.LoopContext";
+    case Kind::kMacro:
+      return "jinja2.runtime.Macro";
+    case Kind::kCycler:
+      return "jinja2.utils.Cycler";
+    case Kind::kJoiner:
+      return "jinja2.utils.Joiner";
+    default:
+      return type_name(value);
+  }
+}
+
 }  // namespace
 
 Value Value::big_integer(std::string digits) {
@@ -171,7 +189,7 @@ Value undefined_name(const Value& name) {
 
 Value undefined_member(const Value& owner, const Value& name) {
   auto* object = new UndefinedObject;
-  object->owner = type_name(owner);
+  object->owner = full_type_name(owner);
   object->name = name;
   return Value::adopt(object);
 }
