@@ -132,6 +132,8 @@ def fitting(rng, style):
                 result = {"temperature": value(rng)} if rng.choice(style.results) == "object" else text(rng)
                 messages.append({"role": "tool", "tool_call_id": one.get("id", "abcdefgh1"), "name": "sum", "content": result})
         messages.append({"role": "assistant", "content": text(rng)})
+        if with_parts and rng.random() < 0.3:
+            messages[-1]["content"] = [part(rng, "text") for _ in range(rng.randrange(1, 3))]
         if style.reasoning and rng.random() < 0.4:
             messages[-1][rng.choice(["reasoning_content", "thinking", "reasoning"])] = text(rng)
     if rng.random() < 0.5:
@@ -153,7 +155,7 @@ def odd_content(rng):
     if pick < 0.8:
         return text(rng)
     if pick < 0.93:
-        return [rng.choice([{"type": "text", "text": text(rng)}, {"type": "image"}, {"type": "image_url", "image_url": {"url": "x"}}])
+        return [rng.choice([{"type": "text", "text": text(rng)}] * 3 + [{"type": "image"}, {"type": "image_url", "image_url": {"url": "x"}}, "a text", "word", 5])
                 for _ in range(rng.randrange(4))]
     return value(rng)
 

@@ -53,6 +53,20 @@ Value with_entry(const Value& dict, std::string_view key, Value value) {
   return Value::dict(std::move(entries));
 }
 
+// Python's `"text" in part`, which only parts that are dicts get past.
+Result<bool> has_text(const Value& part) {
+  constexpr std::string_view kText = "text";
+  if (part.is(Kind::kDict)) return find(part, kText) != nullptr;
+  bool inside = !part.is_string() && !part.is_sequence();
+  if (part.is_string()) inside = part.text().find(kText) != std::string_view::npos;
+  if (part.is_sequence())
+    for (const Value& item : part.items()) inside |= item.is_string() && item.text() == kText;
+  if (inside)
+    return invalid(concat("continue_final_message: want parts that are objects, found ",
+                          tmpl::type_name(part)));
+  return false;
+}
+
 // What the prompt must contain, and the conversation with its end marked.
 struct Continuation {
   std::string final_text;
@@ -90,7 +104,10 @@ Result<Continuation> mark_end(const Value::Items& messages, const std::string& f
     // The last part with text.
     Value::Items parts = content.items();
     size_t i = parts.size();
-    while (i > 0 && !(parts[i - 1].is(Kind::kDict) && find(parts[i - 1], "text") != nullptr)) --i;
+    for (; i > 0; --i) {
+      SIS_ASSIGN(const bool found_text, has_text(parts[i - 1]));
+      if (found_text) break;
+    }
     if (i == 0 || !find(parts[i - 1], "text")->is_string())
       return invalid(
           "continue_final_message is set but the final message has no text part to continue");

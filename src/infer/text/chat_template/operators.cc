@@ -12,11 +12,17 @@ namespace {
 
 constexpr std::string_view kOpNames[] = {"+", "-", "*", "/", "//", "%", "**", "-", "+"};
 
+bool is_set_like(const Value& value) {
+  return value.is(Kind::kView) && value.as<ViewObject>().part != ViewObject::kValues;
+}
+
 [[noreturn]] void unsupported(Op op, const Value& a, const Value& b) {
   want_defined(a);
   want_defined(b);
   if (a.is(Kind::kBigInt) || b.is(Kind::kBigInt))
     fail("computing with integers beyond 64 bits is not supported");
+  if (op == Op::kSub && (is_set_like(a) || is_set_like(b)))
+    fail("sets, which dictionary keys and items make when subtracted, are not supported");
   fail("unsupported operand type(s) for ", kOpNames[static_cast<size_t>(op)], ": '", type_name(a),
        "' and '", type_name(b), "'");
 }
