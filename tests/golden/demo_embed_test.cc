@@ -13,7 +13,7 @@
 namespace sis {
 namespace {
 
-constexpr int kRightMin = 70;
+constexpr int kRightMin = 86;
 
 class DemoEmbed : public testing::TestWithParam<const char*> {};
 

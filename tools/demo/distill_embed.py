@@ -29,7 +29,7 @@ import embed_batches
 import embed_export
 import embed_lexicon
 import train_embed
-from train_embed import HERE, PAD, RunningMean, banned_sentences, dev_score, drop_words, embed_mixed, stream
+from train_embed import HERE, PAD, RunningMean, banned_sentences, dev_score, drop_words, embed, stream
 
 
 def parse_args():
@@ -81,6 +81,13 @@ class Source:
         return out
 
 
+def embed_by_length(model, ids, parts=6):
+    """As embed(), rows of like length together: most of a batch would be padding."""
+    order = (ids != PAD).sum(1).argsort()
+    rows = [embed(model, ids[part, :(int((ids[part] != PAD).sum(1).max()) + 3) // 4 * 4]) for part in order.chunk(parts)]
+    return torch.cat(rows)[order.argsort()]
+
+
 def divergence(student, teacher, temperature):
     return F.kl_div(F.log_softmax(student / temperature, dim=1), F.log_softmax(teacher / temperature, dim=1),
                     log_target=True, reduction="batchmean")
@@ -121,10 +128,10 @@ def main():
         for group in optimizer.param_groups:
             group["lr"] = args.lr * min(1.0, share / 0.03) * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
         ids = [torch.from_numpy(x).to(device).long() for x in ids]
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             with torch.no_grad():
-                known = torch.cat([embed_mixed(t, x).float() for t, x in zip(teachers, ids)], 1) / math.sqrt(len(teachers))
-            rows = embed_mixed(student, drop_words(ids[0], args.word_drop, generator)).float()
+                known = torch.cat([embed_by_length(t, x).float() for t, x in zip(teachers, ids)], 1) / math.sqrt(len(teachers))
+            rows = embed_by_length(student, drop_words(ids[0], args.word_drop, generator)).float()
         wanted, got = known[:count] @ known[count:].T, rows[:count] @ rows[count:].T
         loss = (divergence(got, wanted, args.temperature) +
                 divergence(got[:, :count].T, wanted[:, :count].T, args.temperature)) / 2
