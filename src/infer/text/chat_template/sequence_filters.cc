@@ -193,7 +193,8 @@ Value sum(Interpreter& in, const Value& subject, Arguments& arguments) {
 }
 
 Value batch(Interpreter& in, const Value& subject, Arguments& arguments) {
-  const auto [count, fill] = bind("batch", arguments, {"linecount", "fill_with"}, 1);
+  const auto bound = bind("batch", arguments, {"linecount", "fill_with"}, 1);
+  const Value *const count = bound[0], *const fill = bound[1];
   return lazily([&](Value::Items& out) {
     Value::Items row;
     const int64_t size = count->is_integral() ? count->as_int() : -1;
@@ -217,7 +218,8 @@ Value batch(Interpreter& in, const Value& subject, Arguments& arguments) {
 }
 
 Value slice(Interpreter& in, const Value& subject, Arguments& arguments) {
-  const auto [count, fill] = bind("slice", arguments, {"slices", "fill_with"}, 1);
+  const auto bound = bind("slice", arguments, {"slices", "fill_with"}, 1);
+  const Value *const count = bound[0], *const fill = bound[1];
   return lazily([&](Value::Items& out) {
     const Value::Items items = iterate(subject, in.meter());
     if (!count->is_integral()) fail("slice wants an integer, found ", type_name(*count));
@@ -239,8 +241,8 @@ Value slice(Interpreter& in, const Value& subject, Arguments& arguments) {
 }
 
 Value group_by(Interpreter& in, const Value& subject, Arguments& arguments) {
-  const auto [attribute, fallback, sensitive] =
-      bind("groupby", arguments, {"attribute", "default", "case_sensitive"}, 1);
+  const auto bound = bind("groupby", arguments, {"attribute", "default", "case_sensitive"}, 1);
+  const Value *const attribute = bound[0], *const fallback = bound[1], *const sensitive = bound[2];
   const AttributePath path(attribute);
   const bool case_sensitive = flag(in, sensitive);
   const auto key = [&](const Value& item) {
