@@ -48,7 +48,7 @@ def key(path, src, salt):
 def compiles(path, root, command):
     # Twice, so that a missing #pragma once shows.
     text = f'#include "{path}"\n#include "{path}"\n'
-    done = subprocess.run(command + ["-I", os.path.dirname(path), "-fsyntax-only", "-x", "c++", "-"], input=text,
+    done = subprocess.run(command + ["-iquote", os.path.dirname(path), "-fsyntax-only", "-x", "c++", "-"], input=text,
                           capture_output=True, text=True, cwd=root, check=False)
     return done.returncode == 0, done.stderr
 

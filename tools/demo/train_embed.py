@@ -80,6 +80,15 @@ def banned_sentences(paths):
     return frozenset(banned)
 
 
+def token_rows(tokenizer, texts, limit):
+    rows = [e.ids[:limit - 1] + [SEP] if len(e.ids) > limit else e.ids for e in tokenizer.encode_batch(texts)]
+    width = (max(map(len, rows)) + 3) // 4 * 4  # few different shapes
+    out = np.full((len(rows), width), PAD, dtype=np.int16)
+    for row, ids in zip(out, rows):
+        row[:len(ids)] = ids
+    return out
+
+
 class Source:
     """Renders and tokenises batch `step` of a stage; copied into each worker process."""
 
@@ -87,13 +96,7 @@ class Source:
         self.corpus, self.tokenizer, self.args = corpus, tokenizer, args
 
     def ids(self, texts, limit):
-        rows = [e.ids[:limit - 1] + [SEP] if len(e.ids) > limit else e.ids
-                for e in self.tokenizer.encode_batch(texts)]
-        width = (max(map(len, rows)) + 3) // 4 * 4  # few different shapes
-        out = np.zeros((len(rows), width), dtype=np.int16)
-        for row, ids in zip(out, rows):
-            row[:len(ids)] = ids
-        return out
+        return token_rows(self.tokenizer, texts, limit)
 
     def mlm(self, step):
         rng = embed_batches.rng_of(self.args.seed, "mlm", step)
@@ -142,16 +145,12 @@ def embed(model, ids, offset=0):
     return F.normalize((hidden.float() * weight).sum(1) / weight.sum(1), dim=-1)
 
 
-def embed_mixed(model, ids, offset=0):
-    """As embed(), the short rows apart from the long ones: most of a batch would be padding."""
+def embed_by_length(model, ids, offset=0, parts=6):
+    """As embed(), rows of like length together: most of a batch would be padding."""
     lengths = (ids != PAD).sum(1)
     order = lengths.argsort()
-    cut = len(order) * 7 // 8
-    parts = []
-    for part in (order[:cut], order[cut:]):
-        width = (int(lengths[part[-1]]) + 3) // 4 * 4
-        parts.append(embed(model, ids[part, :width], offset))
-    return torch.cat(parts)[order.argsort()]
+    rows = [embed(model, ids[part, :(int(lengths[part[-1]]) + 3) // 4 * 4], offset) for part in order.chunk(parts)]
+    return torch.cat(rows)[order.argsort()]
 
 
 def contrastive_loss(a, b, clashes, temperature):
@@ -188,7 +187,7 @@ class RunningMean:
         torch._foreach_lerp_([p[0] for p in pairs], [p[1] for p in pairs], 1 - self.decay)
 
     def rounded_copy(self, config):
-        copy = BertModel(config)
+        copy = BertModel(config, add_pooling_layer=False)
         copy.load_state_dict({k: v.to(torch.bfloat16).float() if v.dtype.is_floating_point else v
                               for k, v in self.values.items()})
         return copy.eval()
@@ -232,7 +231,7 @@ def main():
         num_attention_heads=args.heads, intermediate_size=args.inter, max_position_embeddings=512,
         hidden_dropout_prob=args.dropout, attention_probs_dropout_prob=args.dropout,
         attn_implementation="eager")  # sdpa prepares a kernel anew for each new width
-    model = BertModel(config).to(device).train()
+    model = BertModel(config, add_pooling_layer=False).to(device).train()
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters on {device}", flush=True)
     source = Source(corpus, tokenizer, args)
     generator = torch.Generator(device=device).manual_seed(args.seed)
@@ -266,7 +265,7 @@ def main():
         room = 512 - ids.shape[1]
         offset = int(torch.randint(room + 1, (1,))) if n % 6 == 0 and room else 0
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            rows = embed_mixed(model, drop_words(ids, args.word_drop, generator), offset).float()
+            rows = embed_by_length(model, drop_words(ids, args.word_drop, generator), offset).float()
         va, vb = rows[:count], rows[count:]
         loss = contrastive_loss(va, vb, clashes, args.temperature)
         share = (n + 1) / args.steps

@@ -25,6 +25,9 @@ import tokenizers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import make_selftest  # noqa: E402
+from make_selftest import byte_offsets  # noqa: E402
 from text_lines import lines  # noqa: E402
 
 META = "\u2581"
@@ -475,13 +478,6 @@ def variants(styles):
 
 # --- output ---
 
-def byte_offsets(text, offsets):
-    starts = [0]
-    for c in text:
-        starts.append(starts[-1] + len(c.encode()))
-    return [starts[at] for pair in offsets for at in pair]
-
-
 def write_golden(folder):
     small = nmt_nfkc_map(lambda c: c < 0x250 or 0x300 <= c < 0x370 or 0x1E00 <= c < 0x1E40 or 0x2000 <= c < 0x2140 or 0x3040 <= c < 0x3100
                          or 0xFB00 <= c < 0xFB07 or 0xFF00 <= c < 0xFFE0)
@@ -503,9 +499,6 @@ CHAT = {"llama3": ("llama3_1", "<|begin_of_text|>", "<|eot_id|>"), "qwen2": ("qw
 
 def write_selftests(folder):
     """sis-selftest.json beside every tokenizer.json, as users make it for their checkpoints."""
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-    import make_selftest
-
     short = [line for line in lines(1000, seed=5) if len(line) <= 120][:120]
     for style in sorted(os.listdir(folder)):
         config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}

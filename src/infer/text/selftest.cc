@@ -1,9 +1,10 @@
 #include "infer/text/selftest.h"
 
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "infer/text/chat_template/chat_request.h"
 #include "infer/text/chat_template/json_text.h"
@@ -215,16 +216,12 @@ Result<std::optional<SelftestReport>> run_selftest(const std::string& folder,
                                                    const Tokenizer& tokenizer,
                                                    const ChatTemplates* templates) {
   const auto path = std::filesystem::path(folder) / kFileName;
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return std::optional<SelftestReport>();
-  const auto bytes = std::filesystem::file_size(path, error);
-  if (error || bytes > kFileBytesMax)
-    return wrong(concat(path.string(), ": want a file of at most ", kFileBytesMax, " bytes"));
-  std::ifstream file(path, std::ios::binary);
-  std::string content(bytes, '\0');
-  if (!file.read(content.data(), static_cast<std::streamsize>(bytes)))
-    return wrong(concat(path.string(), ": could not be read whole"));
-  auto document = tmpl::from_json(content, path.string());
+  const auto content = read_file(path, kFileBytesMax);
+  if (!content.ok()) {
+    if (content.error().code == Code::kNotFound) return std::optional<SelftestReport>();
+    return content.error();
+  }
+  auto document = tmpl::from_json(*content, path.string());
   if (!document.ok()) return std::move(document).error();
   Checker checker(tokenizer, templates);
   if (auto status = checker.run(*document); !status.ok())

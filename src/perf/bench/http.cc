@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "perf/bench/commands.h"
 #include "perf/load/plain_http.h"
@@ -13,24 +12,7 @@
 namespace sis::perf {
 namespace {
 
-constexpr std::streamoff kBodyFileBytesMax = 64 << 20;
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file)
-    return Error{Code::kNotFound,
-                 concat("--body-file ", in_quotes(path), ": ", std::strerror(errno))};
-  const std::streamoff bytes = file.tellg();
-  if (bytes < 0 || bytes > kBodyFileBytesMax)
-    return Error{Code::kTooLarge,
-                 concat("--body-file ", in_quotes(path), ": want a file of at most ",
-                        kBodyFileBytesMax >> 20, " MiB")};
-  std::string text(static_cast<size_t>(bytes), '\0');
-  file.seekg(0);
-  if (!file.read(text.data(), bytes))
-    return Error{Code::kUnavailable, concat("--body-file ", in_quotes(path), ": cannot be read")};
-  return text;
-}
+constexpr uintmax_t kBodyFileBytesMax = 64 << 20;
 
 }  // namespace
 
@@ -87,7 +69,7 @@ int bench_http(const BenchContext& context, const std::vector<std::string>& argu
                     Error{Code::kInvalidArgument, "--body, --body-file: want only one of them"},
                     kExitUsage);
   if (!body_file.empty()) {
-    auto text = read_file(body_file);
+    auto text = read_file(body_file, kBodyFileBytesMax);
     if (!text.ok()) return complain(context, text.error(), kExitUsage);
     body = std::move(*text);
   }

@@ -19,32 +19,12 @@ Result<simdjson::dom::object> parse_body(std::string_view body) {
     return invalid(concat("the body is not valid JSON: ", simdjson::error_message(error)), "");
   simdjson::dom::object object;
   if (root.get_object().get(object))
-    return invalid(concat("the body must be a JSON object, got ", type_name(root)), "");
+    return invalid(concat("the body must be a JSON object, got ", json_kind(root)), "");
   return object;
 }
 
 Error invalid(std::string message, std::string param) {
   return {Code::kInvalidArgument, std::move(message), std::move(param)};
-}
-
-const char* type_name(const element& value) {
-  switch (value.type()) {
-    case element_type::ARRAY:
-      return "an array";
-    case element_type::OBJECT:
-      return "an object";
-    case element_type::INT64:
-    case element_type::UINT64:
-    case element_type::DOUBLE:
-      return "a number";
-    case element_type::STRING:
-      return "a string";
-    case element_type::BOOL:
-      return "a boolean";
-    case element_type::NULL_VALUE:
-      return "null";
-  }
-  return "?";
 }
 
 std::optional<int64_t> lenient_int(const element& value) {
@@ -84,7 +64,7 @@ Result<std::vector<int32_t>> token_ids(const simdjson::dom::array& array,
   for (const element item : array) {
     if (!item.is_int64() || item.get_int64().value_unsafe() < 0 ||
         item.get_int64().value_unsafe() > INT32_MAX)
-      return invalid(concat(param, ": want token ids (whole numbers from 0), got ", type_name(item),
+      return invalid(concat(param, ": want token ids (whole numbers from 0), got ", json_kind(item),
                             " at position ", ids.size()),
                      param);
     ids.push_back(static_cast<int32_t>(item.get_int64().value_unsafe()));

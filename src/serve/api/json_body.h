@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json_kind.h"
 #include "base/result.h"
 
 namespace sis::api {
@@ -21,8 +22,6 @@ namespace sis::api {
 Result<simdjson::dom::object> parse_body(std::string_view body);
 
 Error invalid(std::string message, std::string param);
-// "an array", "a string", ...: for messages.
-const char* type_name(const simdjson::dom::element& value);
 // 5, 5.0 and "5" are five; 5.5 is nothing.
 std::optional<int64_t> lenient_int(const simdjson::dom::element& value);
 std::optional<bool> lenient_bool(const simdjson::dom::element& value);

@@ -90,7 +90,7 @@ Result<std::string> render_conversation(const Conversation& conversation, const 
   if (model.templates == nullptr)
     return invalid(concat("model ", in_quotes(model.name), " has no chat template"), "model");
   auto prompt = text::apply_chat_template(*model.templates, conversation.request);
-  if (!prompt.ok()) return invalid(concat("chat template: ", prompt.error().message), "messages");
+  if (!prompt.ok()) return invalid(prompt.error().message, "messages");
   return prompt;
 }
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <vector>
 
+#include "base/file.h"
 #include "infer/text/chat_template/json_text.h"
 
 namespace sis::text {
@@ -21,25 +21,15 @@ constexpr std::string_view kTokenNames[] = {"bos_token", "eos_token", "unk_token
                                             "pad_token", "cls_token", "mask_token"};
 
 // Nothing when there is no such file.
-Result<std::optional<std::string>> read_file(const fs::path& path, uintmax_t bytes_max) {
-  std::error_code ec;
-  if (!fs::exists(path, ec)) return std::optional<std::string>();
-  if (!fs::is_regular_file(path, ec))
-    return Error{Code::kInvalidArgument, concat(path.string(), ": not a regular file")};
-  const uintmax_t size = fs::file_size(path, ec);
-  if (ec || size > bytes_max)
-    return Error{Code::kTooLarge,
-                 concat(path.string(), ": ", size, " bytes, want at most ", bytes_max)};
-  std::ifstream file(path, std::ios::binary);
-  std::string text(static_cast<size_t>(size), '\0');
-  file.read(text.data(), static_cast<std::streamsize>(size));
-  if (file.gcount() != static_cast<std::streamsize>(size))
-    return Error{Code::kInternal, concat(path.string(), ": cannot be read")};
-  return std::optional<std::string>(std::move(text));
+Result<std::optional<std::string>> read_if_there(const fs::path& path, uintmax_t bytes_max) {
+  auto text = read_file(path, bytes_max);
+  if (text.ok()) return std::optional(std::move(*text));
+  if (text.error().code == Code::kNotFound) return std::optional<std::string>();
+  return std::move(text).error();
 }
 
 Result<std::optional<Value>> read_json(const fs::path& path) {
-  SIS_ASSIGN(auto text, read_file(path, kJsonBytesMax));
+  SIS_ASSIGN(auto text, read_if_there(path, kJsonBytesMax));
   if (!text) return std::optional<Value>();
   SIS_ASSIGN(Value value, tmpl::from_json(*text, path.string()));
   if (!value.is(Kind::kDict))
@@ -52,7 +42,7 @@ using Sources = std::map<std::string, std::string>;
 
 Result<Sources> jinja_files(const fs::path& folder, const TemplateLimits& limits) {
   Sources sources;
-  SIS_ASSIGN(auto main, read_file(folder / "chat_template.jinja", limits.source_bytes));
+  SIS_ASSIGN(auto main, read_if_there(folder / "chat_template.jinja", limits.source_bytes));
   if (main) sources["default"] = std::move(*main);
   std::error_code ec;
   for (fs::directory_iterator at(folder / "additional_chat_templates", ec), end; !ec && at != end;
@@ -61,7 +51,7 @@ Result<Sources> jinja_files(const fs::path& folder, const TemplateLimits& limits
     if (sources.size() >= kTemplatesMax)
       return Error{Code::kTooLarge,
                    concat(folder.string(), ": more than ", kTemplatesMax, " chat templates")};
-    SIS_ASSIGN(auto text, read_file(at->path(), limits.source_bytes));
+    SIS_ASSIGN(auto text, read_if_there(at->path(), limits.source_bytes));
     if (text) sources[at->path().stem().string()] = std::move(*text);
   }
   return sources;

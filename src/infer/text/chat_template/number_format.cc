@@ -115,18 +115,22 @@ FormatSpec parse_format_spec(std::string_view text) {
   return spec;
 }
 
+std::string fill_around(std::string_view text, const FormatSpec& spec, size_t left, size_t right) {
+  const std::string fill = spec.fill.empty() ? " " : spec.fill;
+  std::string out;
+  for (size_t i = 0; i < left; ++i) out += fill;
+  out += text;
+  for (size_t i = 0; i < right; ++i) out += fill;
+  return out;
+}
+
 std::string pad(std::string_view text, const FormatSpec& spec, char default_align) {
   const size_t size = count_chars(text);
   if (size >= spec.width) return std::string(text);
   const char align = spec.align != 0 ? spec.align : default_align;
   const size_t space = spec.width - size;
   const size_t left = align == '<' ? 0 : align == '^' ? space / 2 : space;
-  const std::string fill = spec.fill.empty() ? " " : spec.fill;
-  std::string out;
-  for (size_t i = 0; i < left; ++i) out += fill;
-  out += text;
-  for (size_t i = left; i < space; ++i) out += fill;
-  return out;
+  return fill_around(text, spec, left, space - left);
 }
 
 std::string format_integer(int64_t value, const FormatSpec& spec) {

@@ -30,6 +30,8 @@ FormatSpec parse_format_spec(std::string_view spec);
 // format(value, spec)
 std::string format_value(const Value& value, std::string_view spec, Meter& meter);
 
+// `text` with so many of the fill (a space unless `spec` says) on either side.
+std::string fill_around(std::string_view text, const FormatSpec& spec, size_t left, size_t right);
 std::string pad(std::string_view text, const FormatSpec& spec, char default_align);
 // Digits with sign and prefix, not padded, except for '=' with zeros.
 std::string format_integer(int64_t value, const FormatSpec& spec);

@@ -521,12 +521,7 @@ std::string center_text(std::string_view text, const FormatSpec& spec) {
   if (size >= spec.width) return std::string(text);
   const size_t space = spec.width - size;
   const size_t left = space / 2 + (space & spec.width & 1);
-  const std::string fill = spec.fill.empty() ? " " : spec.fill;
-  std::string out;
-  for (size_t i = 0; i < left; ++i) out += fill;
-  out += text;
-  for (size_t i = left; i < space; ++i) out += fill;
-  return out;
+  return fill_around(text, spec, left, space - left);
 }
 
 }  // namespace sis::text::tmpl

@@ -3,25 +3,11 @@
 #include <cstdlib>
 
 #include "base/strings.h"
+#include "infer/text/tokenizer/golden_tokenizers.h"
 #include "infer/text/tokenizer/stream_decoder.h"
 
-namespace {
-
-std::vector<std::unique_ptr<sis::text::Tokenizer>> load() {
-  std::vector<std::unique_ptr<sis::text::Tokenizer>> all;
-  for (const char* style :
-       {"bert-uncased", "xlmr", "gpt2", "llama3", "qwen2", "gemma", "whisper"}) {
-    auto made = sis::text::Tokenizer::from_folder(std::string(SIS_GOLDEN_FOLDER) + "/" + style);
-    if (!made) std::abort();
-    all.push_back(std::move(made).value());
-  }
-  return all;
-}
-
-}  // namespace
-
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const auto tokenizers = load();
+  static const auto tokenizers = sis::text::golden_tokenizers();
   std::vector<int32_t> ids;
   for (size_t at = 0; at + 1 < size; at += 2) ids.push_back(data[at] << 8 | data[at + 1]);
   for (const auto& tokenizer : tokenizers) {

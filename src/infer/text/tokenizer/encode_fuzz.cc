@@ -1,25 +1,10 @@
 // Any bytes as text, for the golden tokenizers: ids in range, offsets inside the text and in order.
 #include <cstdlib>
 
-#include "infer/text/tokenizer/tokenizer.h"
-
-namespace {
-
-std::vector<std::unique_ptr<sis::text::Tokenizer>> load() {
-  std::vector<std::unique_ptr<sis::text::Tokenizer>> all;
-  for (const char* style :
-       {"bert-uncased", "bert-cased", "xlmr", "gpt2", "llama3", "qwen2", "gemma", "whisper"}) {
-    auto made = sis::text::Tokenizer::from_folder(std::string(SIS_GOLDEN_FOLDER) + "/" + style);
-    if (!made) std::abort();
-    all.push_back(std::move(made).value());
-  }
-  return all;
-}
-
-}  // namespace
+#include "infer/text/tokenizer/golden_tokenizers.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const auto tokenizers = load();
+  static const auto tokenizers = sis::text::golden_tokenizers();
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   for (const auto& tokenizer : tokenizers) {
     const auto plain = tokenizer->encode(text, {});

@@ -9,34 +9,13 @@ constexpr int kDepthMax = 16;  // of elements inside elements (Sequence)
 
 }  // namespace
 
-std::string_view kind_of(simdjson::dom::element element) {
-  using simdjson::dom::element_type;
-  switch (element.type()) {
-    case element_type::ARRAY:
-      return "an array";
-    case element_type::OBJECT:
-      return "an object";
-    case element_type::INT64:
-    case element_type::UINT64:
-    case element_type::DOUBLE:
-      return "a number";
-    case element_type::STRING:
-      return "a string";
-    case element_type::BOOL:
-      return "a boolean";
-    case element_type::NULL_VALUE:
-      return "null";
-  }
-  return "nothing";
-}
-
 Result<JsonObject> JsonObject::from(simdjson::dom::element element, std::string path, int depth) {
   if (depth > kDepthMax)
     return Error{Code::kInvalidArgument, concat(path, ": nested deeper than ", kDepthMax)};
   simdjson::dom::object object;
   if (element.get(object) != simdjson::SUCCESS)
     return Error{Code::kInvalidArgument,
-                 concat(path, ": want an object, found ", kind_of(element))};
+                 concat(path, ": want an object, found ", json_kind(element))};
   return JsonObject(object, std::move(path), depth);
 }
 
@@ -54,7 +33,7 @@ std::string JsonObject::path_of(std::string_view key) const {
 Error JsonObject::wrong(std::string_view key, std::string_view want) const {
   const auto element = find(key);
   return Error{Code::kInvalidArgument, concat(path_of(key), ": want ", want, ", found ",
-                                              element ? kind_of(*element) : "nothing")};
+                                              element ? json_kind(*element) : "nothing")};
 }
 
 Result<std::string_view> JsonObject::string(std::string_view key,

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/json_kind.h"
 #include "base/result.h"
 #include "base/strings.h"
 
@@ -84,8 +85,5 @@ class JsonArray {
   std::string path_;
   int depth_ = 0;
 };
-
-// "a string", for messages.
-std::string_view kind_of(simdjson::dom::element element);
 
 }  // namespace sis::text::tok

@@ -108,7 +108,7 @@ Result<LegacyConfig> read_legacy_config(const LegacyFiles& files) {
           int64_t id = 0;
           if (element.get(id) != simdjson::SUCCESS || id < 0 || id > INT32_MAX)
             return Error{Code::kInvalidArgument,
-                         concat(in_quotes(content), ": want an id, found ", kind_of(element))};
+                         concat(in_quotes(content), ": want an id, found ", json_kind(element))};
           by_id.try_emplace(id, LegacyToken{.content = std::string(content)});
         }
         return {};

@@ -33,7 +33,7 @@ Result<Vocabulary> read_vocabulary(const JsonObject& config, std::string_view ke
       return Error{
           Code::kInvalidArgument,
           concat(object.path(), "[", in_quotes(token), "]: want an id from 0 to ", INT32_MAX,
-                 ", found ", id != 0 ? concat(id) : std::string(kind_of(element)))};
+                 ", found ", id != 0 ? concat(id) : std::string(json_kind(element)))};
     entries.push_back({token, static_cast<int32_t>(id)});
   }
   return Vocabulary::build(entries, Vocabulary::Repeats::kRefuse, lookup, object.path());

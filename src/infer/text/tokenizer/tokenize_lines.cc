@@ -14,22 +14,10 @@
 #include <string>
 
 #include "base/strings.h"
+#include "infer/text/tokenizer/legacy_config.h"
 #include "infer/text/tokenizer/tokenizer.h"
 
 namespace {
-
-void append_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (char c : text) {
-    if (c == '"' || c == '\\')
-      out += {'\\', c};
-    else if (static_cast<unsigned char>(c) < 0x20)
-      out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    else
-      out += c;
-  }
-  out += '"';
-}
 
 std::string print(const sis::text::Encoding& encoding) {
   std::string out =
@@ -95,9 +83,9 @@ int main(int argc, char** argv) {
       std::vector<int32_t> ids;
       for (simdjson::dom::element id : element) ids.push_back(static_cast<int32_t>(int64_t(id)));
       out = "[";
-      append_string(out, tokenizer.decode(ids, true));
+      out += sis::text::tok::json_string(tokenizer.decode(ids, true));
       out += ",";
-      append_string(out, tokenizer.decode(ids, false));
+      out += sis::text::tok::json_string(tokenizer.decode(ids, false));
       out += "]";
     } else {
       sis::text::Encoding encoding =

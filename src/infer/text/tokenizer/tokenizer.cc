@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/strings.h"
 #include "infer/text/tokenizer/added_vocabulary.h"
 #include "infer/text/tokenizer/decoder.h"
@@ -353,20 +353,6 @@ Result<std::unique_ptr<Tokenizer>> TokenizerImpl::make(const JsonObject& config)
   return std::unique_ptr<Tokenizer>(std::move(tokenizer));
 }
 
-Result<std::string> read_file(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto bytes = std::filesystem::file_size(path, error);
-  if (error) return Error{Code::kNotFound, concat(path.string(), ": ", error.message())};
-  if (bytes > kFileBytesMax)
-    return Error{Code::kTooLarge,
-                 concat(path.string(), ": ", bytes, " bytes, want at most ", kFileBytesMax)};
-  std::ifstream file(path, std::ios::binary);
-  std::string content(bytes, '\0');
-  if (!file.read(content.data(), static_cast<std::streamsize>(bytes)))
-    return Error{Code::kInternal, concat(path.string(), ": could not be read whole")};
-  return content;
-}
-
 // tokenizer.json, or what older files say put into one.
 Result<std::string> json_of_folder(const std::string& folder) {
   const std::filesystem::path base(folder);
@@ -374,31 +360,31 @@ Result<std::string> json_of_folder(const std::string& folder) {
     std::error_code error;
     return std::filesystem::exists(base / name, error);
   };
-  if (there("tokenizer.json")) return read_file(base / "tokenizer.json");
+  if (there("tokenizer.json")) return read_file(base / "tokenizer.json", kFileBytesMax);
   LegacyFiles files;
   for (const auto& [name, text] : {std::pair{"tokenizer_config.json", &files.tokenizer_config},
                                    {"special_tokens_map.json", &files.special_tokens_map},
                                    {"added_tokens.json", &files.added_tokens}}) {
     if (!there(name)) continue;
-    SIS_ASSIGN(*text, read_file(base / name));
+    SIS_ASSIGN(*text, read_file(base / name, kFileBytesMax));
   }
   const auto in_folder = [&](Result<std::string> json) -> Result<std::string> {
     if (!json) return prefixed(folder, json.error());
     return json;
   };
   if (there("vocab.json") && there("merges.txt")) {
-    SIS_ASSIGN(const std::string vocab, read_file(base / "vocab.json"));
-    SIS_ASSIGN(const std::string merges, read_file(base / "merges.txt"));
+    SIS_ASSIGN(const std::string vocab, read_file(base / "vocab.json", kFileBytesMax));
+    SIS_ASSIGN(const std::string merges, read_file(base / "merges.txt", kFileBytesMax));
     return in_folder(byte_level_tokenizer_json(vocab, merges, files));
   }
   for (const char* name :
        {"tokenizer.model", "sentencepiece.bpe.model", "spiece.model", "sentencepiece.model"}) {
     if (!there(name)) continue;
-    SIS_ASSIGN(const std::string model, read_file(base / name));
+    SIS_ASSIGN(const std::string model, read_file(base / name, kFileBytesMax));
     return in_folder(sentencepiece_tokenizer_json(model, files));
   }
   if (there("vocab.txt")) {
-    SIS_ASSIGN(const std::string vocab, read_file(base / "vocab.txt"));
+    SIS_ASSIGN(const std::string vocab, read_file(base / "vocab.txt", kFileBytesMax));
     return in_folder(bert_tokenizer_json(vocab, files.tokenizer_config));
   }
   return Error{Code::kNotFound,

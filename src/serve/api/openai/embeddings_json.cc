@@ -34,7 +34,7 @@ Status read_input(const element& input, const EmbeddingsLimits& limits,
     return add_text(input.get_string().value_unsafe(), "input", limits, request);
   if (!input.is_array())
     return invalid(
-        concat("input: want a string, an array of strings, or token ids, got ", type_name(input)),
+        concat("input: want a string, an array of strings, or token ids, got ", json_kind(input)),
         "input");
   const auto array = input.get_array().value_unsafe();
   if (array.size() == 0) return invalid("input is an empty array", "input");
@@ -58,7 +58,7 @@ Status read_input(const element& input, const EmbeddingsLimits& limits,
       SIS_ASSIGN(auto ids, token_ids(item.get_array().value_unsafe(), param));
       request.inputs.push_back({.ids = std::move(ids), .tokenised = true});
     } else {
-      return invalid(concat(param, ": want a string or token ids, got ", type_name(item)), param);
+      return invalid(concat(param, ": want a string or token ids, got ", json_kind(item)), param);
     }
   }
   return {};
@@ -75,7 +75,7 @@ Status read_field(std::string_view key, const element& value, const EmbeddingsLi
       return {};
     }
     return invalid(concat("encoding_format: want 'float' or 'base64', got ",
-                          value.is_string() ? in_quotes(format) : type_name(value)),
+                          value.is_string() ? in_quotes(format) : json_kind(value)),
                    "encoding_format");
   }
   if (key == "dimensions") {

@@ -14,7 +14,7 @@ using simdjson::dom::object;
 Result<std::string> text_of(const element& value, const std::string& param) {
   std::string_view text;
   if (value.get_string().get(text))
-    return invalid(concat(param, ": want a string, got ", type_name(value)), param);
+    return invalid(concat(param, ": want a string, got ", json_kind(value)), param);
   return std::string(text);
 }
 
@@ -22,7 +22,7 @@ Status read_flag(const object& body, const char* key, bool& flag) {
   element value;
   if (body.at_key(key).get(value) || value.is_null()) return {};
   const auto read = lenient_bool(value);
-  if (!read) return invalid(concat(key, ": want true or false, got ", type_name(value)), key);
+  if (!read) return invalid(concat(key, ": want true or false, got ", json_kind(value)), key);
   flag = *read;
   return {};
 }
@@ -124,16 +124,14 @@ void write_inputs_answer(std::string& out, const TokenizeCall& call,
     const std::string_view text = call.texts[t];
     const auto encoding = model.tokenizer->encode(
         text, {.add_special_tokens = call.add_special_tokens, .with_offsets = true});
-    const auto plain = call.add_special_tokens
-                           ? model.tokenizer->encode(text, {.add_special_tokens = false}).ids.size()
-                           : encoding.ids.size();
-    const bool specials = plain != encoding.ids.size();
     out += t > 0 ? ",[" : "[";
     int64_t chars = 0;
     int32_t counted = 0;
     for (size_t i = 0; i < encoding.ids.size(); ++i) {
       const auto [begin, end] = encoding.offsets[i];
-      const bool special = specials && begin == end;
+      // Covers no text, and decoding would leave it out.
+      const bool special = begin == end && !model.tokenizer->token_to_decode(
+                                               encoding.ids[i], /*skip_special_tokens=*/true);
       out += i > 0 ? R"(,{"id":)" : R"({"id":)";
       append_int(out, encoding.ids[i]);
       out += R"(,"text":)";
@@ -216,7 +214,7 @@ Result<DetokenizeCall> parse_detokenize(std::string_view body, int64_t texts_max
   SIS_TRY(read_flag(fields, "skip_special_tokens", call.skip_special_tokens));
   simdjson::dom::array array;
   if (tokens.get_array().get(array))
-    return invalid(concat(key, ": want an array of token ids, got ", type_name(tokens)), key);
+    return invalid(concat(key, ": want an array of token ids, got ", json_kind(tokens)), key);
   const bool nested = call.tei && array.size() > 0 && (*array.begin()).is_array();
   if (!nested) {
     call.ids.emplace_back();
@@ -233,7 +231,7 @@ Result<DetokenizeCall> parse_detokenize(std::string_view body, int64_t texts_max
     const std::string param = concat(key, "[", call.ids.size(), "]");
     simdjson::dom::array inner;
     if (row.get_array().get(inner))
-      return invalid(concat(param, ": want an array of token ids, got ", type_name(row)), param);
+      return invalid(concat(param, ": want an array of token ids, got ", json_kind(row)), param);
     SIS_ASSIGN(auto ids, token_ids(inner, param));
     call.ids.push_back(std::move(ids));
   }
