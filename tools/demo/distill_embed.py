@@ -19,7 +19,6 @@ import os
 import pathlib
 import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
@@ -29,7 +28,8 @@ import embed_batches
 import embed_export
 import embed_lexicon
 import train_embed
-from train_embed import HERE, PAD, RunningMean, banned_sentences, dev_score, drop_words, embed, stream
+from train_embed import (HERE, RunningMean, banned_sentences, dev_score, drop_words, embed_by_length, stream,
+                         token_rows)
 
 
 def parse_args():
@@ -41,7 +41,7 @@ def parse_args():
                         default=[train_embed.REPO / "tests/golden/embed_queries.json"],
                         help="sentences that must not be trained on")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=1024, help="pairs a step")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--temperature", type=float, default=0.05)
@@ -68,24 +68,7 @@ class Source:
             limit, items = 40, self.corpus.pairs(rng, self.args.batch)
         texts = [a for _, a, _ in items] + [b for _, _, b in items]
         texts += self.corpus.decoys(rng, items, len(items) * 3 // 4)
-        return [self.ids(tok, texts, limit) for tok in self.tokenizers], len(items)
-
-    @staticmethod
-    def ids(tokenizer, texts, limit):
-        rows = [e.ids if len(e.ids) <= limit else e.ids[:limit - 1] + e.ids[-1:]
-                for e in tokenizer.encode_batch(texts)]
-        width = (max(map(len, rows)) + 3) // 4 * 4  # few different shapes
-        out = np.full((len(rows), width), PAD, dtype=np.int16)
-        for i, row in enumerate(rows):
-            out[i, :len(row)] = row
-        return out
-
-
-def embed_by_length(model, ids, parts=6):
-    """As embed(), rows of like length together: most of a batch would be padding."""
-    order = (ids != PAD).sum(1).argsort()
-    rows = [embed(model, ids[part, :(int((ids[part] != PAD).sum(1).max()) + 3) // 4 * 4]) for part in order.chunk(parts)]
-    return torch.cat(rows)[order.argsort()]
+        return [token_rows(tok, texts, limit) for tok in self.tokenizers], len(items)
 
 
 def divergence(student, teacher, temperature):
@@ -141,10 +124,8 @@ def main():
         optimizer.step()
         average.add(student)
         if (n + 1) % args.eval_every == 0 or share >= 1:
-            candidate = BertModel(config, add_pooling_layer=False)
-            candidate.load_state_dict({k: v.to(torch.bfloat16).float() if v.dtype.is_floating_point else v
-                                       for k, v in average.values.items()})
-            score = dev_score(candidate.eval(), tokenizers[0], dev, device)
+            candidate = average.rounded_copy(config)
+            score = dev_score(candidate, tokenizers[0], dev, device)
             print(f"step {n + 1} loss {loss.item():.4f} dev top-1 {score[0]:.3f} margin {score[1]:.4f} "
                   f"{time.time() - start:.0f} s", flush=True)
             if best is None or score >= best[0]:
