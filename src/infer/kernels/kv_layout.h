@@ -12,12 +12,14 @@
 //   int8  as bf16 with one byte per element, followed by f32 scales [32] of K and [32] of V: a
 //         token's head is quantised by itself, x = q * scale
 //
-// dim_padded is head_dim rounded up to 32; the padding is zero. Positions of a block that no token
-// has written may hold anything finite; kernels never let them count.
+// dim_padded is head_dim rounded up to 32. Padding, and positions that no token of the sequence has
+// written, may hold anything finite (blocks are zeroed once and later reused as they are); kernels
+// never let them count, and write nothing that is not finite.
 //
 // Plain data only: included by files compiled for different CPUs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "infer/tensor/dtype.h"
@@ -41,6 +43,15 @@ struct KvLayout {
   }
   constexpr int64_t layer_bytes() const { return kv_heads * head_bytes(); }
   constexpr int64_t block_bytes() const { return layers * layer_bytes(); }
+};
+
+// One layer of the pool, as kernels see it: the K tile of head h in block b begins at data + b *
+// block_bytes + h * head_bytes, its V tile tile_bytes further on, int8 scales behind that.
+struct KvLayer {
+  std::byte* data = nullptr;
+  int64_t block_bytes = 0, head_bytes = 0, tile_bytes = 0;
+  int32_t kv_heads = 0, head_dim = 0, dim_padded = 0;
+  DType dtype = DType::kBf16;
 };
 
 }  // namespace sis::kernels

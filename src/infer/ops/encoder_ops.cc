@@ -6,24 +6,10 @@
 #include "base/check.h"
 #include "infer/kernels/attention.h"
 #include "infer/kernels/rowwise.h"
+#include "infer/ops/over_rows.h"
 
 namespace sis::ops {
 namespace {
-
-// Waking the team costs a few microseconds; below this many elements (about 64 KiB of f32) one
-// worker is done sooner.
-constexpr int64_t kElementsAlone = 16 * 1024;
-constexpr int64_t kRowGrain = 4;
-
-// body(begin, end) over rows, on the team when it is worth it.
-template <class Body>
-void over_rows(Context& context, int64_t rows, int64_t elements, const Body& body) {
-  if (elements <= kElementsAlone || context.team.workers() == 1) {
-    if (rows > 0) body(int64_t{0}, rows);
-    return;
-  }
-  context.team.split(rows, kRowGrain, [&](int64_t begin, int64_t end, int) { body(begin, end); });
-}
 
 void check_offsets(std::span<const int32_t> offsets, int64_t tokens) {
   SIS_CHECK(!offsets.empty() && offsets.front() == 0 && offsets.back() == tokens, "offsets of ",
