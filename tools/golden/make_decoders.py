@@ -54,10 +54,11 @@ CHECKPOINTS = [
          old=dict(rope_theta=10000.0), about="every layer looks back 16 positions"),
     dict(name="qwen2", family="qwen2",
          shape=shape(tie_word_embeddings=True, use_sliding_window=True, sliding_window=12, max_window_layers=1,
-                     num_hidden_layers=3),
+                     num_hidden_layers=3, rope_parameters=dict(rope_type="default", rope_theta=1000000.0)),
          old=dict(rope_theta=1000000.0), stored=torch.float16,
          about="biases on q, k and v, tied head, windows from the second layer on, f16"),
-    dict(name="qwen3", family="qwen3", shape=shape(head_dim=32, tie_word_embeddings=True),
+    dict(name="qwen3", family="qwen3", shape=shape(head_dim=32, tie_word_embeddings=True,
+                                               rope_parameters=dict(rope_type="default", rope_theta=1000000.0)),
          old=dict(rope_theta=1000000.0, rope_scaling=None), stored=torch.bfloat16,
          about="norms of queries and keys, heads wider than hidden / heads, tied head, bf16"),
     dict(name="qwen3-odd", family="qwen3",
@@ -161,7 +162,8 @@ def make(spec, out, seed):
     model = model_class(config).eval().float()
     randomise(model, generator, 0.0 if spec["family"] == "gemma3_text" else 1.0)
     if "stored" in spec:
-        model = model.to(spec["stored"]).float()
+        for weight in model.parameters():  # the weights alone: rope's frequencies are a buffer and stay f32
+            weight.data.copy_(weight.data.to(spec["stored"]))
     cases, logits = [], {}
     for length in LENGTHS:
         ids = torch.randint(0, config.vocab_size, (1, length), generator=generator)
