@@ -23,7 +23,8 @@ import tokenizers
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForMaskedLM, BertModel, XLMRobertaConfig, XLMRobertaModel
+from transformers import (BertConfig, BertForMaskedLM, BertModel, Gemma3TextConfig, Gemma3TextModel, Qwen3Config,
+                          Qwen3Model, XLMRobertaConfig, XLMRobertaModel)
 
 TEXTS = [
     "a",
@@ -84,6 +85,12 @@ def shape(**changes):
     return base | changes
 
 
+def decoder_shape(**changes):
+    base = dict(vocab_size=160, hidden_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                head_dim=16, intermediate_size=96, max_position_embeddings=80)
+    return base | changes
+
+
 # pooling None is a plain repository: nothing but config.json, weights and tokenizer; mean and length 1 are its rule.
 CHECKPOINTS = [
     dict(name="bert-1layer", shape=shape(hidden_size=48, num_attention_heads=3, intermediate_size=96), states=True,
@@ -122,7 +129,17 @@ CHECKPOINTS = [
     dict(name="prompts", shape=shape(), pooling="mean", normalise=True,
          prompts={"query": "how do i: ", "document": "the "}, default_prompt="document",
          about="prompts and a default prompt in config_sentence_transformers.json"),
+    dict(name="qwen3-embedding", family="qwen3", stored=torch.bfloat16, pooling="lasttoken", normalise=True, states=True,
+         shape=decoder_shape(num_hidden_layers=3, tie_word_embeddings=True),
+         prompts={"query": "how do i: "}, about="a decoder as encoder: causal, last token, bare tensor names"),
+    dict(name="gemma3-embedding", family="gemma3_text", pooling="mean", normalise=True, states=True,
+         shape=decoder_shape(use_bidirectional_attention=True, sliding_window=16, head_dim=32, num_hidden_layers=3,
+                             query_pre_attn_scalar=24,
+                             layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
+         dense=[(48, "Identity", False), (32, "Identity", False)],
+         about="a decoder as encoder: both ways, windows, two Dense modules"),
 ]
+DECODERS = {"qwen3": (Qwen3Config, Qwen3Model), "gemma3_text": (Gemma3TextConfig, Gemma3TextModel)}
 
 
 def randomise(model, seed, loud):
@@ -154,7 +171,34 @@ def randomise(model, seed, loud):
             linear.weight.data[:, channels] *= 0.1
 
 
+def randomise_decoder(model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    gemma = model.config.model_type == "gemma3_text"  # whose norms scale by 1 + weight, and embeddings by sqrt(hidden)
+    for name, p in model.named_parameters():
+        noise = torch.randn(p.shape, generator=generator)
+        if "norm" in name:
+            p.data.copy_((0.0 if gemma else 1.0) + 0.2 * noise)
+        elif "embed_tokens" in name:
+            p.data.copy_(noise * (0.15 if gemma else 1.0))
+        else:
+            p.data.copy_(noise / p.shape[1] ** 0.5)
+
+
+def build_decoder(spec):
+    config_class, model_class = DECODERS[spec["family"]]
+    config = config_class(**spec["shape"], pad_token_id=0, bos_token_id=2, eos_token_id=3)
+    config._attn_implementation = "eager"
+    model = model_class(config).eval()
+    randomise_decoder(model, spec["seed"])
+    if "stored" in spec:
+        for p in model.parameters():
+            p.data.copy_(p.data.to(spec["stored"]).float())
+    return model
+
+
 def build_model(spec):
+    if spec.get("family") in DECODERS:
+        return build_decoder(spec)
     config_class, model_class = ((XLMRobertaConfig, XLMRobertaModel) if spec.get("family") == "xlm-roberta"
                                  else (BertConfig, BertModel))
     extra = dict(pad_token_id=1, bos_token_id=0, eos_token_id=2) if config_class is XLMRobertaConfig else dict(pad_token_id=0)
@@ -244,19 +288,27 @@ def write_modules(spec, folder, tokens_max):
                 "default_prompt_name": spec.get("default_prompt"), "similarity_fn_name": "cosine"})
 
 
+def published_config(spec, model):
+    config = json.loads(model.config.to_json_string(use_diff=False))
+    if spec.get("family") in DECODERS:
+        drop = ("transformers_version", "dtype", "_name_or_path", "chunk_size_feed_forward", "id2label", "label2id")
+        return {k: v for k, v in config.items() if k not in drop and v is not None} | {
+            "architectures": [type(model).__name__]}
+    keep = list(shape()) + ["model_type", "pad_token_id", "layer_norm_eps", "hidden_dropout_prob",
+                            "attention_probs_dropout_prob", "initializer_range"]
+    config = {k: v for k, v in config.items() if k in keep}
+    config |= {"architectures": [type(model).__name__], "position_embedding_type": "absolute",
+               "torch_dtype": str(spec.get("stored", torch.float32)).removeprefix("torch.")}
+    return config
+
+
 def write_checkpoint(spec, folder, model):
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     roberta = spec.get("family") == "xlm-roberta"
     tokens_max = spec["shape"]["max_position_embeddings"] - (2 if roberta else 0)
-    config = json.loads(model.config.to_json_string(use_diff=False))
-    keep = list(shape()) + ["model_type", "pad_token_id", "layer_norm_eps", "hidden_dropout_prob",
-                            "attention_probs_dropout_prob", "initializer_range"]
-    config = {k: v for k, v in config.items() if k in keep}
-    config |= {"architectures": [type(model).__name__], "position_embedding_type": "absolute",
-               "torch_dtype": str(spec.get("stored", torch.float32)).removeprefix("torch.")}
-    write_json(folder / "config.json", dict(sorted(config.items())))
+    write_json(folder / "config.json", dict(sorted(published_config(spec, model).items())))
     write_weights(spec, folder, tensors_to_store(spec, model))
     tokenizer, special, tokenizer_class = (unigram if roberta else word_piece)(spec["shape"]["vocab_size"])
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
@@ -281,7 +333,8 @@ def token_lists(spec, tokens_max):
 @torch.no_grad()
 def states_of(model, ids):
     t = torch.tensor([ids])
-    return model(input_ids=t, attention_mask=torch.ones_like(t), token_type_ids=torch.zeros_like(t)).last_hidden_state
+    types = {} if model.config.model_type in DECODERS else {"token_type_ids": torch.zeros_like(t)}
+    return model(input_ids=t, attention_mask=torch.ones_like(t), **types).last_hidden_state
 
 
 @torch.no_grad()
