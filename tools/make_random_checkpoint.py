@@ -107,7 +107,7 @@ def write_safetensors(path, tensors, dtype, std, seed):
         for tensor, dims in tensors:
             count = int(np.prod(dims, dtype=np.int64))
             if len(dims) == 1:
-                file.write(np.repeat(one if tensor.endswith("LayerNorm.weight") else zero, count).tobytes())
+                file.write(np.repeat(one if tensor.lower().endswith("norm.weight") else zero, count).tobytes())
                 continue
             for begin in range(0, count, CHUNK):
                 size = min(CHUNK, count - begin)
