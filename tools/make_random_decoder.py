@@ -23,7 +23,7 @@ PRESETS = {
     "qwen3-4b": ("qwen3", 36, 2560, 32, 8, 128, 9728, 151936, 40960, True),
     "llama-1b": ("llama", 16, 2048, 32, 8, 64, 8192, 128256, 131072, True),
     "llama-3b": ("llama", 28, 3072, 24, 8, 128, 8192, 128256, 131072, True),
-    "tiny": ("qwen3", 2, 64, 4, 2, 16, 128, 512, 2048, True),
+    "tiny": ("qwen3", 2, 64, 4, 2, 16, 128, 259, 2048, True),
 }
 FIELDS = ("family", "layers", "hidden", "heads", "kv_heads", "head_dim", "intermediate", "vocab", "positions", "tied")
 MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
