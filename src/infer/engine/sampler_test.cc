@@ -388,11 +388,11 @@ TEST(Sampler, SurvivesExtremes) {
   }
 }
 
-// 100,000 equal logits are one bin: slow sorting would show, a wrong tie rule as well.
+// 102,400 equal logits are one bin: slow sorting would show, a wrong tie rule as well.
 TEST(Sampler, EqualLogitsAreCutById) {
   Bench bench;
-  const std::vector<float> logits(100000, 1.0f);
-  for (const Sampling& s : {Sampling{.top_k = 50}, Sampling{.top_p = 0.0005f}}) {
+  const std::vector<float> logits(102400, 1.0f);
+  for (const Sampling& s : {Sampling{.top_k = 50}, Sampling{.top_p = 0x1p-11f}}) {
     const auto ids = drawn(bench, logits, s, 600);
     EXPECT_EQ(ids.size(), 50u);
     EXPECT_EQ(*ids.rbegin(), 49);
