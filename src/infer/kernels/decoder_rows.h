@@ -83,10 +83,19 @@ inline constexpr int kDecoderHeadDimMax = 256;
   void rotate(const RotateArgs<bf16>&, int64_t, int64_t);      \
   }
 SIS_DECODER_ROWS_VARIANT(ref)
+SIS_DECODER_ROWS_VARIANT(avx2)
+SIS_DECODER_ROWS_VARIANT(avx512)
 #undef SIS_DECODER_ROWS_VARIANT
 
+#if defined(__x86_64__)
+#define SIS_DECODER_ROWS_TABLE(function)                                              \
+  {"avx512", Isa::kAvx512, avx512::function}, {"avx2", Isa::kAvx2, avx2::function}, { \
+    "ref", Isa::kRef, ref::function                                                   \
+  }
+#else
 #define SIS_DECODER_ROWS_TABLE(function) \
   { "ref", Isa::kRef, ref::function }
+#endif
 inline constexpr Variant<RmsNormFn> kRmsNorm[] = {SIS_DECODER_ROWS_TABLE(rms_norm)};
 inline constexpr Variant<EmbedTokensFn> kEmbedTokens[] = {SIS_DECODER_ROWS_TABLE(embed_tokens)};
 template <class T>

@@ -61,6 +61,17 @@ struct Simd {
     _mm_store_si128(reinterpret_cast<__m128i*>(lanes), to_bf16(v));
     __builtin_memcpy(static_cast<void*>(p), lanes, static_cast<size_t>(n) * 2);
   }
+  // Integers in [-127, 127].
+  SIS_INLINE Vec load(const int8_t* p) {
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  }
+  SIS_INLINE void store(int8_t* p, Vec v) {
+    const __m256i whole = _mm256_cvtps_epi32(v);
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+  }
 
   SIS_INLINE Vec add(Vec a, Vec b) { return _mm256_add_ps(a, b); }
   SIS_INLINE Vec sub(Vec a, Vec b) { return _mm256_sub_ps(a, b); }
@@ -73,6 +84,7 @@ struct Simd {
     return product;
   }
   SIS_INLINE Vec max(Vec a, Vec b) { return _mm256_max_ps(a, b); }
+  SIS_INLINE Vec min(Vec a, Vec b) { return _mm256_min_ps(a, b); }
   SIS_INLINE Vec abs(Vec a) { return _mm256_andnot_ps(set1(-0.0f), a); }
   SIS_INLINE Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
   SIS_INLINE Vec keep_n(Vec v, int n, Vec other) {

@@ -67,6 +67,14 @@ struct Simd {
   SIS_INLINE void store_n(bf16* p, Vec v, int n) {
     _mm256_mask_storeu_epi16(p, mask(n), to_bf16(v));
   }
+  // Integers in [-127, 127], rounded to nearest.
+  SIS_INLINE Vec load(const int8_t* p) {
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
+  SIS_INLINE void store(int8_t* p, Vec v) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
+  }
 
   SIS_INLINE Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
   SIS_INLINE Vec sub(Vec a, Vec b) { return _mm512_sub_ps(a, b); }
@@ -79,6 +87,7 @@ struct Simd {
     return product;
   }
   SIS_INLINE Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
+  SIS_INLINE Vec min(Vec a, Vec b) { return _mm512_min_ps(a, b); }
   SIS_INLINE Vec abs(Vec a) { return _mm512_abs_ps(a); }
   SIS_INLINE Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
   // Lanes at and beyond n become `other`.

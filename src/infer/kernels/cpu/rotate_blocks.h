@@ -1,0 +1,212 @@
+// Norm and rotation of heads, and how they are laid into the cache, on vectors.
+#pragma once
+
+#include "infer/kernels/cpu/row_vectors.h"
+
+#include "infer/kernels/decoder_rows.h"
+
+namespace sis::kernels {
+namespace {
+
+// Cosine and sine of f32 angles, times `factor`: reduced and summed in double, so that they are
+// right to the last bit but one at any position. The compiler turns the loop into vectors.
+[[gnu::noinline]] void turn_angles(float position, const float* frequency, int count, float factor,
+                                   float* cosine, float* sine) {
+  constexpr double kTwoOverPi = 0.63661977236758134308;
+  constexpr double kHalfPiHigh = 1.5707963267948966, kHalfPiLow = 6.123233995736766e-17;
+  constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer
+  for (int i = 0; i < count; ++i) {
+    const float product = position * frequency[i];
+    const double angle = product;
+    const double rounded = angle * kTwoOverPi + kMagic;
+    const auto quarter = __builtin_bit_cast(int64_t, rounded);
+    const double whole = rounded - kMagic;
+    const double r = (angle - whole * kHalfPiHigh) - whole * kHalfPiLow, q = r * r;
+    const double s =
+        r + r * q *
+                (-1.0 / 6 +
+                 q * (1.0 / 120 + q * (-1.0 / 5040 + q * (1.0 / 362880 - q * (1.0 / 39916800)))));
+    const double c =
+        1 + q * (-0.5 + q * (1.0 / 24 + q * (-1.0 / 720 + q * (1.0 / 40320 - q / 3628800))));
+    const double sin = quarter & 1 ? c : s, cos = quarter & 1 ? s : c;
+    sine[i] = static_cast<float>(quarter & 2 ? -sin : sin) * factor;
+    cosine[i] = static_cast<float>((quarter + 1) & 2 ? -cos : cos) * factor;
+  }
+}
+
+// A head on its way: f32, zeros up to a multiple of 32.
+struct HeadRow {
+  alignas(64) float x[kDecoderHeadDimMax];
+};
+
+template <class T>
+SIS_INLINE void load_head(const T* from, int dim, int padded, HeadRow& y) {
+  for (int d = padded - 32 < 0 ? 0 : padded - 32; d < padded; d += kLanes)
+    Simd::store(y.x + d, Simd::zero());
+  each_vector(
+      0, dim, [&](int64_t d, int n) __attribute__((always_inline)) {
+        Simd::store(y.x + d, load(from + d, n));
+      });
+}
+SIS_INLINE void norm_head(const float* scale, float eps, int dim, HeadRow& y) {
+  FourSums squares;
+  each_in_four(
+      y.x, dim, [&](int i, Vec v, int) __attribute__((always_inline)) {
+        squares.sum[i] = Simd::fma(v, v, squares.sum[i]);
+      });
+  const Vec factor =
+      Simd::set1(1.0f / __builtin_sqrtf(squares.total() / static_cast<float>(dim) + eps));
+  each_vector(
+      0, dim, [&](int64_t d, int n) __attribute__((always_inline)) {
+        store(y.x + d, Simd::mul(Simd::mul(load(y.x + d, n), factor), load(scale + d, n)), n);
+      });
+}
+SIS_INLINE void turn_head(const float* cosine, const float* sine, int half, HeadRow& y) {
+  each_vector(
+      0, half, [&](int64_t i, int n) __attribute__((always_inline)) {
+        const Vec low = load(y.x + i, n), high = load(y.x + half + i, n);
+        const Vec c = Simd::load(cosine + i), s = Simd::load(sine + i);
+        store(y.x + i, Simd::sub(Simd::mul(low, c), Simd::mul(high, s)), n);
+        store(y.x + half + i, Simd::fma(high, c, Simd::mul(low, s)), n);
+      });
+}
+
+// Only finite numbers go into the cache: later owners of a block multiply what they do not use by
+// zero.
+SIS_INLINE Vec finite(Vec v) {
+  const float kMost = 0x1.FEp127f;  // the largest bf16
+  return Simd::min(Simd::max(v, Simd::set1(-kMost)), Simd::set1(kMost));
+}
+
+// A head as it will be stored, in order of dimension.
+struct StoredHead {
+  alignas(64) unsigned char bytes[kDecoderHeadDimMax * 4];
+};
+SIS_INLINE void round_head(const HeadRow& y, int padded, DType dtype, StoredHead& to,
+                           std::byte* scale) {
+  if (dtype == DType::kI8) {
+    Vec top = Simd::zero();
+    for (int d = 0; d < padded; d += kLanes)
+      top = Simd::max(top, Simd::abs(finite(Simd::load(y.x + d))));
+    const float largest = Simd::reduce_max(top);
+    const bool zero = largest < 1e-30f;  // 127 / largest would overflow
+    const float step = zero ? 0 : largest / 127;
+    __builtin_memcpy(scale, &step, 4);
+    const Vec inverse = Simd::set1(zero ? 0 : 127 / largest);
+    for (int d = 0; d < padded; d += kLanes)
+      Simd::store(reinterpret_cast<int8_t*>(to.bytes) + d,
+                  Simd::mul(finite(Simd::load(y.x + d)), inverse));
+  } else if (dtype == DType::kBf16) {
+    for (int d = 0; d < padded; d += kLanes)
+      Simd::store(reinterpret_cast<bf16*>(to.bytes) + d, finite(Simd::load(y.x + d)));
+  } else {
+    for (int d = 0; d < padded; d += kLanes)
+      Simd::store(reinterpret_cast<float*>(to.bytes) + d, finite(Simd::load(y.x + d)));
+  }
+}
+
+// `Pair` holds two neighbouring dimensions; 16 keys' pairs lie side by side.
+template <class Pair>
+SIS_INLINE void lay_key_pairs(const StoredHead& from, int padded, int j, std::byte* tile) {
+  Pair* to = reinterpret_cast<Pair*>(tile) + j / 16 * 256 + j % 16;
+  const Pair* pairs = reinterpret_cast<const Pair*>(from.bytes);
+  for (int d = 0; d < padded; d += 32, to += 512, pairs += 16)
+#pragma GCC unroll 16
+    for (int p = 0; p < 16; ++p) to[p * 16] = pairs[p];
+}
+// Every second element of a row of 16 dimensions belongs to this key.
+SIS_INLINE void lay_values(const StoredHead& from, int padded, int j, std::byte* tile,
+                           DType dtype) {
+  if (dtype == DType::kBf16) {
+    uint16_t* to = reinterpret_cast<uint16_t*>(tile) + j / 2 * 32;
+    const uint16_t* x = reinterpret_cast<const uint16_t*>(from.bytes);
+    for (int d = 0; d < padded; d += 16, to += 512, x += 16) {
+#if defined(__AVX512BW__)
+      const __m512i wide =
+          _mm512_cvtepu16_epi32(_mm256_load_si256(reinterpret_cast<const __m256i*>(x)));
+      if (j % 2)
+        _mm512_mask_storeu_epi16(to, 0xAAAAAAAA, _mm512_slli_epi32(wide, 16));
+      else
+        _mm512_mask_storeu_epi16(to, 0x55555555, wide);
+#else
+      for (int i = 0; i < 16; ++i) to[2 * i + j % 2] = x[i];
+#endif
+    }
+  } else {
+    unsigned char* to = reinterpret_cast<unsigned char*>(tile) + j / 2 * 32;
+    const unsigned char* x = from.bytes;
+    for (int d = 0; d < padded; d += 16, to += 512, x += 16) {
+#if defined(__AVX512BW__)
+      const __m256i wide =
+          _mm256_cvtepu8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(x)));
+      if (j % 2)
+        _mm256_mask_storeu_epi8(to, 0xAAAAAAAA, _mm256_slli_epi16(wide, 8));
+      else
+        _mm256_mask_storeu_epi8(to, 0x55555555, wide);
+#else
+      for (int i = 0; i < 16; ++i) to[2 * i + j % 2] = x[i];
+#endif
+    }
+  }
+}
+
+SIS_INLINE void cache_key(const HeadRow& y, const KvLayer& cache, int j, std::byte* tiles) {
+  StoredHead stored;
+  const int padded = cache.dim_padded;
+  round_head(y, padded, cache.dtype, stored, tiles + 2 * cache.tile_bytes + j * 4);
+  if (cache.dtype == DType::kBf16) {
+    lay_key_pairs<uint32_t>(stored, padded, j, tiles);
+  } else if (cache.dtype == DType::kI8) {
+    lay_key_pairs<uint16_t>(stored, padded, j, tiles);
+  } else {
+    float* to = reinterpret_cast<float*>(tiles) + j / 16 * (padded * 16) + j % 16;
+    for (int d = 0; d < padded; ++d) to[d * 16] = reinterpret_cast<const float*>(stored.bytes)[d];
+  }
+}
+SIS_INLINE void cache_value(const HeadRow& y, const KvLayer& cache, int j, std::byte* tiles) {
+  StoredHead stored;
+  const int padded = cache.dim_padded;
+  std::byte* const tile = tiles + cache.tile_bytes;
+  round_head(y, padded, cache.dtype, stored, tile + cache.tile_bytes + (kKvBlockTokens + j) * 4);
+  if (cache.dtype == DType::kF32)
+    __builtin_memcpy(tile + j * padded * 4, stored.bytes, static_cast<size_t>(padded) * 4);
+  else
+    lay_values(stored, padded, j, tile, cache.dtype);
+}
+
+template <class T>
+SIS_INLINE void rotate_some_rows(const RotateArgs<T>& a, int64_t begin, int64_t end) {
+  const KvLayer& cache = a.cache;
+  const int dim = cache.head_dim, padded = cache.dim_padded, half = a.frequencies;
+  alignas(64) float cosine[kDecoderHeadDimMax / 2 + kLanes], sine[kDecoderHeadDimMax / 2 + kLanes];
+  HeadRow y;
+  for (int64_t r = begin; r < end; ++r) {
+    const int64_t position = a.position + r;
+    turn_angles(static_cast<float>(position), a.inverse_frequency, half, a.rope_factor, cosine,
+                sine);
+    T* head = a.qkv + r * a.stride;
+    for (int h = 0; h < a.heads; ++h, head += dim) {
+      load_head(head, dim, padded, y);
+      if (a.q_norm) norm_head(a.q_norm, a.eps, dim, y);
+      turn_head(cosine, sine, half, y);
+      each_vector(
+          0, dim, [&](int64_t d, int n) __attribute__((always_inline)) {
+            store(head + d, Simd::load(y.x + d), n);
+          });
+    }
+    std::byte* tiles = cache.data + a.blocks[position / kKvBlockTokens] * cache.block_bytes;
+    const int j = static_cast<int>(position % kKvBlockTokens);
+    const T* value = head + int64_t{cache.kv_heads} * dim;
+    for (int h = 0; h < cache.kv_heads; ++h, head += dim, value += dim, tiles += cache.head_bytes) {
+      load_head(head, dim, padded, y);
+      if (a.k_norm) norm_head(a.k_norm, a.eps, dim, y);
+      turn_head(cosine, sine, half, y);
+      cache_key(y, cache, j, tiles);
+      load_head(value, dim, padded, y);
+      cache_value(y, cache, j, tiles);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sis::kernels
