@@ -1,8 +1,9 @@
 // Linear layers of encoders against oneDNN's matrix products, on the same threads in the same run.
 //
-//   gemm_bench [--smoke] [--isa LEVEL] [--seed N] [--rounds N] [--threads N] [--loud N] [--only
-//   TEXT]
+//   gemm_bench [--smoke] [--decode] [--isa LEVEL] [--seed N] [--rounds N] [--threads N] [--loud N]
+//              [--only TEXT]
 //
+// --decode measures few rows against memory instead: gemm_decode.h.
 // Ours does all a layer does: int8 quantises its rows, bias, GELU where N = 4 K, f32 residual where
 // the layer ends a block, y in bf16 or f32. oneDNN is run twice: "bare", its product alone (bf16
 // out or s32 out, rows already int8), and "fused" with the same bias, activation and residual (rows
@@ -32,6 +33,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "gemm_decode.h"
 #include "gemm_onednn.h"
 #include "infer/kernels/peak.h"
 #include "infer/ops/linear.h"
@@ -41,6 +43,7 @@ namespace {
 
 struct Options {
   bool smoke = false;
+  bool decode = false;
   Isa isa = detect_isa();
   uint64_t seed = 1;
   int rounds = 15;
@@ -237,6 +240,10 @@ std::optional<Options> parse(int argc, char** argv) {
       o.smoke = true;
       continue;
     }
+    if (flag == "--decode") {
+      o.decode = true;
+      continue;
+    }
     if (i + 1 == argc) return std::nullopt;
     const char* value = argv[++i];
     if (flag == "--isa") {
@@ -263,10 +270,10 @@ std::optional<Options> parse(int argc, char** argv) {
 int run(int argc, char** argv) {
   auto options = parse(argc, argv);
   if (!options) {
-    std::fprintf(
-        stderr,
-        "usage: gemm_bench [--smoke] [--isa ref|avx2|avx512|avx512_bf16|amx, up to this machine's] "
-        "[--seed N] [--rounds N] [--threads N] [--loud N] [--only TEXT]\n");
+    std::fprintf(stderr,
+                 "usage: gemm_bench [--smoke] [--decode] [--isa ref|avx2|avx512|avx512_bf16|amx, "
+                 "up to this machine's] "
+                 "[--seed N] [--rounds N] [--threads N] [--loud N] [--only TEXT]\n");
     return 2;
   }
   options->threads = std::min(options->threads, available_cores());
@@ -286,6 +293,14 @@ int run(int argc, char** argv) {
               options->threads, available_cores(), isa_name(options->isa), options->loud);
   std::printf("machine     %s, %s %s, oneDNN %s\n", cpu_name().c_str(), system.sysname,
               system.release, onednn_version());
+  if (options->decode || options->smoke)
+    run_decode({.smoke = options->smoke,
+                .isa = options->isa,
+                .seed = options->seed,
+                .rounds = options->rounds,
+                .threads = options->threads,
+                .only = options->only});
+  if (options->decode) return 0;
   std::printf("%-4s %-11s %5s %5s %5s  %-20s %5s  %-20s  %-20s  %-11s  %s\n", "type", "layer",
               "rows", "K", "N", "ours T/s [min max]", "peak", "oneDNN bare T/s", "oneDNN fused T/s",
               "ours/ bare fused", "cpu");
