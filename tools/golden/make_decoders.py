@@ -81,7 +81,11 @@ CHECKPOINTS = [
          shape=shape(head_dim=64, num_key_value_heads=1, sliding_window=9, tie_word_embeddings=True,
                      layer_types=["sliding_attention", "full_attention"]),
          nested=True, about="one key head; inside a checkpoint that also sees: text_config, deeper tensor names"),
+    dict(name="qwen3-fp8", family="qwen3", stored=torch.bfloat16, fp8=True,
+         shape=shape(hidden_size=144, head_dim=32, num_hidden_layers=1, intermediate_size=160, tie_word_embeddings=True),
+         about="matrices in fp8 with a scale for every 128 x 128 block, as the ...-FP8 repositories have them"),
 ]
+FP8_BLOCK = 128
 CLASSES = {"llama": (LlamaConfig, LlamaForCausalLM), "mistral": (MistralConfig, MistralForCausalLM),
            "qwen2": (Qwen2Config, Qwen2ForCausalLM), "qwen3": (Qwen3Config, Qwen3ForCausalLM),
            "gemma3_text": (Gemma3TextConfig, Gemma3ForCausalLM)}
@@ -101,6 +105,27 @@ def randomise(model, generator, norm_centre):
                 weight.copy_(noise * (0.05 if gemma else 0.2 if model.config.tie_word_embeddings else 1.0))
             else:
                 weight.copy_(1.3 * noise / weight.shape[1] ** 0.5)
+
+
+def is_fp8(spec, name):
+    return spec.get("fp8", False) and name.endswith("proj.weight")
+
+
+def to_fp8(weight):
+    """The matrix in e4m3 and the scales of its blocks: weight = fp8 * scale."""
+    rows, cols = (-(-size // FP8_BLOCK) for size in weight.shape)
+    scales, stored = torch.empty(rows, cols), torch.empty(weight.shape, dtype=torch.float8_e4m3fn)
+    for r in range(rows):
+        for c in range(cols):
+            block = (slice(r * FP8_BLOCK, (r + 1) * FP8_BLOCK), slice(c * FP8_BLOCK, (c + 1) * FP8_BLOCK))
+            scales[r, c] = weight[block].abs().max() / 448
+            stored[block] = (weight[block] / scales[r, c]).to(torch.float8_e4m3fn)
+    return stored, scales
+
+
+def from_fp8(stored, scales):
+    spread = scales.repeat_interleave(FP8_BLOCK, 0).repeat_interleave(FP8_BLOCK, 1)
+    return stored.float() * spread[:stored.shape[0], :stored.shape[1]]
 
 
 def greedy(model, generator, vocab):
@@ -125,7 +150,13 @@ def publish(folder, spec, config, model):
     state = {name: tensor.to(spec.get("stored", torch.float32)).contiguous()
              for name, tensor in model.state_dict().items()
              if not (config.tie_word_embeddings and name == "lm_head.weight")}
+    for name in [name for name in state if is_fp8(spec, name)]:
+        # Already rounded to what these numbers give, so they come out the same again.
+        state[name], state[name + "_scale_inv"] = to_fp8(model.state_dict()[name])
     text = json.loads(config.to_json_string())
+    if spec.get("fp8"):
+        text["quantization_config"] = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic",
+                                       "weight_block_size": [FP8_BLOCK, FP8_BLOCK]}
     for key in ("transformers_version", "dtype", "architectures", "_name_or_path"):
         text.pop(key, None)
     if "old" in spec:
@@ -164,6 +195,9 @@ def make(spec, out, seed):
     if "stored" in spec:
         for weight in model.parameters():  # the weights alone: rope's frequencies are a buffer and stay f32
             weight.data.copy_(weight.data.to(spec["stored"]))
+    for name, weight in model.named_parameters():
+        if is_fp8(spec, name):
+            weight.data.copy_(from_fp8(*to_fp8(weight.data)))
     cases, logits = [], {}
     for length in LENGTHS:
         ids = torch.randint(0, config.vocab_size, (1, length), generator=generator)
