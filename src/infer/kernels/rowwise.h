@@ -29,7 +29,7 @@ struct LayerNormArgs {
 };
 using LayerNormFn = void (*)(const LayerNormArgs& args, int64_t begin, int64_t end);
 
-// y[t,:] = word[ids[t],:] + position[positions[t],:] + type[0,:]                 in this order, f32
+// y[t,:] = word[ids[t],:] + position[positions[t],:] + type[types[t],:]          in this order, f32
 //
 // The tables may be of any float type at any address; nothing outside the rows is read, so that
 // they may lie at the end of a mapped file. Ids and positions are inside their tables: the caller
@@ -37,6 +37,7 @@ using LayerNormFn = void (*)(const LayerNormArgs& args, int64_t begin, int64_t e
 struct EmbedRowsArgs {
   const int32_t* ids = nullptr;
   const int32_t* positions = nullptr;
+  const int32_t* types = nullptr;   // null: all 0
   WeightView word, position, type;  // type may be empty
   Mat<float> y;
 };

@@ -85,7 +85,7 @@ Result<HeadConfig::Dense> read_dense(const std::string& folder) {
     return Error{Code::kInvalidArgument,
                  concat(folder, "/config.json: activation_function ", in_quotes(activation),
                         " is not supported (Tanh, Identity)")};
-  return HeadConfig::Dense{folder, activation};
+  return HeadConfig::Dense{folder, "linear", activation};
 }
 
 }  // namespace
@@ -136,6 +136,52 @@ Result<HeadConfig> read_head_config(const std::string& folder) {
   return head;
 }
 
+Result<HeadConfig> read_classification_head(const std::string& folder) {
+  const std::string file = folder + "/config.json";
+  SIS_ASSIGN(const json config, weights::read_json_file(file));
+  SIS_ASSIGN(const auto source, weights::WeightSource::open(folder));
+  HeadConfig head;
+  head.pooling = ops::Pooling::kCls;
+  head.normalise = false;
+  if (source->has("classifier.out_proj.weight")) {  // RoBERTa and its kind
+    head.dense = {{folder, "classifier.dense", "tanh"},
+                  {folder, "classifier.out_proj", "identity"}};
+  } else if (source->has("classifier.weight") && source->has("bert.pooler.dense.weight")) {
+    head.dense = {{folder, "bert.pooler.dense", "tanh"}, {folder, "classifier", "identity"}};
+  } else {
+    return Error{Code::kInvalidArgument,
+                 concat(folder,
+                        ": no classification head (want classifier.weight with "
+                        "bert.pooler.dense.weight, or classifier.out_proj.weight)")};
+  }
+  const auto* classifier = source->info(head.dense.back().name + ".weight");
+  const int64_t count = classifier->shape.empty() ? 0 : classifier->shape[0];
+  const auto names = config.find("id2label");
+  for (int64_t i = 0; i < count; ++i) {
+    std::string label = concat("LABEL_", i);
+    if (names != config.end() && names->is_object()) {
+      const auto it = names->find(std::to_string(i));
+      if (it == names->end() || !it->is_string())
+        return Error{Code::kInvalidArgument, concat(file, ": id2label: want a name for each of ",
+                                                    count, " labels, there is none for ", i)};
+      label = it->get<std::string>();
+    }
+    head.labels.push_back(std::move(label));
+  }
+  const std::string problem = text_or(config, "problem_type", "");
+  if (problem == "multi_label_classification") {
+    head.multi_label = true;
+  } else if (problem == "regression") {
+    if (count != 1)
+      return Error{Code::kInvalidArgument,
+                   concat(file, ": problem_type regression with ", count, " outputs: want 1")};
+  } else if (!problem.empty() && problem != "single_label_classification") {
+    return Error{Code::kInvalidArgument,
+                 concat(file, ": problem_type ", in_quotes(problem), " is not supported")};
+  }
+  return head;
+}
+
 Result<EmbeddingHead> EmbeddingHead::load(const HeadConfig& config, int32_t hidden, Isa isa,
                                           ThreadTeam& team) {
   EmbeddingHead head;
@@ -143,10 +189,11 @@ Result<EmbeddingHead> EmbeddingHead::load(const HeadConfig& config, int32_t hidd
   head.dimensions_ = hidden;
   for (const auto& dense : config.dense) {
     SIS_ASSIGN(const auto source, weights::WeightSource::open(dense.folder));
-    SIS_ASSIGN(const WeightView weight, source->matrix("linear.weight", -1, head.dimensions_));
+    SIS_ASSIGN(const WeightView weight,
+               source->matrix(dense.name + ".weight", -1, head.dimensions_));
     std::vector<WeightView> biases;
-    if (source->has("linear.bias")) {
-      SIS_ASSIGN(const WeightView bias, source->matrix("linear.bias", 1, weight.rows));
+    if (source->has(dense.name + ".bias")) {
+      SIS_ASSIGN(const WeightView bias, source->matrix(dense.name + ".bias", 1, weight.rows));
       biases.push_back(bias);
     }
     // One row per text: always f32, the cost does not show.

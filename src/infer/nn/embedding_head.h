@@ -1,4 +1,5 @@
 // From token states to one vector per sequence: pooling, optional dense layers, optional length 1.
+// A classification head is the same with logits for a vector.
 //
 // Read from the checkpoint as sentence-transformers lays it out (modules.json, N_Pooling, N_Dense,
 // N_Normalize); a plain repository has none of these files and gets mean pooling and normalisation,
@@ -17,13 +18,15 @@ namespace sis::nn {
 
 struct HeadConfig {
   struct Dense {
-    std::string
-        folder;  // holds model.safetensors with linear.weight [out, in] and maybe linear.bias
+    std::string folder;      // its safetensors hold NAME.weight [out, in] and maybe NAME.bias
+    std::string name;        // "linear"
     std::string activation;  // "identity" or "tanh"
   };
   ops::Pooling pooling = ops::Pooling::kMean;
   std::vector<Dense> dense;  // in order, after pooling
   bool normalise = true;
+  std::vector<std::string> labels;    // of a classification head's columns; empty: an embedding
+  bool multi_label = false;           // each label by itself (sigmoid), not one of them (softmax)
   bool from_modules = false;          // modules.json was there
   std::optional<int32_t> tokens_max;  // max_seq_length of sentence_bert_config.json
 };
@@ -31,6 +34,9 @@ struct HeadConfig {
 // Reads the layout of `folder`. kInvalidArgument for a module or pooling mode we do not have, by
 // name.
 Result<HeadConfig> read_head_config(const std::string& folder);
+// The head of a BERT or RoBERTa sequence classifier: labels and problem_type of config.json, one
+// column per label in the order of id2label. kInvalidArgument when the checkpoint has none.
+Result<HeadConfig> read_classification_head(const std::string& folder);
 
 class EmbeddingHead {
  public:

@@ -15,6 +15,7 @@ namespace sis::nn {
 struct RaggedBatch {
   std::span<const int32_t> ids;
   std::span<const int32_t> offsets;  // sequences + 1, from 0 to ids.size()
+  std::span<const int32_t> types;    // token types (which text of a pair); empty: all 0
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }
@@ -27,6 +28,7 @@ struct EncoderInfo {
   int32_t layers = 0;
   int32_t vocab = 0;
   int32_t tokens_max = 0;     // longest sequence the position table allows
+  int32_t types = 1;          // token types there are
   int64_t linear_params = 0;  // multiplied per token, for operation counts
   int64_t weights_bytes = 0;  // packed weights plus the mapped tables
 };

@@ -113,14 +113,24 @@ void embed_layer_norm(Context& context, const EmbedArgs& args, Mat<float> y, Mat
     SIS_CHECK(table->empty() || table->dtype == DType::kF32 || table->dtype == DType::kBf16 ||
                   table->dtype == DType::kF16,
               "table of ", dtype_name(table->dtype));
+  SIS_CHECK(args.types.empty() || static_cast<int64_t>(args.types.size()) == tokens, "ids=", tokens,
+            " types=", args.types.size());
+  for (const int32_t type : args.types)
+    SIS_CHECK(type >= 0 && (args.type.empty() || type < args.type.rows), "type ", type, " of ",
+              args.type.rows);
   for (int64_t t = 0; t < tokens; ++t)
     SIS_CHECK(args.ids[t] >= 0 && args.ids[t] < args.word.rows && args.positions[t] >= 0 &&
                   args.positions[t] < args.position.rows,
               "token ", t, ": id ", args.ids[t], " of ", args.word.rows, ", position ",
               args.positions[t], " of ", args.position.rows);
 
-  const kernels::EmbedRowsArgs embed{
-      args.ids.data(), args.positions.data(), args.word, args.position, args.type, y};
+  const kernels::EmbedRowsArgs embed{args.ids.data(),
+                                     args.positions.data(),
+                                     args.types.empty() ? nullptr : args.types.data(),
+                                     args.word,
+                                     args.position,
+                                     args.type,
+                                     y};
   const kernels::LayerNormArgs norm{y, args.gamma.data(), args.beta.data(), args.eps, y, y_low};
   const auto embed_rows = choose(kernels::kEmbedRows, context.isa).fn;
   const auto norm_rows = choose(kernels::kLayerNorm, context.isa).fn;

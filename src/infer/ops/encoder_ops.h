@@ -13,12 +13,13 @@
 
 namespace sis::ops {
 
-// sum[t] = word[ids[t]] + position[positions[t]] + type[0], then layer norm.
+// sum[t] = word[ids[t]] + position[positions[t]] + type[types[t]], then layer norm.
 //   word [vocab, hidden], position [positions_max, hidden], type [types, hidden] or empty; any
 //   float type y [tokens, hidden] f32 (the residual stream); y_low the same in bf16, or empty
 struct EmbedArgs {
   std::span<const int32_t> ids;
   std::span<const int32_t> positions;
+  std::span<const int32_t> types;  // empty: all 0
   WeightView word, position, type;
   std::span<const float> gamma, beta;
   float eps = 1e-12f;

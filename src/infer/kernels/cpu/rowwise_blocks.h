@@ -78,7 +78,7 @@ SIS_INLINE void embed_some_rows(const EmbedRowsArgs& a, int64_t begin, int64_t e
     float* const y = a.y.data + t * a.y.stride;
     take_row<false>(a.word, a.ids[t], cols, y);
     take_row<true>(a.position, a.positions[t], cols, y);
-    if (a.type.data) take_row<true>(a.type, 0, cols, y);
+    if (a.type.data) take_row<true>(a.type, a.types ? a.types[t] : 0, cols, y);
   }
 }
 

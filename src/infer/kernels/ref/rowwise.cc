@@ -26,7 +26,7 @@ void embed_rows(const EmbedRowsArgs& a, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t)
     for (int64_t c = 0; c < a.y.cols; ++c) {
       float sum = a.word.at(a.ids[t], c) + a.position.at(a.positions[t], c);
-      if (!a.type.empty()) sum += a.type.at(0, c);
+      if (!a.type.empty()) sum += a.type.at(a.types ? a.types[t] : 0, c);
       a.y.at(t, c) = sum;
     }
 }

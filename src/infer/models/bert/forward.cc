@@ -22,6 +22,7 @@ class Bert final : public nn::Encoder {
              .layers = config.layers,
              .vocab = config.vocab,
              .tokens_max = config.tokens_max(),
+             .types = config.type_vocab,
              .weights_bytes = weights_.bytes};
     int32_t matrices = 0, in_bf16 = 0;
     const char* bf16_kernels = nullptr;
@@ -83,6 +84,7 @@ class Bert final : public nn::Encoder {
     ops::embed_layer_norm(context,
                           {.ids = batch.ids,
                            .positions = {positions, static_cast<size_t>(tokens)},
+                           .types = batch.types,
                            .word = weights_.word,
                            .position = weights_.position,
                            .type = weights_.type,
