@@ -23,6 +23,7 @@ struct Pending;
 struct Text : QueuedText {
   TextKey key;
   std::vector<int32_t> ids;
+  std::vector<int32_t> types;  // of a pair; empty: all 0
   TimePoint enqueued{};
   struct Waiter {
     std::shared_ptr<Pending> pending;
@@ -70,6 +71,7 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
   bool look_up(const PendingPtr& pending, TimePoint now, Finished& finished);
   void prepare(const PendingPtr& pending);
   std::string tokenise(const EmbedRequest& request, const EmbedInput& input, Text& text) const;
+  void encode_pair(const EmbedInput& input, int32_t tokens_max, Text& text) const;
   void cancel(const PendingPtr& pending);
   void sweep();
   void close(bool answer_all);
@@ -95,7 +97,9 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
     const uint64_t salt =
         static_cast<uint64_t>(limit_of(request)) << 1 | (request.truncate ? 1 : 0);
     const EmbedInput& input = request.inputs[index];
-    return input.tokenised ? cache::ids_key(input.ids, salt) : cache::text_key(input.text, salt);
+    if (input.tokenised) return cache::ids_key(input.ids, salt);
+    if (input.pair) return cache::pair_key(input.text, *input.pair, salt);
+    return cache::text_key(input.text, salt);
   }
 
   EmbedModel model;
@@ -219,12 +223,31 @@ bool EmbedService::State::look_up(const PendingPtr& pending, TimePoint now, Fini
   return prepare_now;
 }
 
+// The second text is cut; the first too where it alone is longer than the limit.
+void EmbedService::State::encode_pair(const EmbedInput& input, int32_t tokens_max,
+                                      Text& text) const {
+  using text::Truncation;
+  text::EncodeOptions options;
+  if (tokens_max > 0)
+    options.truncation =
+        Truncation{.tokens_max = tokens_max, .strategy = Truncation::Strategy::kOnlySecond};
+  auto encoding = model.tokenizer->encode_pair(input.text, *input.pair, options);
+  if (tokens_max > 0 && static_cast<int32_t>(encoding.ids.size()) > tokens_max) {
+    options.truncation->strategy = Truncation::Strategy::kLongestFirst;
+    encoding = model.tokenizer->encode_pair(input.text, *input.pair, options);
+  }
+  text.ids = std::move(encoding.ids);
+  if (model.encoder->info().types > 1) text.types = std::move(encoding.type_ids);
+}
+
 // Why a text cannot be embedded, to be put behind "input[i]"; empty when it can.
 std::string EmbedService::State::tokenise(const EmbedRequest& request, const EmbedInput& input,
                                           Text& text) const {
   const int32_t limit = limit_of(request), vocab = model.encoder->info().vocab;
   if (input.tokenised) {
     text.ids = input.ids;
+  } else if (input.pair) {
+    encode_pair(input, request.truncate ? limit : 0, text);
   } else {
     const text::EncodeOptions options{.tokens_max = request.truncate ? limit : 0};
     text.ids = model.tokenizer
@@ -239,7 +262,8 @@ std::string EmbedService::State::tokenise(const EmbedRequest& request, const Emb
     if (!request.truncate)
       return concat(" has ", text.ids.size(), " tokens, this model takes at most ", limit,
                     "; shorten it or allow truncation");
-    text.ids.resize(limit);
+    text.ids.resize(static_cast<size_t>(limit));
+    if (!text.types.empty()) text.types.resize(static_cast<size_t>(limit));
   }
   text.tokens = static_cast<int32_t>(text.ids.size());
   return {};
@@ -297,15 +321,25 @@ void EmbedService::State::step(ops::Context& context) {
 
   int32_t* ids = context.workspace.take<int32_t>(batch.tokens);
   int32_t* offsets = context.workspace.take<int32_t>(static_cast<int64_t>(batch.texts.size()) + 1);
+  int32_t* types = nullptr;  // only where a text has some
   offsets[0] = 0;
   for (size_t i = 0; i < batch.texts.size(); ++i) {
     const auto& from = batch.texts[i]->ids;
     std::copy(from.begin(), from.end(), ids + offsets[i]);
     offsets[i + 1] = offsets[i] + static_cast<int32_t>(from.size());
+    const auto& kinds = batch.texts[i]->types;
+    if (kinds.empty()) continue;
+    if (!types) {
+      types = context.workspace.take<int32_t>(batch.tokens);
+      std::fill(types, types + batch.tokens, 0);
+    }
+    std::copy(kinds.begin(), kinds.end(), types + offsets[i]);
   }
-  const Mat<float> vectors = embed_batch(model, context,
-                                         {.ids = {ids, static_cast<size_t>(batch.tokens)},
-                                          .offsets = {offsets, batch.texts.size() + 1}});
+  const Mat<float> vectors =
+      embed_batch(model, context,
+                  {.ids = {ids, static_cast<size_t>(batch.tokens)},
+                   .offsets = {offsets, batch.texts.size() + 1},
+                   .types = {types, types ? static_cast<size_t>(batch.tokens) : 0}});
   const Duration compute = clock.now() - begin;
 
   std::vector<std::shared_ptr<const Embedded>> results;

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,8 +24,9 @@
 namespace sis::tasks {
 
 struct EmbedInput {
-  std::string text;          // valid UTF-8
-  std::vector<int32_t> ids;  // used as they are when `tokenised`
+  std::string text;                 // valid UTF-8
+  std::optional<std::string> pair;  // the second text of a pair; cut before the first one is
+  std::vector<int32_t> ids;         // used as they are when `tokenised`
   bool tokenised = false;
 };
 

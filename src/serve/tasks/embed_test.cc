@@ -34,6 +34,7 @@ class CountingEncoder final : public nn::Encoder {
   CountingEncoder() {
     info_.hidden = 8;
     info_.vocab = kVocab;
+    info_.types = 2;
     info_.tokens_max = kTokensMax;
   }
   const nn::EncoderInfo& info() const override { return info_; }
@@ -42,8 +43,11 @@ class CountingEncoder final : public nn::Encoder {
     sequences += static_cast<int>(batch.sequences());
     std::unique_lock lock(mutex);
     open_changed.wait(lock, [this] { return open; });
-    for (int64_t t = 0; t < batch.tokens(); ++t)
+    for (int64_t t = 0; t < batch.tokens(); ++t) {
       for (int64_t c = 0; c < states.cols; ++c) states.at(t, c) = static_cast<float>(batch.ids[t]);
+      // The second column counts second texts.
+      states.at(t, 1) = batch.types.empty() ? 0.0f : static_cast<float>(batch.types[t]);
+    }
   }
   void hold() {
     std::lock_guard lock(mutex);
@@ -160,6 +164,30 @@ TEST_F(EmbedTest, AnswersInInputOrderWithTokenCounts) {
   EXPECT_FLOAT_EQ(answer->items[2]->vector[7], (0 + 1 + 2) / 3.0f);
   EXPECT_EQ(answer->tokens, 10);
   EXPECT_EQ(counts_.misses, 3);
+}
+
+// A pair is not its texts joined, is cut in its second text first, and brings its token types.
+TEST_F(EmbedTest, PairsAreEncodedAsPairs) {
+  start({});
+  const auto pair = [](std::string first, std::string second) {
+    EmbedRequest request;
+    request.inputs.push_back({.text = std::move(first), .pair = std::move(second)});
+    return request;
+  };
+  auto answer = submit(pair("a", "b c")).get();
+  ASSERT_TRUE(answer.ok()) << answer.error().message;
+  EXPECT_FLOAT_EQ(answer->items[0]->vector[0], (0 + 3 + 2 + 4 + 5 + 2) / 6.0f);
+  EXPECT_FLOAT_EQ(answer->items[0]->vector[1], 3 / 6.0f);
+  EXPECT_FLOAT_EQ(submit(pair("a b", "c")).get()->items[0]->vector[1], 2 / 6.0f);
+  EXPECT_FLOAT_EQ(submit(texts({"a b c"})).get()->items[0]->vector[1], 0);
+  EXPECT_EQ(submit(pair("a", "b c")).get()->cache_hits, 1);
+
+  answer = submit(pair("a b", "c c c c c c c c c c c c c c c c c c c c")).get();
+  EXPECT_EQ(answer->tokens, kTokensMax);
+  EXPECT_FLOAT_EQ(answer->items[0]->vector[1], 12 / 16.0f) << "[CLS] a b [SEP], then the second";
+  answer = submit(pair("a a a a a a a a a a a a a a a a a a a a", "c")).get();
+  EXPECT_EQ(answer->tokens, kTokensMax);
+  EXPECT_FLOAT_EQ(answer->items[0]->vector[1], 2 / 16.0f) << "a little of both is left";
 }
 
 // Window 50 ms, two single-text requests 10 ms apart: exactly one model call.
