@@ -59,18 +59,39 @@ constexpr int64_t partial_floats(int64_t rows, int64_t dim_padded) {
 }
 size_t cached_attention_scratch_bytes(int head_dim);
 
-namespace ref {
-extern const CachedAttention<float> kCachedF32;
+#define SIS_CACHED_ATTENTION_VARIANT(name)        \
+  namespace name {                                \
+  extern const CachedAttention<float> kCachedF32; \
+  extern const CachedAttention<bf16> kCachedBf16; \
+  }
+SIS_CACHED_ATTENTION_VARIANT(ref)
+SIS_CACHED_ATTENTION_VARIANT(avx2)
+SIS_CACHED_ATTENTION_VARIANT(avx512)
+#undef SIS_CACHED_ATTENTION_VARIANT
+namespace avx512_bf16 {
 extern const CachedAttention<bf16> kCachedBf16;
-}  // namespace ref
+}
+namespace amx {
+extern const CachedAttention<bf16> kCachedBf16;
+}
 
 template <class T>
 using CachedVariant = Variant<const CachedAttention<T>*>;
 
 inline constexpr CachedVariant<float> kCachedAttentionF32[] = {
+#if defined(__x86_64__)
+    {"avx512", Isa::kAvx512, &avx512::kCachedF32},
+    {"avx2", Isa::kAvx2, &avx2::kCachedF32},
+#endif
     {"ref", Isa::kRef, &ref::kCachedF32},
 };
 inline constexpr CachedVariant<bf16> kCachedAttentionBf16[] = {
+#if defined(__x86_64__)
+    {"amx", Isa::kAmx, &amx::kCachedBf16},
+    {"avx512_bf16", Isa::kAvx512Bf16, &avx512_bf16::kCachedBf16},
+    {"avx512", Isa::kAvx512, &avx512::kCachedBf16},
+    {"avx2", Isa::kAvx2, &avx2::kCachedBf16},
+#endif
     {"ref", Isa::kRef, &ref::kCachedBf16},
 };
 

@@ -52,7 +52,7 @@ using GateFn = void (*)(const GateArgs<T>& args, int64_t begin, int64_t end);
 // position and frequency, as checkpoints were trained with; sine and cosine are good to an ulp
 // however large the angle.
 //
-// Two positions whose keys share a cache line (16 of one block) belong to one call.
+// All positions of one block belong to one call: they share cache lines and even words.
 template <class T>
 struct RotateArgs {
   T* qkv = nullptr;      // row 0

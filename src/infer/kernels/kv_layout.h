@@ -6,7 +6,8 @@
 //
 //   bf16  K  [dim_padded / 32][2][16][16][2]   pair p of dimensions (2p, 2p+1), for 16 keys: half
 //                                              h holds keys 16 h .. 16 h + 15
-//         V  [dim_padded / 16][16][16][2]      pair p of keys (2p, 2p+1), for 16 dimensions
+//         V  [dim_padded / 16][16][16][2]      pair p of keys (p, p + 16), for 16 dimensions: the
+//                                              order in which two vectors of weights join cheapest
 //   f32   K  [2][dim_padded][16]               half, dimension, key
 //         V  [32][dim_padded]                  key, dimension
 //   int8  as bf16 with one byte per element, followed by f32 scales [32] of K and [32] of V: a

@@ -1,8 +1,12 @@
-// The wall of this machine's multipliers: operations per second with everything in registers.
+// The walls of this machine: operations per second with everything in registers, bytes per second
+// from memory.
 //
 // What a product could reach at best if no operand ever came from memory; figures of ours are
 // stated as a share of it, measured in the same run, because clocks and neighbours change.
 #pragma once
+
+#include <cstddef>
+#include <span>
 
 #include "base/thread_team.h"
 #include "infer/kernels/isa.h"
@@ -13,6 +17,10 @@ namespace sis::kernels {
 // Multiplications and additions per second of all workers together, for kF32, kBf16 or kI8 products
 // as `isa` does them (bf16 without bf16 units is f32 arithmetic). Takes about 20 ms.
 double measure_peak_flops(ThreadTeam& team, DType dtype, Isa isa);
+
+// Bytes per second that all workers together read of `data`, once through; to find the rate of
+// memory, give it several times what the caches hold.
+double measure_read_rate(ThreadTeam& team, std::span<const std::byte> data);
 
 // One worker's loop: `rounds` rounds, returns operations done. One file per level.
 namespace peak {

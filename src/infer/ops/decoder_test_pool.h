@@ -111,7 +111,7 @@ class Pool {
       return reinterpret_cast<const float*>(
           tile)[key ? (j / 16 * padded + d) * 16 + j % 16 : j * padded + d];
     const int64_t at = key ? (((d / 32 * 2 + j / 16) * 16 + d % 32 / 2) * 16 + j % 16) * 2 + d % 2
-                           : ((d / 16 * 16 + j / 2) * 16 + d % 16) * 2 + j % 2;
+                           : ((d / 16 * 16 + j % 16) * 16 + d % 16) * 2 + j / 16;
     if (layout_.dtype == DType::kBf16) return to_float(reinterpret_cast<const bf16*>(tile)[at]);
     const auto* scales = reinterpret_cast<const float*>(tiles + 2 * layout_.tile_bytes());
     return static_cast<float>(reinterpret_cast<const int8_t*>(tile)[at]) * scales[key ? j : 32 + j];

@@ -118,33 +118,33 @@ SIS_INLINE void lay_key_pairs(const StoredHead& from, int padded, int j, std::by
 SIS_INLINE void lay_values(const StoredHead& from, int padded, int j, std::byte* tile,
                            DType dtype) {
   if (dtype == DType::kBf16) {
-    uint16_t* to = reinterpret_cast<uint16_t*>(tile) + j / 2 * 32;
+    uint16_t* to = reinterpret_cast<uint16_t*>(tile) + j % 16 * 32;
     const uint16_t* x = reinterpret_cast<const uint16_t*>(from.bytes);
     for (int d = 0; d < padded; d += 16, to += 512, x += 16) {
 #if defined(__AVX512BW__)
       const __m512i wide =
           _mm512_cvtepu16_epi32(_mm256_load_si256(reinterpret_cast<const __m256i*>(x)));
-      if (j % 2)
+      if (j >= 16)
         _mm512_mask_storeu_epi16(to, 0xAAAAAAAA, _mm512_slli_epi32(wide, 16));
       else
         _mm512_mask_storeu_epi16(to, 0x55555555, wide);
 #else
-      for (int i = 0; i < 16; ++i) to[2 * i + j % 2] = x[i];
+      for (int i = 0; i < 16; ++i) to[2 * i + j / 16] = x[i];
 #endif
     }
   } else {
-    unsigned char* to = reinterpret_cast<unsigned char*>(tile) + j / 2 * 32;
+    unsigned char* to = reinterpret_cast<unsigned char*>(tile) + j % 16 * 32;
     const unsigned char* x = from.bytes;
     for (int d = 0; d < padded; d += 16, to += 512, x += 16) {
 #if defined(__AVX512BW__)
       const __m256i wide =
           _mm256_cvtepu8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(x)));
-      if (j % 2)
+      if (j >= 16)
         _mm256_mask_storeu_epi8(to, 0xAAAAAAAA, _mm256_slli_epi16(wide, 8));
       else
         _mm256_mask_storeu_epi8(to, 0x55555555, wide);
 #else
-      for (int i = 0; i < 16; ++i) to[2 * i + j % 2] = x[i];
+      for (int i = 0; i < 16; ++i) to[2 * i + j / 16] = x[i];
 #endif
     }
   }

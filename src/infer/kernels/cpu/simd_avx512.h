@@ -72,6 +72,19 @@ struct Simd {
     return _mm512_cvtepi32_ps(
         _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }
+  // kLanes pairs of neighbouring elements, apart.
+  SIS_INLINE void load_pairs(const int8_t* p, Vec& low, Vec& high) {
+    const __m512i pairs =
+        _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    low = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(pairs, 24), 24));
+    high = _mm512_cvtepi32_ps(_mm512_srai_epi32(pairs, 8));
+  }
+  SIS_INLINE void load_pairs(const bf16* p, Vec& low, Vec& high) {
+    const __m512i pairs = _mm512_loadu_si512(p);
+    low = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+    high = _mm512_castsi512_ps(
+        _mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xFFFF0000))));
+  }
   SIS_INLINE void store(int8_t* p, Vec v) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
   }

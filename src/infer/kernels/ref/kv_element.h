@@ -12,7 +12,7 @@ inline int64_t k_element(DType dtype, int64_t dim_padded, int64_t j, int64_t d) 
 }
 inline int64_t v_element(DType dtype, int64_t dim_padded, int64_t j, int64_t d) {
   if (dtype == DType::kF32) return j * dim_padded + d;
-  return d / 16 * 512 + j / 2 * 32 + d % 16 * 2 + j % 2;
+  return d / 16 * 512 + j % 16 * 32 + d % 16 * 2 + j / 16;
 }
 
 }  // namespace sis::kernels::ref
