@@ -15,9 +15,13 @@
 // multiply, vectors have one of their two ports; memory stalls of one side are still hidden by the
 // other.)
 //
+// Up to 32 rows have a way of their own, gemm_amx_few.h.
+//
 // Every element sums over K in the same order, whatever the rows beside it.
 #include <immintrin.h>
 
+#include "infer/kernels/cpu/gemm_amx_few.h"
+#include "infer/kernels/cpu/gemm_amx_tiles.h"
 #include "infer/kernels/cpu/gemm_epilogue.h"
 #include "infer/kernels/cpu/gemm_prepare.h"
 #include "infer/kernels/gemm.h"
@@ -25,30 +29,13 @@
 namespace sis::gemm::amx {
 namespace {
 
-constexpr int64_t kPanelsMax = 32;              // rows of a chunk / 32
-constexpr int64_t kBlockTiles = 8;              // 32 columns x 8 tiles: 16 KB of weights
-constexpr int64_t kWholeBytes = 1 << 20;        // rows up to this are one chunk
-constexpr int64_t kChunkBytes = 256 * 1024;     // others go in chunks of this,
-constexpr int64_t kWindowBytes = 1 << 20;       // past windows of weights of this
-constexpr int64_t kFetchAhead = 16 * 1024;      // how far weights are fetched ahead, into L2
-constexpr int64_t kBlockSums = 4 * kHalfBytes;  // sums of 32 rows x 32 columns, as four tiles
-constexpr int64_t kTileStep = 2 * kHalfBytes;   // rows or weights of one step
+constexpr int64_t kPanelsMax = 32;           // rows of a chunk / 32
+constexpr int64_t kBlockTiles = 8;           // 32 columns x 8 tiles: 16 KB of weights
+constexpr int64_t kWholeBytes = 1 << 20;     // rows up to this are one chunk
+constexpr int64_t kChunkBytes = 256 * 1024;  // others go in chunks of this,
+constexpr int64_t kWindowBytes = 1 << 20;    // past windows of weights of this
+constexpr int64_t kFetchAhead = 16 * 1024;   // how far weights are fetched ahead, into L2
 constexpr int64_t kSumsBytes = 2 * kPanelsMax * kBlockSums;
-
-template <bool kInt8>
-struct SumOf {
-  using Type = float;
-};
-template <>
-struct SumOf<true> {
-  using Type = int32_t;
-};
-
-struct __attribute__((packed)) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t col_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
 
 inline void fetch_l2(const uint8_t* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
@@ -103,20 +90,6 @@ struct Side {
     }
     for (int64_t i = 0; i < finish_per_step && next + 4 <= rows; ++i) finish_four();
   }
-};
-
-#define SIS_TDP(c, a, b)       \
-  do {                         \
-    if constexpr (kInt8)       \
-      _tile_dpbssd(c, a, b);   \
-    else                       \
-      _tile_dpbf16ps(c, a, b); \
-  } while (0)
-
-// 16 rows: the 64 bytes of K tile t of row r are at p + t * tile + r * row.
-struct Half {
-  const uint8_t* p;
-  int64_t row, tile;
 };
 
 // 32 rows x 32 columns over `steps` tiles of K.
@@ -257,9 +230,12 @@ inline void copy_rows_to(const Product& p, int64_t begin, int64_t end, const Lin
 template <bool kInt8, bool kDirect>
 void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t block_begin,
               int64_t block_end, uint8_t* scratch) {
-  const TileConfig config;
-  asm volatile("" ::"r"(&config) : "memory");  // g++ 12 takes the load for one of 8 bytes
-  _tile_loadconfig(&config);
+  if (p.rows <= kFewRows) {
+    return multiply_few<kInt8>(p, kDirect ? static_cast<const uint8_t*>(p.x) : p.prepared,
+                               kDirect ? p.x_stride * 2 : p.weights.prepared_stride, block_begin,
+                               block_end, scratch);
+  }
+  TileConfig().load();
   Rows rows{p.prepared, p.weights.prepared_stride, nullptr, row_end};
   if (kDirect) {
     rows.base = static_cast<const uint8_t*>(p.x);

@@ -28,6 +28,7 @@ struct F32 {
       for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
       for (int64_t k = 0; k < w.in; ++k) {
         const uint8_t* line = b + (k / 16 * 2 + half) * kHalfBytes + k % 16 * 64;
+        fetch_ahead(line);
         const __m256 b0 = _mm256_castsi256_ps(half_line(line, 0));
         const __m256 b1 = _mm256_castsi256_ps(half_line(line, 1));
         for (int r = 0; r < R; ++r) {
@@ -58,6 +59,7 @@ struct Bf16 {
       for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
       for (int64_t k = 0; k < w.in; k += 2) {
         const uint8_t* line = b + (k / 32 * 2 + half) * kHalfBytes + k % 32 * 32;
+        fetch_ahead(line);
         const __m256i pair0 = half_line(line, 0), pair1 = half_line(line, 1);
         const __m256 even0 = _mm256_castsi256_ps(_mm256_slli_epi32(pair0, 16));
         const __m256 even1 = _mm256_castsi256_ps(_mm256_slli_epi32(pair1, 16));
@@ -96,6 +98,7 @@ struct Int8 {
         for (int j = 0; j < 4; ++j) acc[r][j] = _mm256_setzero_si256();
       for (int64_t k = 0; k < w.in; k += 4) {
         const uint8_t* line = b + (k / 64 * 2 + half) * kHalfBytes + k % 64 * 16;
+        fetch_ahead(line);
         __m256i weights[4];
         for (int j = 0; j < 4; ++j)
           weights[j] =

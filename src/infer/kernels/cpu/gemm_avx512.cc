@@ -22,6 +22,8 @@ struct F32 {
     for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
     for (int64_t k = 0; k < w.in; ++k) {
       const uint8_t* line = b + k / 16 * 2 * kHalfBytes + k % 16 * 64;
+      fetch_ahead(line);
+      fetch_ahead(line + kHalfBytes);
       const __m512 b0 = _mm512_load_ps(line), b1 = _mm512_load_ps(line + kHalfBytes);
 #pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {
@@ -49,6 +51,8 @@ struct Bf16 {
     for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
     for (int64_t k = 0; k < w.in; k += 2) {
       const uint8_t* line = b + k / 32 * 2 * kHalfBytes + k % 32 * 32;
+      fetch_ahead(line);
+      fetch_ahead(line + kHalfBytes);
       const __m512i pair0 = _mm512_load_si512(line), pair1 = _mm512_load_si512(line + kHalfBytes);
       const __m512 even0 = _mm512_castsi512_ps(_mm512_slli_epi32(pair0, 16));
       const __m512 even1 = _mm512_castsi512_ps(_mm512_slli_epi32(pair1, 16));
@@ -85,6 +89,8 @@ struct Int8 {
       for (int j = 0; j < 4; ++j) acc[r][j] = _mm512_setzero_si512();
     for (int64_t k = 0; k < w.in; k += 4) {
       const uint8_t* line = b + k / 64 * 2 * kHalfBytes + k % 64 * 16;
+      fetch_ahead(line);
+      fetch_ahead(line + kHalfBytes);
       __m512i weights[4];
       for (int j = 0; j < 4; ++j)
         weights[j] = _mm512_cvtepi8_epi16(_mm256_load_si256(

@@ -23,6 +23,8 @@ struct Bf16 {
     __m512 acc[R][2];
     for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
     const auto step = [&](const uint8_t* line, const auto& pair_of) __attribute__((always_inline)) {
+      fetch_ahead(line);
+      fetch_ahead(line + kHalfBytes);
       const __m512bh b0 = (__m512bh)_mm512_load_si512(line),
                      b1 = (__m512bh)_mm512_load_si512(line + kHalfBytes);
 #pragma GCC unroll 12
@@ -64,6 +66,8 @@ struct Int8 {
       }
     for (int64_t k = 0; k < w.in; k += 4) {
       const uint8_t* line = b + k / 64 * 2 * kHalfBytes + k % 64 * 16;
+      fetch_ahead(line);
+      fetch_ahead(line + kHalfBytes);
       const __m512i b0 = _mm512_load_si512(line), b1 = _mm512_load_si512(line + kHalfBytes);
 #pragma GCC unroll 12
       for (int r = 0; r < R; ++r) {

@@ -154,15 +154,26 @@ inline void quantise_row(const Product& p, int64_t row) {
 
   // The loud ones: low digit into the row, high digit into the list.
   int32_t loud = 0;
-  for (int64_t i = 0; i < k_max; ++i) {
-    if ((x[i] & 0x7FFFu) <= threshold) continue;
+  const auto split = [&](int64_t i) {
     const int32_t q = quantise_one(x[i], inverse);
     const int32_t high = (q + 64) >> 7;
     to[i] = static_cast<uint8_t>(q - 128 * high) ^ kFlip;
     out.column[loud] = static_cast<int32_t>(i);
     out.digit[loud] = static_cast<float>(high);
     ++loud;
+  };
+  int64_t i = 0;
+#if defined(__AVX512BW__)
+  const __m512i magnitude_mask = _mm512_set1_epi16(0x7FFF);
+  const __m512i limit = _mm512_set1_epi16(static_cast<int16_t>(threshold));
+  for (; i + 32 <= k_max; i += 32) {
+    const __m512i magnitude = _mm512_and_si512(_mm512_loadu_si512(x + i), magnitude_mask);
+    for (uint32_t above = _mm512_cmpgt_epu16_mask(magnitude, limit); above; above &= above - 1)
+      split(i + __builtin_ctz(above));
   }
+#endif
+  for (; i < k_max; ++i)
+    if ((x[i] & 0x7FFFu) > threshold) split(i);
   p.row_scale[row].loud = loud;
 }
 
