@@ -88,8 +88,8 @@ TEST(GeneratorEquality, WithASharedBeginning) {
     request.prompt.push_back(i);
     requests.push_back(request);
   }
-  requests.push_back(requests.back());       // the same again
-  requests.back().prompt.resize(96);         // ends with a full block
+  requests.push_back(requests.back());  // the same again
+  requests.back().prompt.resize(96);    // ends with a full block
   for (const bool keep : {true, false}) {
     LaneBench bench({.sequences_max = 3, .step_tokens_max = 50, .prefix_cache = keep});
     std::deque<Call> calls;
@@ -140,9 +140,9 @@ TEST(GeneratorEquality, SaltsSeparate) {
 TEST(GeneratorEquality, AfterPreemption) {
   const auto want = all_alone(12, 100);
   for (const bool keep : {true, false}) {
-    LaneBench bench({.sequences_max = 6, .step_tokens_max = 64, .preemptions_max = 2,
-                     .prefix_cache = keep},
-                    /*blocks=*/13);
+    LaneBench bench(
+        {.sequences_max = 6, .step_tokens_max = 64, .preemptions_max = 2, .prefix_cache = keep},
+        /*blocks=*/13);
     std::deque<Call> calls;
     for (int i = 0; i < 12; ++i) calls.push_back(bench.submit(request_number(i, 100)));
     bench.run();
@@ -195,8 +195,11 @@ TEST(GeneratorEquality, ChoicesAreRequestsWithOtherSeeds) {
 // those that run to their end are none the worse for it.
 TEST(GeneratorEquality, NothingLeaksUnderRandomCancellation) {
   Rng rng(99);
-  LaneBench bench({.sequences_max = 7, .step_tokens_max = 96, .queue_requests_max = 20,
-                   .queue_wait_max = Duration{}, .context_max = 300},
+  LaneBench bench({.sequences_max = 7,
+                   .step_tokens_max = 96,
+                   .queue_requests_max = 20,
+                   .queue_wait_max = Duration{},
+                   .context_max = 300},
                   /*blocks=*/22);
   struct Open {
     Call call;

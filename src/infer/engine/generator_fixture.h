@@ -96,9 +96,8 @@ class HashDecoder final : public nn::Decoder {
  private:
   void fill(uint64_t state, float* logits) const {
     for (int32_t i = 0; i < info_.vocab; ++i)
-      logits[i] =
-          static_cast<float>(static_cast<double>(mixed(state + static_cast<uint64_t>(i)) >> 11) *
-                             0x1p-53 * 8 - 4);
+      logits[i] = static_cast<float>(
+          static_cast<double>(mixed(state + static_cast<uint64_t>(i)) >> 11) * 0x1p-53 * 8 - 4);
   }
   nn::DecoderInfo info_;
 };
@@ -181,14 +180,14 @@ struct Call {
 };
 
 struct LaneBench {
-  explicit LaneBench(GeneratorOptions options = {}, int32_t blocks = 400, HashDecoder model = HashDecoder())
+  explicit LaneBench(GeneratorOptions options = {}, int32_t blocks = 400,
+                     HashDecoder model = HashDecoder())
       : decoder(std::move(model)),
         masks("masks", 1, 2),
         team({.workers = 1}),
         context{team, workspace, detect_isa()} {
     if (options.context_max == 0) options.context_max = decoder.info().tokens_max;
-    lane = std::make_unique<GeneratorLane>(decoder, options, blocks, masks, clock, observer,
-                                           [] {});
+    lane = std::make_unique<GeneratorLane>(decoder, options, blocks, masks, clock, observer, [] {});
   }
   Result<Call> try_submit(GenerateRequest request) {
     Call call;
