@@ -6,6 +6,9 @@
 // nothing a client sees changes by that. Full blocks stay in the cache after their sequence and are
 // shared by every prompt that begins the same way under the same salt.
 //
+// The cache's memory is fixed from the start, so a step never runs out of memory: where a server
+// would halve its batch and cool down, preemption delays one sequence.
+//
 // submit() and cancelling from any thread; the sinks are called on the executor's thread. A
 // sequence's tokens depend on its request alone: not on company, chunks, sharing or preemption.
 #pragma once
@@ -30,7 +33,7 @@ namespace sis::engine {
 // How one token is chosen from its logits, in this order: grammar mask and logit_bias, penalties,
 // temperature, top_k, top_p, min_p, draw.
 struct Sampling {
-  float temperature = 1;  // 0: the largest logit; ties go to the lowest id
+  float temperature = 1;  // 0 (below 1e-5): the largest logit; ties go to the lowest id
   float top_p = 1;        // (0, 1]
   int32_t top_k = 0;      // 0: all
   float min_p = 0;        // [0, 1]
@@ -42,15 +45,16 @@ struct Sampling {
 
 struct GenerateRequest {
   std::vector<int32_t> prompt;  // at least one token, all inside the vocabulary
-  int32_t tokens_max = 0;       // per choice; 0: only score the prompt
+  int32_t tokens_max = 0;       // per choice; 0: only score the prompt, choices end with kLength
   int32_t tokens_min = 0;       // until then eos_ids and stop_ids are not sampled
-  int32_t choices = 1;          // prefilled once
+  int32_t choices = 1;          // at most 128; prefilled once
   Sampling sampling;
-  std::vector<int32_t> eos_ids;   // end the choice, reported as its last token
+  std::vector<int32_t> eos_ids;   // end the choice, reported as its last token; may lie outside
+                                  // the vocabulary
   std::vector<int32_t> stop_ids;  // the same, by the client's wish
   bool ignore_eos = false;        // eos_ids are tokens like others
   int32_t logprobs = -1;          // -1: none; k: of the token and of the k most likely ones
-  bool prompt_logprobs = false;   // also for the prompt's tokens but the first
+  bool prompt_logprobs = false;   // also for the prompt's tokens but the first, with as many others
   std::shared_ptr<const text::Grammar> grammar;  // null: anything
   std::string cache_salt;                        // prompts share blocks under equal salts only
 };
@@ -71,47 +75,52 @@ enum class Finish : uint8_t {
   kStopId,   // sampled one of stop_ids
   kSink,     // on_token() said no more
   kLength,   // tokens_max reached, or the context is full
-  kGrammar,  // nothing but the end could follow
+  kGrammar,  // nothing but the end could follow, maybe without a last token
 };
 
 struct GenerateStats {
   int32_t prompt_tokens = 0;
-  int32_t cached_tokens = 0;  // of the prompt, found in the cache
-  int32_t preemptions = 0;
-  Duration queue{};    // submit to admission
-  Duration prefill{};  // admission to the first token
+  int32_t cached_tokens = 0;  // of the prompt, found in the cache at the first admission
+  int32_t preemptions = 0;    // of all choices
+  Duration queue{};           // submit to admission
+  Duration prefill{};         // admission to the first token
 };
 
 // Called on the executor's thread, in order; must be cheap and must not call back into the
-// generator. Nothing is called after the ticket's destruction has returned.
+// generator, but may destroy its own ticket. Nothing is called after the ticket's destruction has
+// returned.
 class TokenSink {
  public:
   virtual ~TokenSink() = default;
   virtual void on_admitted(const GenerateStats& stats) { (void)stats; }
+  // Once and before the first token: tokens 1 .. of the prompt.
   virtual void on_prompt_logprobs(std::span<const TokenEvent> events) { (void)events; }
   // False ends the choice after this token.
   virtual bool on_token(int32_t choice, const TokenEvent& event) = 0;
   virtual void on_finish(int32_t choice, Finish finish) = 0;
   // Once, after the last on_finish() or instead of what is missing. Errors: kOverloaded (queue wait
-  // over its limit, preempted too often), kUnavailable (closing), kInternal (logits not finite).
+  // over its limit), kUnavailable (the generator is destroyed), kInternal (logits not finite, or a
+  // grammar that contradicts itself). Who was admitted is never refused for lack of memory.
   virtual void on_end(Result<GenerateStats> stats) = 0;
 };
 
 struct GeneratorOptions {
   int32_t sequences_max = 8;      // decoding together
-  int32_t step_tokens_max = 256;  // rows per step; decode rows first, the rest is prefill
-  int32_t queue_requests_max = 64;
+  int32_t step_tokens_max = 256;  // rows per step; decode rows first, the rest is prefill; at least
+                                  // sequences_max
+  int32_t queue_requests_max = 64;            // not admitted yet
   Duration queue_wait_max = from_seconds(2);  // submit to admission; 0: no limit
-  Duration idle_window{};                     // wait for company when nothing runs
-  int32_t context_max = 0;      // tokens per sequence, prompt included; 0: the model's
-  int64_t kv_bytes = 0;         // the cache's memory, rounded down to blocks
-  int32_t preemptions_max = 3;  // per sequence, then it keeps its blocks; 0: no limit
+  Duration idle_window{};   // wait for company when nothing runs; half of queue_wait_max at most
+  int32_t context_max = 0;  // tokens per sequence, prompt included; 0: the model's
+  int64_t kv_bytes = 0;     // the cache's memory, rounded down to blocks
+  int32_t preemptions_max = 3;  // per sequence, then others give theirs first; 0: no limit
   bool prefix_cache = true;
   double lane_weight = 1;
 };
 
 struct GeneratorGauges {
-  int32_t waiting = 0, running = 0;
+  int32_t waiting = 0;  // requests not admitted, and sequences that were preempted
+  int32_t running = 0;  // sequences
   int32_t blocks_total = 0, blocks_used = 0, blocks_cached = 0;  // cached: kept, nobody uses them
 };
 
@@ -127,8 +136,9 @@ class GeneratorObserver {
 
 class Generator {
  public:
-  // Allocates the cache. kInvalidArgument when kv_bytes does not hold one sequence of context_max.
-  // `masks` computes grammar masks beside the forward pass. Keeps references to all of these.
+  // Maps the cache's memory. kInvalidArgument for an option out of its range, naming it, and when
+  // kv_bytes does not hold one sequence of context_max. `masks` computes grammar masks beside the
+  // forward pass. Keeps references to all of these.
   static Result<std::unique_ptr<Generator>> create(const nn::Decoder& decoder,
                                                    const GeneratorOptions& options,
                                                    DeviceExecutor& executor, TaskPool& masks,
@@ -141,11 +151,13 @@ class Generator {
    public:
     virtual ~Ticket() = default;
   };
-  // kInvalidArgument (prompt longer than the context, id outside the vocabulary), kOverloaded (the
-  // line is full), kUnavailable (closing). The sink lives until the ticket is destroyed.
+  // kInvalidArgument with `param` (id outside the vocabulary, a value out of its range; for a
+  // prompt that leaves no room in the context with the reason "context_length_exceeded"),
+  // kOverloaded (the line is full), kUnavailable (closing). The sink is kept until the ticket is
+  // destroyed. Tickets may outlive the generator.
   virtual Result<std::unique_ptr<Ticket>> submit(GenerateRequest request,
                                                  std::shared_ptr<TokenSink> sink) = 0;
-  virtual void close() = 0;  // refuses new requests; what is admitted runs on
+  virtual void close() = 0;  // refuses new requests; what was accepted, waiting or not, runs on
   virtual GeneratorGauges gauges() const = 0;
   virtual const GeneratorOptions& options() const = 0;  // as used: context_max resolved
 };

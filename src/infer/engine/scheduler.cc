@@ -72,6 +72,11 @@ void Scheduler::remove(Sequence& sequence) {
   sequence.state = Sequence::State::kOutside;
 }
 
+int32_t Scheduler::waiting_fresh() const {
+  return static_cast<int32_t>(
+      std::ranges::count_if(line_, [](const Sequence* s) { return s->fresh; }));
+}
+
 std::optional<TimePoint> Scheduler::idle_until() const {
   if (line_.empty() || !running_.empty()) return std::nullopt;
   const Sequence& first = *line_.front();

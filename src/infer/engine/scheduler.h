@@ -98,6 +98,7 @@ class Scheduler {
   void commit(const StepPlan& plan);
 
   int32_t waiting() const { return static_cast<int32_t>(line_.size()); }
+  int32_t waiting_fresh() const;  // of these, never admitted
   int32_t running() const { return static_cast<int32_t>(running_.size()); }
 
  private:

@@ -1,0 +1,569 @@
+// How requests wait, end, fail and are cancelled; what is refused; the generator on an executor.
+#include "infer/engine/generator.h"
+
+#include <cmath>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "base/strings.h"
+#include "infer/engine/generator_fixture.h"
+
+namespace sis::engine {
+namespace {
+
+GenerateRequest greedy(std::vector<int32_t> prompt, int32_t tokens_max) {
+  GenerateRequest request;
+  request.prompt = std::move(prompt);
+  request.tokens_max = tokens_max;
+  request.sampling.temperature = 0;
+  return request;
+}
+
+TEST(Generator, RefusesBadRequestsByName) {
+  LaneBench bench({.context_max = 50});
+  const auto fault = [&](auto&& change) {
+    GenerateRequest request = greedy({1, 2, 3}, 4);
+    change(request);
+    const auto call = bench.try_submit(std::move(request));
+    if (call.ok()) return std::string("accepted");
+    EXPECT_EQ(call.error().code, Code::kInvalidArgument);
+    return call.error().param + " " + call.error().reason;
+  };
+  EXPECT_EQ(fault([](auto& r) { r.prompt = {}; }), "prompt ");
+  EXPECT_EQ(fault([](auto& r) { r.prompt = {1, 100}; }), "prompt ");
+  EXPECT_EQ(fault([](auto& r) { r.prompt = {-1}; }), "prompt ");
+  EXPECT_EQ(fault([](auto& r) { r.prompt.assign(50, 1); }), "prompt context_length_exceeded");
+  EXPECT_EQ(fault([](auto& r) { r.prompt.assign(49, 1); }), "accepted");
+  EXPECT_EQ(fault([](auto& r) { r.prompt.assign(50, 1), r.tokens_max = 0; }), "accepted");
+  EXPECT_EQ(fault([](auto& r) { r.prompt.assign(51, 1), r.tokens_max = 0; }),
+            "prompt context_length_exceeded");
+  EXPECT_EQ(fault([](auto& r) { r.tokens_max = -1; }), "tokens_max ");
+  EXPECT_EQ(fault([](auto& r) { r.tokens_min = -1; }), "tokens_min ");
+  EXPECT_EQ(fault([](auto& r) { r.choices = 0; }), "choices ");
+  EXPECT_EQ(fault([](auto& r) { r.choices = 129; }), "choices ");
+  EXPECT_EQ(fault([](auto& r) { r.logprobs = 33; }), "logprobs ");
+  EXPECT_EQ(fault([](auto& r) { r.stop_ids = {100}; }), "stop_ids ");
+  EXPECT_EQ(fault([](auto& r) { r.eos_ids = {100, -7}; }), "accepted");
+  EXPECT_EQ(fault([](auto& r) { r.sampling.top_p = 0; }), "top_p ");
+  bench.run();
+}
+
+TEST(Generator, EndsChoicesAsAsked) {
+  LaneBench bench({.context_max = 60});
+  const GenerateRequest plain = greedy({5, 6, 7}, 12);
+  const auto tokens = bench.tokens(plain);
+  ASSERT_EQ(tokens.size(), 12u);
+  const int32_t fourth = tokens[3];
+  ASSERT_EQ(std::ranges::count(tokens.begin(), tokens.begin() + 4, fourth), 1);
+  const auto outcome = [&](auto&& change) {
+    GenerateRequest request = plain;
+    Call call;
+    change(request, *call.record);
+    auto ticket = bench.lane->submit(std::move(request), call.record);
+    EXPECT_TRUE(ticket.ok());
+    bench.run();
+    EXPECT_TRUE(call.record->end_stats);
+    return std::pair(call.record->finishes.at(0), call.record->tokens[0]);
+  };
+  const std::vector<int32_t> four(tokens.begin(), tokens.begin() + 4);
+  using Tokens = std::vector<int32_t>;
+  EXPECT_EQ(outcome([&](auto& r, auto&) {
+              r.eos_ids = {100, fourth};
+            }),
+            std::pair(Finish::kEos, four));
+  EXPECT_EQ(outcome([&](auto& r, auto&) { r.stop_ids = {fourth}; }),
+            std::pair(Finish::kStopId, four));
+  EXPECT_EQ(outcome([&](auto&, auto& record) { record.tokens_wanted = 4; }),
+            std::pair(Finish::kSink, four));
+  EXPECT_EQ(outcome([&](auto& r, auto&) { r.eos_ids = {fourth}, r.ignore_eos = true; }),
+            std::pair(Finish::kLength, tokens));
+  EXPECT_EQ(outcome([&](auto& r, auto&) { r.tokens_max = 1; }),
+            std::pair(Finish::kLength, Tokens{tokens[0]}));
+  // Until tokens_min the end is not even sampled: another token takes its place.
+  const auto [finish, later] = outcome(
+      [&](auto& r, auto&) { r.eos_ids = {fourth}, r.stop_ids = {tokens[1]}, r.tokens_min = 8; });
+  EXPECT_EQ(later[0], tokens[0]);
+  EXPECT_NE(later[1], tokens[1]);
+  for (size_t i = 0; i < std::min<size_t>(8, later.size()); ++i)
+    EXPECT_TRUE(later[i] != fourth && later[i] != tokens[1]);
+  EXPECT_GE(later.size(), 8u);
+  // The context is full: 60 tokens, prompt included.
+  const auto [full, all] = outcome([&](auto& r, auto&) { r.tokens_max = 1000; });
+  EXPECT_EQ(full, Finish::kLength);
+  EXPECT_EQ(all.size(), 57u);
+  bench.expect_nothing_held();
+}
+
+TEST(Generator, RefusesAtOnceWhenTheLineIsFull) {
+  LaneBench bench({.sequences_max = 1, .queue_requests_max = 2});
+  const Call running = bench.submit(greedy({1}, 30));
+  bench.step();
+  EXPECT_EQ(bench.lane->gauges().running, 1);
+  Call a = bench.submit(greedy({2}, 3)), b = bench.submit(greedy({3}, 3));
+  EXPECT_EQ(bench.lane->gauges().waiting, 2);
+  const auto refused = bench.try_submit(greedy({4}, 3));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::kOverloaded);
+  b.drop();  // makes room within a step
+  bench.step();
+  EXPECT_EQ(bench.lane->gauges().waiting, 1);
+  const Call c = bench.submit(greedy({4}, 3));
+  bench.run();
+  EXPECT_TRUE(running.record->end_stats && a.record->end_stats && c.record->end_stats);
+  bench.expect_nothing_held();
+}
+
+TEST(Generator, RefusesWhoWaitedTooLong) {
+  LaneBench bench({.sequences_max = 1, .queue_wait_max = from_ms(10)});
+  const Call running = bench.submit(greedy({1}, 30));
+  bench.step();
+  const Call late = bench.submit(greedy({2}, 3));
+  for (int i = 0; i < 11; ++i) {
+    EXPECT_FALSE(late.record->ended);
+    bench.step();
+  }
+  bench.step();
+  ASSERT_TRUE(late.record->error);
+  EXPECT_EQ(late.record->error->code, Code::kOverloaded);
+  EXPECT_EQ(late.record->order, "e");
+  bench.run();
+  EXPECT_TRUE(running.record->end_stats);
+  bench.expect_nothing_held();
+}
+
+TEST(Generator, ServesInOrderOfArrivalAndTellsTheTimes) {
+  LaneBench bench({.sequences_max = 2, .step_tokens_max = 10, .queue_wait_max = Duration{}});
+  std::deque<Call> calls;
+  for (int i = 0; i < 20; ++i)
+    calls.push_back(
+        bench.submit(greedy(std::vector<int32_t>(static_cast<size_t>(1 + 7 * (i % 3)), i), 5)));
+  bench.run();
+  for (size_t i = 1; i < 20; ++i)
+    EXPECT_LE(calls[i - 1].record->admitted->queue, calls[i].record->admitted->queue);
+  EXPECT_GT(calls[19].record->end_stats->queue, from_ms(10));
+  EXPECT_EQ(bench.observer.admissions, 20);
+  // A prompt of 15 tokens in chunks of 10 gets its first token in its second step.
+  const Call call = bench.submit(greedy(std::vector<int32_t>(15, 50), 2));
+  bench.run();
+  EXPECT_EQ(call.record->end_stats->prefill, from_ms(1));
+  EXPECT_EQ(call.record->end_stats->prompt_tokens, 15);
+}
+
+TEST(Generator, WaitsForCompanyWhenIdle) {
+  LaneBench bench({.sequences_max = 2, .idle_window = from_ms(5)});
+  const Call a = bench.submit(greedy({1}, 3));
+  EXPECT_TRUE(bench.ready());  // to take it in
+  bench.lane->step(bench.context);
+  EXPECT_FALSE(bench.ready());
+  EXPECT_EQ(*bench.lane->ready_at(bench.clock.now()), bench.clock.now() + from_ms(5));
+  EXPECT_EQ(bench.decoder.steps, 0);
+  bench.clock.advance(from_ms(2));
+  const Call b = bench.submit(greedy({2}, 3));
+  bench.run();
+  EXPECT_EQ(bench.decoder.steps, 3);  // both together
+  EXPECT_EQ(bench.observer.decode, 4);
+}
+
+TEST(Generator, LogprobsAreTheModelsOwn) {
+  LaneBench bench({.step_tokens_max = 17});
+  Rng rng(4);
+  GenerateRequest request = greedy(random_prompt(rng, 150), 5);
+  request.sampling.temperature = 0.7f;
+  request.sampling.logit_bias = {{7, 3.0f}};
+  request.logprobs = 3;
+  request.prompt_logprobs = true;
+  const Call call = bench.submit(request);
+  const Call same = bench.submit(request);  // finds blocks, and must score all the same
+  bench.run();
+  const Call later = bench.submit(request);
+  bench.run();
+  EXPECT_LE(bench.decoder.logit_rows_max, 64u + 8u);
+  for (const Call* c : {&call, &same, &later}) {
+    const Record& record = *c->record;
+    EXPECT_EQ(record.order, "apte");
+    std::vector<Record::Event> events = record.prompt;
+    ASSERT_EQ(events.size(), 149u);
+    events.insert(events.end(), record.events.at(0).begin(), record.events.at(0).end());
+    auto tokens = request.prompt;
+    tokens.insert(tokens.end(), record.tokens.at(0).begin(), record.tokens.at(0).end());
+    ASSERT_EQ(events.size() + 1, tokens.size());
+    for (size_t i = 0; i < events.size(); ++i) {
+      const auto logits = bench.decoder.logits_of(std::span(tokens).first(i + 1));
+      double sum = 0;
+      for (const float l : logits) sum += std::exp(static_cast<double>(l));
+      const auto logprob = [&](int32_t id) {
+        return static_cast<double>(logits[static_cast<size_t>(id)]) - std::log(sum);
+      };
+      EXPECT_EQ(events[i].id, tokens[i + 1]);
+      EXPECT_NEAR(events[i].logprob, logprob(events[i].id), 1e-5);
+      ASSERT_EQ(events[i].top.size(), 3u);
+      EXPECT_EQ(events[i].top[0].id,
+                std::max_element(logits.begin(), logits.end()) - logits.begin());
+      for (const auto& top : events[i].top) EXPECT_NEAR(top.logprob, logprob(top.id), 1e-5);
+    }
+  }
+}
+
+TEST(Generator, ScoresPromptsWithoutGenerating) {
+  LaneBench bench({.step_tokens_max = 300});
+  Rng rng(5);
+  for (const size_t length : {size_t{1}, size_t{2}, size_t{200}}) {
+    GenerateRequest request = greedy(random_prompt(rng, length), 0);
+    request.prompt_logprobs = true;
+    request.choices = 2;
+    const Call call = bench.submit(request);
+    bench.run();
+    EXPECT_EQ(call.record->order, "ape");
+    EXPECT_EQ(call.record->prompt.size(), length - 1);
+    EXPECT_EQ(call.record->finishes,
+              (std::map<int32_t, Finish>{{0, Finish::kLength}, {1, Finish::kLength}}));
+  }
+  EXPECT_EQ(bench.decoder.logit_rows_max, 64u);
+  bench.expect_nothing_held();
+}
+
+TEST(Generator, NotFiniteLogitsEndTheirRequestOnly) {
+  LaneBench bench;
+  const auto want = bench.tokens(greedy({1, 2, 3}, 8));
+  const Call good = bench.submit(greedy({1, 2, 3}, 8));
+  GenerateRequest request = greedy({4, 42}, 8);
+  request.choices = 3;
+  const Call bad = bench.submit(request);
+  bench.decoder.poison = 42;
+  ASSERT_EQ(std::ranges::count(want, 42), 0);
+  bench.run();
+  EXPECT_EQ(good.record->tokens[0], want);
+  ASSERT_TRUE(bad.record->error);
+  EXPECT_EQ(bad.record->error->code, Code::kInternal);
+  EXPECT_EQ(bad.record->order, "ae");
+  bench.expect_nothing_held();
+}
+
+// Dropped while its step is computed: the rows were for nobody, the others go on.
+TEST(Generator, CancellingDuringAStepReleasesWithinIt) {
+  LaneBench bench;
+  const auto want = bench.tokens(greedy({9, 9}, 10));
+  const Call stays = bench.submit(greedy({9, 9}, 10));
+  Call goes = bench.submit(greedy(std::vector<int32_t>(40, 3), 10));
+  bench.step(), bench.step();
+  EXPECT_EQ(goes.record->tokens[0].size(), 2u);
+  bench.decoder.during_forward = [&] { goes.drop(); };
+  bench.step();
+  bench.decoder.during_forward = nullptr;
+  EXPECT_EQ(goes.record->tokens[0].size(), 2u);
+  EXPECT_EQ(bench.observer.after_cancel, 1);
+  EXPECT_EQ(bench.lane->gauges().running, 1);
+  EXPECT_EQ(bench.lane->gauges().blocks_used, 1);
+  bench.run();
+  EXPECT_EQ(stays.record->tokens[0], want);
+  EXPECT_EQ(bench.observer.after_cancel, 1);
+  bench.expect_nothing_held();
+}
+
+// Dropped between steps: not a row is computed for it.
+TEST(Generator, CancellingBetweenStepsComputesNothingMore) {
+  LaneBench bench;
+  Call call = bench.submit(greedy({1}, 10));
+  bench.step();
+  call.drop();
+  EXPECT_TRUE(bench.ready());
+  bench.step();
+  EXPECT_EQ(bench.decoder.steps, 1);
+  EXPECT_EQ(bench.observer.after_cancel, 0);
+  EXPECT_FALSE(bench.ready());
+  Call never = bench.submit(greedy({1}, 10));
+  never.drop();
+  bench.run();
+  EXPECT_EQ(bench.decoder.steps, 1);
+  EXPECT_TRUE(never.record->order.empty());
+  bench.expect_nothing_held();
+}
+
+// A sink may drop its own ticket inside a callback; nothing follows.
+TEST(Generator, SinkMayDropItsTicket) {
+  LaneBench bench;
+  Call call = bench.submit(greedy({1}, 10));
+  Record* const record = call.record.get();
+  record->when_token = [&] {
+    if (record->tokens[0].size() == 3) call.drop();
+  };
+  bench.run();
+  EXPECT_EQ(record->tokens[0].size(), 3u);
+  EXPECT_EQ(record->order, "at");
+  bench.expect_nothing_held();
+}
+
+// Text of the tokens 10, 11, 12 any number of times, then maybe 99: token 20 is the only start.
+class CountingGrammar final : public text::Grammar {
+ public:
+  class Matcher final : public text::GrammarMatcher {
+   public:
+    void mask(std::span<uint64_t> words) override {
+      std::ranges::fill(words, 0);
+      for (const int32_t id : allowed()) words[static_cast<size_t>(id) / 64] |= 1ull << (id % 64);
+    }
+    bool accept(int32_t token) override {
+      const auto ids = allowed();
+      if (std::ranges::find(ids, token) == ids.end() || token == 99) return false;
+      ++length_;
+      return true;
+    }
+    bool complete() const override { return length_ >= 4; }
+    bool finished() const override { return length_ == 7; }
+    std::string forced_text() const override { return {}; }
+    std::unique_ptr<GrammarMatcher> clone() const override {
+      return std::make_unique<Matcher>(*this);
+    }
+
+   private:
+    std::vector<int32_t> allowed() const {
+      if (length_ == 0) return {20, 21};
+      if (length_ >= 4) return {10, 11, 12, 99};
+      return {10, 11, 12};
+    }
+    int length_ = 0;
+  };
+  std::unique_ptr<text::GrammarMatcher> start() const override {
+    return std::make_unique<Matcher>();
+  }
+  size_t bytes() const override { return sizeof *this; }
+};
+
+TEST(Generator, StaysInsideTheGrammar) {
+  LaneBench bench({.sequences_max = 20});
+  std::deque<Call> calls;
+  for (int i = 0; i < 12; ++i) {  // more masks at once than the pool's queue takes
+    GenerateRequest request = greedy({i, 3}, 30);
+    request.sampling = {.seed = static_cast<uint64_t>(i)};
+    request.grammar = std::make_shared<CountingGrammar>();
+    request.choices = 1 + i % 2;
+    request.eos_ids = {99};
+    request.ignore_eos = i % 3 == 0;
+    calls.push_back(bench.submit(request));
+  }
+  bench.run();
+  int ends = 0;
+  for (size_t i = 0; i < 12; ++i)
+    for (const auto& [choice, tokens] : calls[i].record->tokens) {
+      const Finish finish = calls[i].record->finishes.at(choice);
+      EXPECT_TRUE(tokens[0] == 20 || tokens[0] == 21);
+      const size_t text = tokens.size() - (finish == Finish::kEos);
+      for (size_t t = 1; t < text; ++t) EXPECT_TRUE(tokens[t] >= 10 && tokens[t] <= 12);
+      if (finish == Finish::kEos) {
+        EXPECT_EQ(tokens.back(), 99);
+        EXPECT_GE(text, 4u);
+        EXPECT_NE(i % 3, 0u);
+        ++ends;
+      } else {
+        EXPECT_EQ(finish, Finish::kGrammar);
+        EXPECT_EQ(text, 7u);
+      }
+    }
+  EXPECT_GT(ends, 2);
+  // Nothing allowed is the end, too.
+  GenerateRequest request = greedy({1}, 30);
+  request.grammar = std::make_shared<CountingGrammar>();
+  request.stop_ids = {20, 21};
+  request.tokens_min = 2;
+  const Call call = bench.submit(request);
+  bench.run();
+  EXPECT_EQ(call.record->finishes.at(0), Finish::kGrammar);
+  EXPECT_TRUE(call.record->tokens[0].empty());
+  bench.expect_nothing_held();
+}
+
+TEST(Generator, PlansItsMemoryOrSaysWhatIsMissing) {
+  const HashDecoder decoder;  // 8192 bytes per block of 32 tokens, 400 tokens at most
+  ASSERT_EQ(decoder.kv_layout().block_bytes(), 8192);
+  SteadyClock clock;
+  DeviceExecutor executor({.threads = 1}, clock);
+  TaskPool masks("masks", 1, 8);
+  Observed observer;
+  const auto message = [&](GeneratorOptions options) {
+    const auto made = Generator::create(decoder, options, executor, masks, clock, observer);
+    if (made.ok()) {
+      EXPECT_EQ((*made)->options().context_max, options.context_max ? options.context_max : 400);
+      return concat((*made)->gauges().blocks_total, " blocks");
+    }
+    EXPECT_EQ(made.error().code, Code::kInvalidArgument);
+    return made.error().message;
+  };
+  EXPECT_EQ(message({.kv_bytes = 13 * 8192}), "13 blocks");
+  EXPECT_EQ(message({.kv_bytes = 20 * 8192 - 1}), "19 blocks");
+  EXPECT_EQ(message({.context_max = 64, .kv_bytes = 2 * 8192}), "2 blocks");
+  EXPECT_EQ(message({.kv_bytes = 13 * 8192 - 1}),
+            "generator: kv_bytes: want at least 0.1 MB for one sequence of 400 tokens, got 0.1 MB "
+            "with room for 384 tokens");
+  EXPECT_NE(message({.context_max = 401, .kv_bytes = 1 << 20}).find("context_max"),
+            std::string::npos);
+  EXPECT_NE(message({.sequences_max = 0, .kv_bytes = 1 << 20}).find("sequences_max"),
+            std::string::npos);
+  EXPECT_NE(message({.sequences_max = 8, .step_tokens_max = 7, .kv_bytes = 1 << 20})
+                .find("step_tokens_max"),
+            std::string::npos);
+}
+
+// Waits for a record that is written on the executor's thread.
+struct Awaited {
+  struct Sink final : TokenSink {
+    bool on_token(int32_t, const TokenEvent& event) override {
+      const std::lock_guard lock(mutex);
+      tokens.push_back(event.id);
+      changed.notify_all();
+      return true;
+    }
+    void on_finish(int32_t, Finish) override {}
+    void on_end(Result<GenerateStats> stats) override {
+      const std::lock_guard lock(mutex);
+      result.emplace(std::move(stats));
+      changed.notify_all();
+    }
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<int32_t> tokens;
+    std::optional<Result<GenerateStats>> result;
+  };
+  template <class Condition>
+  void wait(Condition&& condition) {
+    std::unique_lock lock(sink->mutex);
+    ASSERT_TRUE(sink->changed.wait_for(lock, std::chrono::seconds(30), condition));
+  }
+  std::shared_ptr<Sink> sink = std::make_shared<Sink>();
+  std::unique_ptr<Generator::Ticket> ticket;
+};
+
+// Two models on one device, callers on several threads: all answers are right, both got their
+// share.
+TEST(Generator, TwoShareAnExecutor) {
+  HashDecoder first_model(100), second_model(130);
+  SteadyClock clock;
+  DeviceExecutor executor({.threads = 1}, clock);
+  TaskPool masks("masks", 1, 8);
+  Observed observers[2];
+  const GeneratorOptions options{.sequences_max = 4,
+                                 .step_tokens_max = 32,
+                                 .queue_wait_max = Duration{},
+                                 .kv_bytes = 40 * 8192};
+  std::unique_ptr<Generator> generators[2];
+  const HashDecoder* models[2] = {&first_model, &second_model};
+  for (int g = 0; g < 2; ++g) {
+    auto made = Generator::create(*models[g], options, executor, masks, clock, observers[g]);
+    ASSERT_TRUE(made.ok());
+    generators[g] = std::move(*made);
+  }
+  std::vector<std::thread> threads;
+  for (int g = 0; g < 2; ++g)
+    for (int t = 0; t < 2; ++t)
+      threads.emplace_back([&, g, t] {
+        for (int i = 0; i < 15; ++i) {
+          Rng rng(static_cast<uint64_t>(100 * t + i));
+          GenerateRequest request = greedy(random_prompt(rng, 1 + rng.below(60)), 15);
+          std::vector<int32_t> want = request.prompt;
+          for (int k = 0; k < 15; ++k) {
+            const auto logits = models[g]->logits_of(want);
+            want.push_back(static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) -
+                                                logits.begin()));
+          }
+          want.erase(want.begin(), want.end() - 15);
+          Awaited call;
+          auto ticket = generators[g]->submit(std::move(request), call.sink);
+          ASSERT_TRUE(ticket.ok());
+          call.ticket = std::move(*ticket);
+          if (i % 4 == 3) {  // dropped half way
+            call.wait([&] { return call.sink->tokens.size() >= 3; });
+            call.ticket.reset();
+            continue;
+          }
+          call.wait([&] { return call.sink->result.has_value(); });
+          EXPECT_TRUE(call.sink->result->ok());
+          EXPECT_EQ(call.sink->tokens, want);
+        }
+      });
+  for (auto& thread : threads) thread.join();
+  EXPECT_GT(observers[0].steps, 0);
+  EXPECT_GT(observers[1].steps, 0);
+}
+
+// close() refuses new requests and lets the others finish; destruction ends what is left, and
+// tickets may come later.
+TEST(Generator, ClosesAndEnds) {
+  HashDecoder model;
+  SteadyClock clock;
+  DeviceExecutor executor({.threads = 1}, clock);
+  TaskPool masks("masks", 1, 8);
+  Observed observer;
+  auto made = Generator::create(
+      model, {.sequences_max = 1, .queue_wait_max = Duration{}, .kv_bytes = 40 * 8192}, executor,
+      masks, clock, observer);
+  ASSERT_TRUE(made.ok());
+  std::unique_ptr<Generator> generator = std::move(*made);
+  const auto submit = [&](int32_t tokens_max) {
+    Awaited call;
+    auto ticket = generator->submit(greedy({1, 2}, tokens_max), call.sink);
+    EXPECT_TRUE(ticket.ok());
+    if (ticket.ok()) call.ticket = std::move(*ticket);
+    return call;
+  };
+  Awaited running = submit(30), waiting = submit(5);
+  generator->close();
+  auto refused = generator->submit(greedy({1}, 1), std::make_shared<Awaited::Sink>());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  running.wait([&] { return running.sink->result.has_value(); });
+  waiting.wait([&] { return waiting.sink->result.has_value(); });
+  EXPECT_TRUE(running.sink->result->ok() && waiting.sink->result->ok());
+  EXPECT_EQ(waiting.sink->tokens.size(), 5u);
+
+  made = Generator::create(model, {.sequences_max = 1, .kv_bytes = 40 * 8192}, executor, masks,
+                           clock, observer);
+  generator = std::move(*made);
+  model.during_forward = [] { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };
+  Awaited cut = submit(390), never = submit(5);
+  cut.wait([&] { return cut.sink->tokens.size() > 2; });
+  generator.reset();
+  for (Awaited* call : {&cut, &never}) {
+    ASSERT_TRUE(call->sink->result && !call->sink->result->ok());
+    EXPECT_EQ(call->sink->result->error().code, Code::kUnavailable);
+    call->ticket.reset();
+  }
+}
+
+// Destroying a ticket waits for a callback in progress, but not for a forward pass.
+TEST(Generator, CancellingDoesNotWaitForTheForwardPass) {
+  HashDecoder model;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool inside = false, go_on = false;
+  model.during_forward = [&] {
+    std::unique_lock lock(mutex);
+    inside = true;
+    changed.notify_all();
+    changed.wait_for(lock, std::chrono::seconds(30), [&] { return go_on; });
+  };
+  SteadyClock clock;
+  DeviceExecutor executor({.threads = 1}, clock);
+  TaskPool masks("masks", 1, 8);
+  Observed observer;
+  auto made = Generator::create(model, {.kv_bytes = 40 * 8192}, executor, masks, clock, observer);
+  Awaited call;
+  call.ticket = std::move(*(*made)->submit(greedy({1, 2}, 5), call.sink));
+  {
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(30), [&] { return inside; }));
+  }
+  call.ticket.reset();  // the pass stands still until we let it go on
+  EXPECT_EQ(call.sink.use_count(), 1);
+  {
+    const std::lock_guard lock(mutex);
+    go_on = true;
+  }
+  changed.notify_all();
+  made->reset();
+  EXPECT_EQ(observer.after_cancel, 2);
+  EXPECT_TRUE(call.sink->tokens.empty());
+}
+
+}  // namespace
+}  // namespace sis::engine
