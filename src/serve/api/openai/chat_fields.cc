@@ -18,6 +18,7 @@ using tasks::GenerateCall;
 
 constexpr size_t kStopsMax = 4, kStopBytesMax = 1024, kStopIdsMax = 128, kBiasesMax = 4096;
 constexpr int64_t kTokensMax = std::numeric_limits<int32_t>::max();
+constexpr int64_t kLogprobsPerStepMax = 512;
 constexpr size_t kSaltBytesMax = 256;
 
 // Accepted by us or by OpenAI, without effect here.
@@ -278,6 +279,15 @@ Status check_shared_fields(const ModelFacts& model, const GenerateFields& fields
                           " (supports_structured_outputs in the catalog)"),
                    fields.format_field);
   return {};
+}
+
+Status check_logprob_count(int64_t prompts, const char* param, const GenerateCall& call) {
+  const int64_t count = prompts * call.choices * (int64_t{call.logprobs} + 1);
+  if (count <= kLogprobsPerStepMax) return {};
+  return invalid(
+      concat(param, ": ", prompts * call.choices, " choices of ", call.logprobs + 1,
+             " logprobs per token each, at most ", kLogprobsPerStepMax, " are allowed together"),
+      param);
 }
 
 }  // namespace sis::api

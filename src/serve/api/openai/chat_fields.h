@@ -44,5 +44,7 @@ Result<bool> read_shared_field(std::string_view key, const simdjson::dom::elemen
                                const ModelFacts& model, GenerateFields& fields);
 // What only all fields together can break.
 Status check_shared_fields(const ModelFacts& model, const GenerateFields& fields);
+// Bounds the memory that logprobs of all choices of `prompts` prompts take; `param` asks for them.
+Status check_logprob_count(int64_t prompts, const char* param, const tasks::GenerateCall& call);
 
 }  // namespace sis::api

@@ -138,6 +138,7 @@ Result<ChatCall> parse_chat_call(std::string_view body, bool strict_fields,
   call.parallel_tool_calls = late.parallel_tool_calls;
   SIS_TRY(read_tools(late.tools, call, late.view.with_tools));
   SIS_TRY(check_shared_fields(model, chat.fields));
+  SIS_TRY(check_logprob_count(1, "top_logprobs", call));
   // Reuses nothing of the parser above: what simdjson read is taken over by now.
   SIS_ASSIGN(call.chat, tasks::parse_chat(body, late.view, *head.found.text));
   return chat;
