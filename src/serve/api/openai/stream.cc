@@ -43,7 +43,12 @@ void append_usage(std::string& out, const Usage& usage) {
 std::string token_text(const std::string& bytes) {
   if (is_utf8(bytes)) return bytes;
   std::string text = "bytes:";
-  for (const unsigned char byte : bytes) text += fmt::format("\\x{:02x}", byte);
+  for (const unsigned char byte : bytes) {
+    if (byte >= ' ' && byte < 0x7F)
+      text += static_cast<char>(byte);
+    else
+      text += fmt::format("\\x{:02x}", byte);
+  }
   return text;
 }
 
