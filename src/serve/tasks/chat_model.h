@@ -1,0 +1,39 @@
+// A loaded model that generates text: tokenizer, templates, decoder and what its checkpoint says
+// about generating.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "infer/nn/decoder.h"
+#include "infer/text/chat_template/chat_template_files.h"
+#include "infer/text/tokenizer/tokenizer.h"
+#include "serve/tasks/text_model.h"
+
+namespace sis::tasks {
+
+// What generation_config.json recommends; absent members are the server's choice.
+struct GenerationConfig {
+  std::vector<int32_t> eos_ids;
+  std::optional<float> temperature, top_p, min_p, repetition_penalty;
+  std::optional<int32_t> top_k;
+};
+
+struct ChatModel {
+  std::string name;  // as clients say it
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  std::optional<text::ChatTemplates> templates;
+  std::unique_ptr<nn::Decoder> decoder;
+  GenerationConfig generation;
+
+  TextModel text_model() const {
+    return {.name = name,
+            .tokenizer = tokenizer.get(),
+            .templates = templates ? &*templates : nullptr,
+            .tokens_max = decoder->info().tokens_max};
+  }
+};
+
+}  // namespace sis::tasks
