@@ -15,12 +15,21 @@
 
 namespace sis::telemetry {
 
-enum class Stage : uint8_t { kParse, kCache, kQueue, kPrepare, kCompute, kWrite };
-inline constexpr int kStageCount = 6;
+enum class Stage : uint8_t {
+  kParse,
+  kCache,
+  kQueue,
+  kPrepare,
+  kCompute,
+  kPrefill,
+  kDecode,
+  kWrite
+};
+inline constexpr int kStageCount = 8;
 
 constexpr const char* stage_name(Stage stage) {
-  constexpr const char* kNames[kStageCount] = {"parse",   "cache",   "queue",
-                                               "prepare", "compute", "write"};
+  constexpr const char* kNames[kStageCount] = {"parse",   "cache",   "queue",  "prepare",
+                                               "compute", "prefill", "decode", "write"};
   return kNames[static_cast<int>(stage)];
 }
 

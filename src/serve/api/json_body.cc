@@ -9,6 +9,12 @@ namespace sis::api {
 using simdjson::dom::element;
 using simdjson::dom::element_type;
 
+bool is_json_type(std::string_view content_type) {
+  const std::string_view type = trim(content_type.substr(0, content_type.find(';')));
+  return type.empty() || iequals(type, "application/json") ||
+         (type.size() > 5 && iequals(type.substr(type.size() - 5), "+json"));
+}
+
 Result<simdjson::dom::object> parse_body(std::string_view body) {
   // One parser a thread keeps its buffers; a huge body's are given back.
   thread_local simdjson::dom::parser parser;
@@ -41,6 +47,13 @@ std::optional<int64_t> lenient_int(const element& value) {
     default:
       return std::nullopt;
   }
+}
+
+std::optional<double> lenient_double(const element& value) {
+  double number = 0;
+  if (value.is_number() && value.get_double().get(number) == simdjson::SUCCESS) return number;
+  if (value.is_string()) return parse_double(trim(value.get_string().value_unsafe()));
+  return std::nullopt;
 }
 
 std::optional<bool> lenient_bool(const element& value) {

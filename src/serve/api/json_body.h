@@ -17,6 +17,9 @@
 
 namespace sis::api {
 
+// Of a Content-Type header; none at all counts as JSON.
+bool is_json_type(std::string_view content_type);
+
 // `body` is valid for reads up to 64 bytes past its end. The answer lives in this thread's parser:
 // valid until the next call on this thread.
 Result<simdjson::dom::object> parse_body(std::string_view body);
@@ -24,6 +27,7 @@ Result<simdjson::dom::object> parse_body(std::string_view body);
 Error invalid(std::string message, std::string param);
 // 5, 5.0 and "5" are five; 5.5 is nothing.
 std::optional<int64_t> lenient_int(const simdjson::dom::element& value);
+std::optional<double> lenient_double(const simdjson::dom::element& value);
 std::optional<bool> lenient_bool(const simdjson::dom::element& value);
 // At least one whole number from 0; whether a model has such tokens is the caller's question.
 Result<std::vector<int32_t>> token_ids(const simdjson::dom::array& array, const std::string& param);

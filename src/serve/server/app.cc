@@ -14,6 +14,7 @@
 #include "infer/engine/device_executor.h"
 #include "net/http_server.h"
 #include "serve/api/errors.h"
+#include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
 #include "serve/api/ops/health.h"
 #include "serve/api/text/text_routes.h"
@@ -92,6 +93,38 @@ api::EmbeddingsOptions embeddings_options(const Settings& settings) {
   return options;
 }
 
+api::ChatOptions chat_options(const Settings& settings) {
+  api::ChatOptions options;
+  options.generation = {.retry_after = settings.duration("QUEUE_TIMEOUT_SEC"),
+                        .keep_alive = settings.duration("CHAT_STREAM_KEEP_ALIVE_SEC")};
+  options.strict_fields = settings.flag("STRICT_REQUEST_FIELDS");
+  options.prompts_max = settings.integer("MAX_BATCH_SIZE");
+  return options;
+}
+
+// How fast tokens come, over the time since it was last asked (at least a second).
+class TokenRate {
+ public:
+  std::atomic<int64_t>& tokens() { return tokens_; }
+  double per_second(TimePoint now) {
+    const std::lock_guard lock(mutex_);
+    const double seconds = to_seconds(now - asked_at_);
+    if (seconds < 1) return rate_;
+    const int64_t tokens = tokens_;
+    rate_ = static_cast<double>(tokens - asked_tokens_) / seconds;
+    asked_tokens_ = tokens;
+    asked_at_ = now;
+    return rate_;
+  }
+
+ private:
+  std::atomic<int64_t> tokens_{0};
+  std::mutex mutex_;
+  TimePoint asked_at_{};
+  int64_t asked_tokens_ = 0;
+  double rate_ = 0;
+};
+
 class AppImpl final : public App {
  public:
   AppImpl(const Settings& settings, telemetry::Logger log, Isa isa, std::vector<ModelEntry> entries)
@@ -102,11 +135,15 @@ class AppImpl final : public App {
         warmup_workers_(registry_.gauges("warmup_pool_ready_workers", "Workers warmed up.",
                                          {"model", "capability", "executor"})),
         process_metrics_(telemetry::expose_process(registry_)),
+        unknown_observer_(metrics_, kUnknownModel),
+        unknown_chat_observer_(metrics_, kUnknownModel),
+        chat_(chat_options(settings), prep_, writers_, clock_, unknown_chat_observer_,
+              log_.named("sis.chat")),
+        writers_("sis-stream", 1, kPrepQueueMax),
         prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax),
         executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")), .isa = isa},
                   clock_),
         pool_(settings_, executor_, prep_, clock_, log_),
-        unknown_observer_(metrics_, kUnknownModel),
         texts_(settings_.integer("MAX_BATCH_SIZE"), prep_),
         embeddings_(embeddings_options(settings), prep_, unknown_observer_,
                     log_.named("sis.embedding")) {}
@@ -145,11 +182,15 @@ class AppImpl final : public App {
   ServerMetrics metrics_;
   telemetry::Family<telemetry::Gauge>& warmup_workers_;
   std::shared_ptr<void> process_metrics_;
+  TokenRate token_rate_;
+  RequestMeter unknown_observer_;
+  ChatRequestMeter unknown_chat_observer_;
+  std::vector<std::unique_ptr<api::RequestObserver>> meters_;
+  api::ChatRoutes chat_;  // jobs of the pools below may refer to it until they have ended
+  TaskPool writers_;      // feeds streams
   TaskPool prep_;
   engine::DeviceExecutor executor_;
   ModelPool pool_;
-  RequestMeter unknown_observer_;
-  std::vector<std::unique_ptr<RequestMeter>> meters_;
   api::TextRoutes texts_;
   api::EmbeddingsRoute embeddings_;
   Router router_;
@@ -170,8 +211,8 @@ void AppImpl::add_routes() {
         {"version", SIS_VERSION},
         {"status", "running"},
         {"endpoints",
-         {"/v1/embeddings", "/v1/models", "/tokenize", "/detokenize", "/apply-template", "/health",
-          "/ready",
+         {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", "/tokenize",
+          "/detokenize", "/apply-template", "/health", "/ready",
           "/metrics"}}}.dump()));
   });
   for (const char* path : {"/health", "/healthz"})
@@ -212,6 +253,10 @@ void AppImpl::add_routes() {
   };
   router_.add("POST", "/v1/embeddings",
               when_ready([this](auto exchange) { embeddings_.handle(std::move(exchange)); }));
+  router_.add("POST", "/v1/chat/completions",
+              when_ready([this](auto exchange) { chat_.chat(std::move(exchange)); }));
+  router_.add("POST", "/v1/completions",
+              when_ready([this](auto exchange) { chat_.completions(std::move(exchange)); }));
   router_.add("POST", "/tokenize",
               when_ready([this](auto exchange) { texts_.tokenize(std::move(exchange)); }));
   for (const char* path : {"/detokenize", "/decode"})
@@ -223,14 +268,28 @@ void AppImpl::add_routes() {
 
 // Levels are read when somebody looks.
 void AppImpl::refresh_gauges() {
-  int64_t depth = 0;
-  if (ready_)
+  int64_t depth = 0, active = 0;
+  if (ready_) {
     for (const auto& entry : pool_.embedders()) {
       const int64_t queued = entry.service->requests_queued();
       metrics_.embedding(entry.name).batch_queue_size.set(static_cast<double>(queued));
       depth += queued;
     }
+    for (const auto& entry : pool_.chats()) {
+      const auto gauges = entry->generator->gauges();
+      ChatMetrics& metrics = metrics_.chat(entry->name);
+      metrics.batch_queue_size.set(gauges.waiting);
+      metrics.running.set(gauges.running);
+      metrics.kv_blocks_total.set(gauges.blocks_total);
+      metrics.kv_blocks_used.set(gauges.blocks_used);
+      metrics.kv_blocks_cached.set(gauges.blocks_cached);
+      depth += gauges.waiting;
+      active += gauges.running > 0;
+    }
+  }
   metrics_.queue_depth.set(static_cast<double>(depth));
+  metrics_.active_batches.set(static_cast<double>(active));
+  metrics_.tokens_per_second.set(token_rate_.per_second(clock_.now()));
   metrics_.active_connections.set(static_cast<double>(http_->stats().connections_open));
 }
 
@@ -251,7 +310,14 @@ api::HealthView AppImpl::health() const {
                                      entry.service->options().queue_requests_max});
     view.warmup.ok_models.push_back(entry.name);
   }
-  for (const auto& name : warmup_.warmed) view.warmup.capabilities[name]["text-embedding"] = true;
+  for (const auto& entry : pool_.chats()) {
+    view.models.push_back(entry->name);
+    view.chat_queues.push_back({entry->name, entry->generator->gauges().waiting,
+                                entry->generator->options().queue_requests_max});
+    view.warmup.ok_models.push_back(entry->name);
+  }
+  for (const auto& [name, capability] : warmup_.warmed)
+    view.warmup.capabilities[name][capability] = true;
   return view;
 }
 
@@ -261,8 +327,14 @@ std::vector<api::ModelView> AppImpl::model_views() const {
   for (const auto& entry : pool_.embedders())
     views.push_back({.id = entry.name,
                      .created = entry.loaded_at,
+                     .capabilities = capabilities(ModelKind::kEmbedding),
                      .embedding_dimensions = entry.service->model().dimensions(),
                      .tokens_max = entry.service->model().tokens_max});
+  for (const auto& entry : pool_.chats())
+    views.push_back({.id = entry->name,
+                     .created = entry->loaded_at,
+                     .capabilities = capabilities(ModelKind::kChat),
+                     .tokens_max = entry->text.tokens_max});
   return views;
 }
 
@@ -276,24 +348,49 @@ void AppImpl::serve_model(const std::shared_ptr<net::Exchange>& exchange) const 
 }
 
 Status AppImpl::load() {
-  SIS_TRY(pool_.load(entries_, [this](const std::string& model) {
-    return std::make_unique<EmbedMeter>(metrics_, model);
-  }));
+  SIS_TRY(pool_.load(entries_, {.embed =
+                                    [this](const std::string& model) {
+                                      return std::make_unique<EmbedMeter>(metrics_, model);
+                                    },
+                                .chat =
+                                    [this](const std::string& model) {
+                                      return std::make_unique<ChatStepMeter>(metrics_, model,
+                                                                             token_rate_.tokens());
+                                    }}));
+  const auto keep = [this](auto meter) -> auto& {
+    auto& kept = *meter;
+    meters_.push_back(std::move(meter));
+    return kept;
+  };
+  metrics_.chat_count_pool_size.set(static_cast<double>(settings_.integer("PREP_THREADS")));
   for (const auto& entry : pool_.embedders()) {
-    meters_.push_back(std::make_unique<RequestMeter>(metrics_, entry.name));
-    embeddings_.add(entry.name, *entry.service, *meters_.back());
+    embeddings_.add(entry.name, *entry.service,
+                    keep(std::make_unique<RequestMeter>(metrics_, entry.name)));
+    chat_.add_other(entry.name, keep(std::make_unique<ChatRequestMeter>(metrics_, entry.name)));
     const auto& model = entry.service->model();
     texts_.add({.name = entry.name,
                 .tokenizer = model.tokenizer.get(),
                 .templates = model.templates ? &*model.templates : nullptr,
                 .tokens_max = model.tokens_max});
   }
+  for (const auto& entry : pool_.chats()) {
+    chat_.add(entry->name,
+              {.service = entry->service.get(),
+               .observer = &keep(std::make_unique<ChatRequestMeter>(metrics_, entry->name)),
+               .structured_outputs = entry->structured_outputs,
+               .fingerprint = entry->fingerprint});
+    embeddings_.add_other(entry->name, keep(std::make_unique<RequestMeter>(metrics_, entry->name)));
+    texts_.add(entry->text);
+    metrics_.chat(entry->name).batch_size_max.set(entry->generator->options().sequences_max);
+  }
   if (settings_.flag("ENABLE_WARMUP")) {
     warmup_ = pool_.warm();
     if (!warmup_.failures.empty())
       return Error{Code::kInternal, concat("warm-up failed: ", join_list(warmup_.failures))};
-    for (const auto& name : warmup_.warmed)
-      warmup_workers_.with({name, "text-embedding", "embed-worker"}).set(1);
+    for (const auto& [name, capability] : warmup_.warmed)
+      warmup_workers_
+          .with({name, capability, capability == "text-embedding" ? "embed-worker" : "chat-worker"})
+          .set(1);
   }
   return {};
 }
@@ -309,6 +406,18 @@ void AppImpl::announce() const {
     std::fprintf(stderr, "  %s: %s, %d dimensions, %s\n", entry.name.c_str(), info.family.c_str(),
                  entry.service->model().dimensions(), info.kernels.c_str());
   }
+  for (const auto& entry : pool_.chats()) {
+    const auto& info = entry->model.decoder->info();
+    std::fprintf(stderr, "  %s: %s, context %d, cache of %lld tokens (%lld MiB), %s\n",
+                 entry->name.c_str(), info.family.c_str(), entry->text.tokens_max,
+                 static_cast<long long>(entry->cache.tokens),
+                 static_cast<long long>(entry->cache.bytes >> 20), info.kernels.c_str());
+  }
+  if (!pool_.chats().empty())
+    std::fprintf(stderr,
+                 "try: curl %s://%s:%d/v1/chat/completions -H 'Content-Type: application/json' -d "
+                 "'{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'\n",
+                 scheme, host.c_str(), http_->port(), pool_.chats().front()->name.c_str());
   if (!pool_.embedders().empty())
     std::fprintf(stderr,
                  "try: curl %s://%s:%d/v1/embeddings -H 'Content-Type: application/json' -d "
@@ -350,11 +459,14 @@ Status AppImpl::run() {
     end_signals();
     return status;
   }
-  Periodic sweeper("sis-sweep", std::chrono::milliseconds(10), [this] { pool_.sweep(); });
+  Periodic sweeper("sis-sweep", std::chrono::milliseconds(10), [this] {
+    pool_.sweep();
+    chat_.sweep();
+  });
   ready_ = true;
   loading = false;
   announce();
-  log_.info("ready", {{"models", static_cast<int64_t>(pool_.embedders().size())}});
+  log_.info("ready", {{"models", pool_.embedders().size() + pool_.chats().size()}});
 
   signal_seen.wait(0);
   log_.info("draining", {{"signal", signal_seen.load()}});

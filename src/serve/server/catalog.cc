@@ -45,6 +45,9 @@ constexpr const char* kKnownFields[] = {"name",
                                         "pooling",
                                         "dimensions",
                                         "matryoshka",
+                                        "kv_dtype",
+                                        "context",
+                                        "kv_memory_mb",
                                         "supports_structured_outputs",
                                         "skip_download",
                                         "defaults",
@@ -158,6 +161,25 @@ void read_dimensions(EntryReader& in, ModelEntry& entry) {
   }
 }
 
+void read_kv_cache(EntryReader& in, ModelEntry& entry) {
+  const auto whole_from_1 = [](int64_t most) {
+    return [most](const std::string& text) {
+      const auto value = parse_int(text);
+      return value && *value >= 1 && *value <= most ? value : std::nullopt;
+    };
+  };
+  entry.kv_dtype =
+      in.parsed<std::string>("kv_dtype", "one of auto, f32, bf16, int8", [](const std::string& t) {
+          return parse_model_dtype(t) ? std::optional(t) : std::nullopt;
+        }).value_or("");
+  entry.context = static_cast<int32_t>(
+      in.parsed<int64_t>("context", "an integer from 1 to 16777216", whole_from_1(1 << 24))
+          .value_or(0));
+  entry.kv_memory_mb =
+      in.parsed<int64_t>("kv_memory_mb", "an integer from 1", whole_from_1(1'000'000'000))
+          .value_or(0);
+}
+
 void read_defaults(EntryReader& in, ModelEntry& entry, std::vector<std::string>& warnings) {
   const Tree* map = in.field("defaults");
   if (!map) return;
@@ -250,6 +272,7 @@ Result<ModelEntry> read_entry(const Tree& item, const std::string& place, const 
         return std::optional<ModelPooling>();
       });
   read_dimensions(in, entry);
+  read_kv_cache(in, entry);
   entry.supports_structured_outputs =
       in.flag("supports_structured_outputs") || is_proxy(entry.kind);
   entry.skip_download = in.flag("skip_download");
@@ -258,6 +281,10 @@ Result<ModelEntry> read_entry(const Tree& item, const std::string& place, const 
   if (in.first_fault()) return *in.first_fault();
   if (entry.pooling && entry.kind != ModelKind::kEmbedding)
     warnings.push_back(concat(place, ": pooling has no meaning for ", model_kind_name(entry.kind)));
+  if ((!entry.kv_dtype.empty() || entry.context > 0 || entry.kv_memory_mb > 0) &&
+      entry.kind != ModelKind::kChat && entry.kind != ModelKind::kVision)
+    warnings.push_back(concat(place, ": kv_dtype, context and kv_memory_mb have no meaning for ",
+                              model_kind_name(entry.kind)));
   for (const auto& member : item.members)
     if (std::find(std::begin(kKnownFields), std::end(kKnownFields), member.key) ==
         std::end(kKnownFields))

@@ -55,6 +55,9 @@ struct ModelEntry {
   std::optional<ModelPooling> pooling;  // overrides the checkpoint's own
   std::vector<int> dimensions;          // values a request may ask for; empty: see `matryoshka`
   bool matryoshka = false;              // any number of dimensions up to the model's
+  std::string kv_dtype;  // chat: "auto", "f32", "bf16", "int8"; empty: the CHAT_KV_DTYPE setting
+  int32_t context = 0;   // chat: tokens per sequence; 0: the CHAT_CONTEXT setting
+  int64_t kv_memory_mb = 0;  // chat: of the cache; 0: the CHAT_KV_MEMORY_MB setting
   bool supports_structured_outputs = false;
   bool skip_download = false;
   struct Defaults {

@@ -69,6 +69,9 @@ models:
     handler: app.models.text_chat.TextChatModel
     supports_structured_outputs: yes
     defaults: {temperature: 0.7, top_p: 0.9, max_tokens: 512}
+    kv_dtype: int8
+    context: 16384
+    kv_memory_mb: 2048
 )");
   const Catalog catalog = load();
   EXPECT_TRUE(catalog.warnings.empty());
@@ -91,6 +94,9 @@ models:
   const ModelEntry& chat = *catalog.find("Qwen/Qwen3-4B-Instruct-2507");
   EXPECT_EQ(chat.defaults.temperature, 0.7);
   EXPECT_EQ(chat.defaults.max_tokens, 512);
+  EXPECT_EQ(chat.kv_dtype, "int8");
+  EXPECT_EQ(chat.context, 16384);
+  EXPECT_EQ(chat.kv_memory_mb, 2048);
   EXPECT_NE(catalog.find(kDemoEmbedName), nullptr);
 }
 
@@ -167,6 +173,12 @@ TEST_F(CatalogFiles, UnknownFieldsAreWarnings) {
   EXPECT_NE(warnings[0].find("defaults: field 'top_k' is unknown"), std::string::npos);
   EXPECT_NE(warnings[1].find("pooling has no meaning for chat"), std::string::npos);
   EXPECT_NE(warnings[2].find("field 'polling' is unknown"), std::string::npos);
+  write("models.yaml", "models: [{hf_repo_id: x/y, handler: audio, context: 5}]");
+  ASSERT_EQ(load().warnings.size(), 1u);
+  EXPECT_NE(error("models: [{hf_repo_id: x/y, handler: chat, context: 0}]").find("context: want"),
+            std::string::npos);
+  EXPECT_NE(error("models: [{hf_repo_id: x/y, handler: chat, kv_dtype: f8}]").find("kv_dtype: want"),
+            std::string::npos);
 }
 
 // A small file must not stand for a huge or endless document.

@@ -1,7 +1,10 @@
 // What the tasks and routes tell about themselves, moved into the metric families.
 #pragma once
 
-#include "serve/api/openai/embeddings.h"
+#include <atomic>
+
+#include "infer/engine/generator.h"
+#include "serve/api/observer.h"
 #include "serve/server/metrics_table.h"
 #include "serve/tasks/embed.h"
 
@@ -47,6 +50,62 @@ class RequestMeter final : public api::RequestObserver {
  private:
   ServerMetrics& general_;
   EmbeddingMetrics& own_;
+};
+
+// Finished chat and completion requests of one model, or of none that chats.
+class ChatRequestMeter final : public api::GenerateObserver {
+ public:
+  ChatRequestMeter(ServerMetrics& metrics, const std::string& model)
+      : general_(metrics), own_(metrics.chat(model)) {}
+
+  void on_request(int status, Duration latency, Duration queue_wait) override {
+    own_.requests.at(status).add();
+    general_.finished(status, to_ms(latency));
+    if (status == 429) own_.queue_rejections.add();
+    if (status != 200) return;
+    own_.latency_seconds.observe(to_seconds(latency));
+    own_.queue_wait_seconds.observe(to_seconds(queue_wait));
+  }
+  void on_first_token(Duration since_arrival) override {
+    own_.first_token_seconds.observe(to_seconds(since_arrival));
+  }
+  void on_token_gap(Duration gap) override { own_.token_gap_seconds.observe(to_seconds(gap)); }
+  void on_usage(const tasks::Usage& usage) override {
+    own_.prompt_tokens.add(usage.prompt_tokens);
+    own_.cached_tokens.add(usage.cached_tokens);
+    own_.completion_tokens.add(usage.completion_tokens);
+  }
+
+ private:
+  ServerMetrics& general_;
+  ChatMetrics& own_;
+};
+
+// Steps and admissions of one chat model.
+class ChatStepMeter final : public engine::GeneratorObserver {
+ public:
+  // Counts what all models decode in `decoded`.
+  ChatStepMeter(ServerMetrics& metrics, const std::string& model, std::atomic<int64_t>& decoded)
+      : general_(metrics), own_(metrics.chat(model)), decoded_(decoded) {}
+
+  void on_step(int32_t prefill_tokens, int32_t decode_rows, Duration compute) override {
+    own_.prefill_tokens.add(prefill_tokens);
+    own_.decode_tokens.add(decode_rows);
+    own_.step_seconds.add(to_seconds(compute));
+    decoded_.fetch_add(decode_rows, std::memory_order_relaxed);
+  }
+  void on_admission(int32_t running, Duration waited) override {
+    own_.batch_size.observe(running);
+    general_.batch_size.observe(running);
+    own_.batch_wait_seconds.observe(to_seconds(waited));
+  }
+  void on_preemption() override { own_.requeues.add(); }
+  void on_tokens_after_cancel(int32_t tokens) override { own_.tokens_after_disconnect.add(tokens); }
+
+ private:
+  ServerMetrics& general_;
+  ChatMetrics& own_;
+  std::atomic<int64_t>& decoded_;
 };
 
 }  // namespace sis::server

@@ -18,6 +18,10 @@ const std::vector<double> kBatchWaitSeconds = {.001, .005, .01, .025, .05, .1, .
 const std::vector<double> kBatchTexts = {1, 2, 4, 6, 8, 12, 16, 24, 32, 64, 128};
 const std::vector<double> kBatchTokens = {16, 64, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
 const std::vector<double> kDurationMs = {1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000};
+const std::vector<double> kChatLatencySeconds = {.05, .1, .25, .5, 1, 2.5, 5, 10, 20};
+const std::vector<double> kChatBatchSequences = {1, 2, 4, 6, 8, 12, 16, 24, 32};
+const std::vector<double> kFirstTokenSeconds = {.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10};
+const std::vector<double> kTokenGapSeconds = {.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1};
 constexpr uint32_t kRecentSamples = 10000;
 
 }  // namespace
@@ -62,7 +66,54 @@ struct ServerMetrics::Families {
                                   kBatchTokens)),
         queue_size(r.gauges("embedding_batch_queue_size", "Requests waiting in the batch queue.",
                             {"model"})),
-        tokens(r.counters("embedding_tokens_total", "Tokens run through the model.", {"model"})) {}
+        tokens(r.counters("embedding_tokens_total", "Tokens run through the model.", {"model"})),
+        chat_requests(r.counters("chat_requests_total", "Finished chat and completion requests.",
+                                 {"model", "status"})),
+        chat_latency(r.histograms("chat_request_latency_seconds",
+                                  "Time of successful chat requests.", {"model"},
+                                  kChatLatencySeconds)),
+        chat_queue_wait(r.histograms("chat_request_queue_wait_seconds",
+                                     "Wait of successful chat requests for their turn.", {"model"},
+                                     kBatchWaitSeconds)),
+        chat_first_token(r.histograms("chat_time_to_first_token_seconds",
+                                      "From a request's arrival to its first text.", {"model"},
+                                      kFirstTokenSeconds)),
+        chat_token_gap(r.histograms("chat_inter_token_latency_seconds",
+                                    "Between two pieces of text of one choice.", {"model"},
+                                    kTokenGapSeconds)),
+        chat_batch_queue_size(
+            r.gauges("chat_batch_queue_size", "Requests waiting for their turn.", {"model"})),
+        chat_batch_size(r.histograms("chat_batch_size",
+                                     "Sequences running together, at each admission.", {"model"},
+                                     kChatBatchSequences)),
+        chat_batch_wait(r.histograms("chat_batch_wait_seconds", "Wait in the line until admission.",
+                                     {"model"}, kBatchWaitSeconds)),
+        chat_queue_rejections(r.counters("chat_batch_queue_rejections_total",
+                                         "Chat requests refused with 429.", {"model"})),
+        chat_requeues(r.counters("chat_batch_requeues_total",
+                                 "Sequences that gave their cache to others.", {"model"})),
+        chat_oom_retries(r.counters("chat_batch_oom_retries_total",
+                                    "Batches retried for want of memory.", {"model"})),
+        chat_batch_size_max(r.gauges("chat_batch_degraded_max_size",
+                                     "Sequences that may run together now.", {"model"})),
+        chat_prompt_tokens(r.counters("chat_prompt_tokens_total",
+                                      "Prompt tokens of answered requests.", {"model"})),
+        chat_cached_tokens(r.counters("chat_cached_prompt_tokens_total",
+                                      "Prompt tokens found in the cache.", {"model"})),
+        chat_completion_tokens(r.counters("chat_completion_tokens_total",
+                                          "Tokens generated for answered requests.", {"model"})),
+        chat_prefill_tokens(r.counters("chat_prefill_tokens_total",
+                                       "Prompt rows run through the model.", {"model"})),
+        chat_decode_tokens(r.counters("chat_decode_tokens_total",
+                                      "Decoding rows run through the model.", {"model"})),
+        chat_step_seconds(
+            r.counters("chat_step_seconds_total", "Device time of the model's steps.", {"model"})),
+        chat_tokens_after_disconnect(r.counters("tokens_after_disconnect_total",
+                                                "Rows computed for a request already given up.",
+                                                {"model"})),
+        chat_running(r.gauges("chat_running_sequences", "Sequences running now.", {"model"})),
+        chat_kv_blocks(r.gauges("chat_kv_blocks", "Blocks of the cache of keys and values.",
+                                {"model", "state"})) {}
 
   Family<Counter>& requests;
   Family<Histogram>&latency, &queue_wait, &batch_wait;
@@ -70,13 +121,24 @@ struct ServerMetrics::Families {
   Family<Histogram>&batch_texts, &batch_tokens;
   Family<Gauge>& queue_size;
   Family<Counter>& tokens;
+  Family<Counter>& chat_requests;
+  Family<Histogram>&chat_latency, &chat_queue_wait, &chat_first_token, &chat_token_gap;
+  Family<Gauge>& chat_batch_queue_size;
+  Family<Histogram>&chat_batch_size, &chat_batch_wait;
+  Family<Counter>&chat_queue_rejections, &chat_requeues, &chat_oom_retries;
+  Family<Gauge>& chat_batch_size_max;
+  Family<Counter>&chat_prompt_tokens, &chat_cached_tokens, &chat_completion_tokens,
+      &chat_prefill_tokens, &chat_decode_tokens, &chat_step_seconds, &chat_tokens_after_disconnect;
+  Family<Gauge>&chat_running, &chat_kv_blocks;
   std::mutex mutex;
   std::map<std::string, std::unique_ptr<EmbeddingMetrics>> embedding;
+  std::map<std::string, std::unique_ptr<ChatMetrics>> chat;
 };
 
 ServerMetrics::ServerMetrics(Registry& r)
     : embedding_queue_rejections(r.counter("embedding_queue_rejections_total",
                                            "Requests of local models refused by a full limiter.")),
+      chat_count_pool_size(r.gauge("chat_count_pool_size", "Workers that count prompt tokens.")),
       requests(r.counter("inference_requests_total", "Finished inference requests of any route.")),
       duration_ms_histogram(r.histogram("inference_request_duration_ms",
                                         "Time of inference requests in milliseconds.",
@@ -131,6 +193,39 @@ EmbeddingMetrics& ServerMetrics::embedding(const std::string& model) {
         .batch_tokens = f.batch_tokens.with({model}),
         .batch_queue_size = f.queue_size.with({model}),
         .tokens = f.tokens.with({model}),
+    });
+  return *slot;
+}
+
+ChatMetrics& ServerMetrics::chat(const std::string& model) {
+  Families& f = *families_;
+  const std::lock_guard lock(f.mutex);
+  auto& slot = f.chat[model];
+  if (!slot)
+    slot.reset(new ChatMetrics{
+        .requests = StatusCounters(f.chat_requests, model),
+        .latency_seconds = f.chat_latency.with({model}),
+        .queue_wait_seconds = f.chat_queue_wait.with({model}),
+        .first_token_seconds = f.chat_first_token.with({model}),
+        .token_gap_seconds = f.chat_token_gap.with({model}),
+        .batch_queue_size = f.chat_batch_queue_size.with({model}),
+        .batch_size = f.chat_batch_size.with({model}),
+        .batch_wait_seconds = f.chat_batch_wait.with({model}),
+        .queue_rejections = f.chat_queue_rejections.with({model}),
+        .requeues = f.chat_requeues.with({model}),
+        .oom_retries = f.chat_oom_retries.with({model}),
+        .batch_size_max = f.chat_batch_size_max.with({model}),
+        .prompt_tokens = f.chat_prompt_tokens.with({model}),
+        .cached_tokens = f.chat_cached_tokens.with({model}),
+        .completion_tokens = f.chat_completion_tokens.with({model}),
+        .prefill_tokens = f.chat_prefill_tokens.with({model}),
+        .decode_tokens = f.chat_decode_tokens.with({model}),
+        .step_seconds = f.chat_step_seconds.with({model}),
+        .tokens_after_disconnect = f.chat_tokens_after_disconnect.with({model}),
+        .running = f.chat_running.with({model}),
+        .kv_blocks_total = f.chat_kv_blocks.with({model, "total"}),
+        .kv_blocks_used = f.chat_kv_blocks.with({model, "used"}),
+        .kv_blocks_cached = f.chat_kv_blocks.with({model, "cached"}),
     });
   return *slot;
 }

@@ -49,6 +49,33 @@ struct EmbeddingMetrics {
   telemetry::Counter& tokens;          // tokens run through the model
 };
 
+// Handles of one chat model.
+struct ChatMetrics {
+  StatusCounters requests;                   // chat_requests_total
+  telemetry::Histogram& latency_seconds;     // 200 only
+  telemetry::Histogram& queue_wait_seconds;  // until the running set takes it
+  telemetry::Histogram& first_token_seconds;
+  telemetry::Histogram& token_gap_seconds;
+  telemetry::Gauge& batch_queue_size;        // requests waiting now
+  telemetry::Histogram& batch_size;          // sequences running, at each admission
+  telemetry::Histogram& batch_wait_seconds;  // enqueue to admission
+  telemetry::Counter& queue_rejections;      // 429
+  telemetry::Counter& requeues;              // preemptions
+  telemetry::Counter& oom_retries;           // stays 0: memory is taken when the model loads
+  telemetry::Gauge& batch_size_max;          // chat_batch_degraded_max_size
+  telemetry::Counter& prompt_tokens;         // of answered requests, as usage tells them
+  telemetry::Counter& cached_tokens;         // of these, found in the cache
+  telemetry::Counter& completion_tokens;
+  telemetry::Counter& prefill_tokens;  // rows computed, repeated work included
+  telemetry::Counter& decode_tokens;
+  telemetry::Counter& step_seconds;  // device time
+  telemetry::Counter& tokens_after_disconnect;
+  telemetry::Gauge& running;  // sequences
+  telemetry::Gauge& kv_blocks_total;
+  telemetry::Gauge& kv_blocks_used;
+  telemetry::Gauge& kv_blocks_cached;
+};
+
 class ServerMetrics {
  public:
   explicit ServerMetrics(telemetry::Registry& registry);
@@ -57,7 +84,9 @@ class ServerMetrics {
 
   // Made on first use, then the same object; keep the reference.
   EmbeddingMetrics& embedding(const std::string& model);
+  ChatMetrics& chat(const std::string& model);
   telemetry::Counter& embedding_queue_rejections;
+  telemetry::Gauge& chat_count_pool_size;  // workers that prepare and count prompts
 
   // General family, unlabelled as its readers expect. Call once per finished HTTP request of an
   // inference route.

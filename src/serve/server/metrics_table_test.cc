@@ -19,6 +19,12 @@ TEST(MetricsTable, DocumentedFamilies) {
   EXPECT_EQ(&model.requests.at(429), &model.requests.at(429));
   model.latency_seconds.observe(0.02);
   model.cache_hits.add(3);
+  ChatMetrics& chat = metrics.chat("Qwen/Qwen3-4B");
+  EXPECT_EQ(&chat, &metrics.chat("Qwen/Qwen3-4B"));
+  chat.requests.at(499).add();
+  chat.latency_seconds.observe(0.07);
+  chat.first_token_seconds.observe(0.02);
+  chat.kv_blocks_used.set(7);
   metrics.finished(200, 3);
   metrics.finished(404, 30);
   metrics.finished(503, 300);
@@ -35,6 +41,26 @@ TEST(MetricsTable, DocumentedFamilies) {
         "embedding_cache_hits_total{model=\"BAAI/bge-m3\"} 3\n",
         "embedding_cache_misses_total{model=\"BAAI/bge-m3\"} 0\n",
         "embedding_queue_rejections_total 0\n",
+        "chat_requests_total{model=\"Qwen/Qwen3-4B\",status=\"200\"} 0\n",
+        "chat_requests_total{model=\"Qwen/Qwen3-4B\",status=\"499\"} 1\n",
+        "chat_request_latency_seconds_bucket{model=\"Qwen/Qwen3-4B\",le=\"0.1\"} 1\n",
+        "chat_request_latency_seconds_bucket{model=\"Qwen/Qwen3-4B\",le=\"20\"} 1\n",
+        "chat_request_queue_wait_seconds_bucket{model=\"Qwen/Qwen3-4B\",le=\"2\"} 0\n",
+        "chat_time_to_first_token_seconds_bucket{model=\"Qwen/Qwen3-4B\",le=\"0.025\"} 1\n",
+        "chat_inter_token_latency_seconds_count{model=\"Qwen/Qwen3-4B\"} 0\n",
+        "chat_batch_queue_size{model=\"Qwen/Qwen3-4B\"} 0\n",
+        "chat_batch_size_bucket{model=\"Qwen/Qwen3-4B\",le=\"32\"} 0\n",
+        "chat_batch_wait_seconds_bucket{model=\"Qwen/Qwen3-4B\",le=\"2\"} 0\n",
+        "chat_batch_oom_retries_total{model=\"Qwen/Qwen3-4B\"} 0\n",
+        "chat_batch_queue_rejections_total{model=\"Qwen/Qwen3-4B\"} 0\n",
+        "chat_batch_requeues_total{model=\"Qwen/Qwen3-4B\"} 0\n",
+        "chat_batch_degraded_max_size{model=\"Qwen/Qwen3-4B\"} 0\n",
+        "chat_prefill_tokens_total{model=\"Qwen/Qwen3-4B\"} 0\n",
+        "chat_decode_tokens_total{model=\"Qwen/Qwen3-4B\"} 0\n",
+        "chat_running_sequences{model=\"Qwen/Qwen3-4B\"} 0\n",
+        "chat_kv_blocks{model=\"Qwen/Qwen3-4B\",state=\"used\"} 7\n",
+        "tokens_after_disconnect_total{model=\"Qwen/Qwen3-4B\"} 0\n",
+        "chat_count_pool_size 0\n",
         "inference_requests_total 3\n",
         "inference_errors_4xx_total 1\n",
         "inference_errors_5xx_total 1\n",

@@ -34,23 +34,42 @@ std::optional<ops::Pooling> pooling_of(const ModelEntry& entry, const std::strin
 
 }  // namespace
 
-Status ModelPool::load(const std::vector<ModelEntry>& entries, const MakeObserver& observers) {
+Status ModelPool::load(const std::vector<ModelEntry>& entries, const MakeObservers& observers) {
   for (const auto& entry : entries) {
-    if (entry.kind != ModelKind::kEmbedding)
+    if (entry.kind == ModelKind::kEmbedding) {
+      SIS_TRY(load_embedder(entry, observers));
+    } else if (entry.kind == ModelKind::kChat) {
+      SIS_TRY(load_chat(entry, observers));
+    } else {
       return Error{Code::kInvalidArgument,
                    concat("MODELS: ", in_quotes(entry.name), " is a ", model_kind_name(entry.kind),
-                          " model; this version serves embedding models only")};
-    SIS_TRY(load_embedder(entry, observers));
+                          " model; this version serves embedding and chat models only")};
+    }
   }
   return {};
 }
 
-Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObserver& observers) {
+Result<std::string> ModelPool::folder_of(const ModelEntry& entry) const {
+  return resolve_model_folder(entry, {.hf_home = settings_.text("HF_HOME"),
+                                      .data_dir = settings_.text("SIS_DATA_DIR"),
+                                      .executable_dir = executable_dir()});
+}
+
+Status ModelPool::load_chat(const ModelEntry& entry, const MakeObservers& observers) {
+  SIS_ASSIGN(const std::string folder, folder_of(entry));
+  SIS_ASSIGN(auto chat, start_chat_model(entry, folder, observers.chat(entry.name),
+                                         {.settings = settings_,
+                                          .executor = executor_,
+                                          .prep = prep_,
+                                          .clock = clock_,
+                                          .log = log_}));
+  chats_.push_back(std::move(chat));
+  return {};
+}
+
+Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObservers& observers) {
   const auto begin = clock_.now();
-  SIS_ASSIGN(const std::string folder,
-             resolve_model_folder(entry, {.hf_home = settings_.text("HF_HOME"),
-                                          .data_dir = settings_.text("SIS_DATA_DIR"),
-                                          .executable_dir = executable_dir()}));
+  SIS_ASSIGN(const std::string folder, folder_of(entry));
   SIS_ASSIGN(
       auto model,
       load_embed_model({.name = entry.name,
@@ -77,7 +96,7 @@ Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObserver& obs
   loaded.loaded_at = std::chrono::duration_cast<std::chrono::seconds>(
                          std::chrono::system_clock::now().time_since_epoch())
                          .count();
-  loaded.observer = observers(entry.name);
+  loaded.observer = observers.embed(entry.name);
   const tasks::EmbedOptions options{
       .queue = {.window = settings_.duration("EMBEDDING_BATCH_WINDOW_MS"),
                 .texts_max =
@@ -94,62 +113,86 @@ Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObserver& obs
   return {};
 }
 
-ModelPool::Warmup ModelPool::warm() {
-  Warmup result;
+bool ModelPool::warms(const std::string& name) const {
   const auto& only = settings_.list("WARMUP_ALLOWLIST");
   const auto& skip = settings_.list("WARMUP_SKIPLIST");
-  for (const auto& entry : embedders_) {
-    if ((!only.empty() && !contains(only, entry.name)) || contains(skip, entry.name)) {
-      log_.info("warmup_skip", {{"model", entry.name}});
-      continue;
-    }
-    const auto& model = entry.service->model();
-    const auto ids =
-        model.tokenizer->encode(model.prompt + "warm up", {.tokens_max = model.tokens_max}).ids;
-    std::vector<int32_t> flat, offsets{0};
-    for (int64_t i = 0; i < std::max<int64_t>(1, settings_.integer("WARMUP_BATCH_SIZE")); ++i) {
-      flat.insert(flat.end(), ids.begin(), ids.end());
-      offsets.push_back(static_cast<int32_t>(flat.size()));
-    }
+  if ((only.empty() || contains(only, name)) && !contains(skip, name)) return true;
+  log_.info("warmup_skip", {{"model", name}});
+  return false;
+}
+
+// What went wrong; empty: nothing.
+std::string ModelPool::warm_embedder(const EmbedEntry& entry) {
+  const auto& model = entry.service->model();
+  const auto ids =
+      model.tokenizer->encode(model.prompt + "warm up", {.tokens_max = model.tokens_max}).ids;
+  std::vector<int32_t> flat, offsets{0};
+  for (int64_t i = 0; i < std::max<int64_t>(1, settings_.integer("WARMUP_BATCH_SIZE")); ++i) {
+    flat.insert(flat.end(), ids.begin(), ids.end());
+    offsets.push_back(static_cast<int32_t>(flat.size()));
+  }
+  std::string failure;
+  executor_.call([&](ops::Context& context) {
+    const auto vectors = tasks::embed_batch(model, context, {.ids = flat, .offsets = offsets});
+    for (int64_t r = 0; r < vectors.rows; ++r)
+      for (int64_t c = 0; c < vectors.cols; ++c)
+        if (!std::isfinite(vectors.at(r, c)))
+          failure = "its vectors hold values that are not numbers";
+  });
+  return failure;
+}
+
+ModelPool::Warmup ModelPool::warm() {
+  Warmup result;
+  const auto run = [&](const std::string& name, const char* capability, auto once) {
+    if (!warms(name)) return;
     std::string failure;
     for (int64_t step = 0;
          step < std::max<int64_t>(1, settings_.integer("WARMUP_STEPS")) && failure.empty();
          ++step) {
       const auto begin = clock_.now();
-      executor_.call([&](ops::Context& context) {
-        const auto vectors = tasks::embed_batch(model, context, {.ids = flat, .offsets = offsets});
-        for (int64_t r = 0; r < vectors.rows; ++r)
-          for (int64_t c = 0; c < vectors.cols; ++c)
-            if (!std::isfinite(vectors.at(r, c)))
-              failure = "its vectors hold values that are not numbers";
-      });
+      failure = once();
       if (failure.empty())
-        log_.info("warmup_step_ok", {{"model", entry.name},
-                                     {"step", step + 1},
-                                     {"latency_ms", to_ms(clock_.now() - begin)}});
+        log_.info(
+            "warmup_step_ok",
+            {{"model", name}, {"step", step + 1}, {"latency_ms", to_ms(clock_.now() - begin)}});
     }
     if (failure.empty()) {
-      log_.info("warmup_ok", {{"model", entry.name}});
-      result.warmed.push_back(entry.name);
+      log_.info("warmup_ok", {{"model", name}});
+      result.warmed.push_back({name, capability});
     } else {
-      log_.error("warmup_failed", {{"model", entry.name}, {"reason", failure}});
-      result.failures.push_back(entry.name + ": " + failure);
+      log_.error("warmup_failed", {{"model", name}, {"reason", failure}});
+      result.failures.push_back(name + ": " + failure);
     }
-  }
+  };
+  for (const auto& entry : embedders_)
+    run(entry.name, "text-embedding", [&] { return warm_embedder(entry); });
+  for (const auto& entry : chats_)
+    run(entry->name, "chat-completion", [&]() -> std::string {
+      const auto status = warm_chat_model(*entry);
+      return status.ok() ? std::string() : status.error().message;
+    });
   return result;
 }
 
 void ModelPool::sweep() {
   for (const auto& entry : embedders_) entry.service->sweep();
+  for (const auto& entry : chats_) entry->service->sweep();
 }
 
 void ModelPool::close() {
   for (const auto& entry : embedders_) entry.service->close();
+  for (const auto& entry : chats_) {
+    entry->service->close();
+    entry->generator->close();
+  }
 }
 
 bool ModelPool::idle() const {
   return std::all_of(embedders_.begin(), embedders_.end(),
-                     [](const auto& entry) { return entry.service->requests_open() == 0; });
+                     [](const auto& entry) { return entry.service->requests_open() == 0; }) &&
+         std::all_of(chats_.begin(), chats_.end(),
+                     [](const auto& entry) { return entry->service->requests_open() == 0; });
 }
 
 }  // namespace sis::server

@@ -1,6 +1,7 @@
 // The models of this process: which ones the settings name, loaded, warmed and taken down together.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/task_pool.h"
 #include "infer/engine/device_executor.h"
 #include "serve/server/catalog.h"
+#include "serve/server/chat_models.h"
 #include "serve/tasks/embed.h"
 #include "telemetry/log.h"
 
@@ -31,13 +33,19 @@ class ModelPool {
         clock_(clock),
         log_(std::move(log)) {}
 
-  // `observers` makes what hears about one model's lookups and batches.
-  using MakeObserver =
-      std::function<std::unique_ptr<tasks::EmbedObserver>(const std::string& model)>;
-  Status load(const std::vector<ModelEntry>& entries, const MakeObserver& observers);
+  // Make what hears about one model's lookups and batches, or its steps.
+  struct MakeObservers {
+    std::function<std::unique_ptr<tasks::EmbedObserver>(const std::string& model)> embed;
+    std::function<std::unique_ptr<engine::GeneratorObserver>(const std::string& model)> chat;
+  };
+  Status load(const std::vector<ModelEntry>& entries, const MakeObservers& observers);
 
   struct Warmup {
-    std::vector<std::string> warmed, failures;  // failures: "name: reason"
+    struct Model {
+      std::string name, capability;
+    };
+    std::vector<Model> warmed;
+    std::vector<std::string> failures;  // "name: reason"
   };
   Warmup warm();
 
@@ -45,9 +53,14 @@ class ModelPool {
   void close();
   bool idle() const;  // nothing admitted is unanswered
   const std::vector<EmbedEntry>& embedders() const { return embedders_; }
+  const std::vector<std::unique_ptr<ChatEntry>>& chats() const { return chats_; }
 
  private:
-  Status load_embedder(const ModelEntry& entry, const MakeObserver& observers);
+  Status load_embedder(const ModelEntry& entry, const MakeObservers& observers);
+  Status load_chat(const ModelEntry& entry, const MakeObservers& observers);
+  Result<std::string> folder_of(const ModelEntry& entry) const;
+  bool warms(const std::string& name) const;
+  std::string warm_embedder(const EmbedEntry& entry);
 
   const Settings& settings_;
   engine::DeviceExecutor& executor_;
@@ -55,6 +68,7 @@ class ModelPool {
   const Clock& clock_;
   const telemetry::Logger log_;
   std::vector<EmbedEntry> embedders_;
+  std::vector<std::unique_ptr<ChatEntry>> chats_;
 };
 
 }  // namespace sis::server

@@ -56,7 +56,10 @@ Result<Conversation> parse_conversation(std::string_view body) {
   if (!fields.is(Kind::kDict))
     return invalid(concat("the body must be a JSON object, got ", text::tmpl::type_name(fields)),
                    "");
+  return read_conversation(fields);
+}
 
+Result<Conversation> read_conversation(const Value& fields) {
   Conversation call;
   if (const Value* model = member(fields, "model")) {
     SIS_TRY(want(*model, Kind::kString, "model", "a string"));

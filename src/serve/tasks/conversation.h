@@ -21,6 +21,8 @@ struct Conversation {
 
 // Faults are kInvalidArgument with the field in `param`.
 Result<Conversation> parse_conversation(std::string_view body);
+// The same for a body that is parsed already: a dict.
+Result<Conversation> read_conversation(const text::tmpl::Value& fields);
 
 // The prompt. kInvalidArgument when the model has no template, when the template refuses the
 // conversation (its line and reason), or when it would make too much of it.

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "serve/api/errors.h"
+#include "serve/api/json_body.h"
 #include "telemetry/stages.h"
 
 namespace sis::api {
@@ -13,12 +14,6 @@ namespace {
 using telemetry::Stage;
 
 TimePoint now() { return std::chrono::steady_clock::now(); }
-
-bool is_json_type(std::string_view content_type) {
-  const std::string_view type = trim(content_type.substr(0, content_type.find(';')));
-  return type.empty() || iequals(type, "application/json") ||
-         (type.size() > 5 && iequals(type.substr(type.size() - 5), "+json"));
-}
 
 }  // namespace
 

@@ -11,18 +11,12 @@
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
+#include "serve/api/observer.h"
 #include "serve/api/openai/embeddings_json.h"
 #include "serve/tasks/embed.h"
 #include "telemetry/log.h"
 
 namespace sis::api {
-
-// Told once about every finished request, its client gone (499) or not.
-class RequestObserver {
- public:
-  virtual ~RequestObserver() = default;
-  virtual void on_request(int status, Duration latency, Duration queue_wait) = 0;
-};
 
 struct EmbeddingsOptions {
   EmbeddingsLimits limits;

@@ -62,7 +62,7 @@ std::string health_json(const HealthView& view) {
         {"failures", or_null(view.warmup.failures)},
         {"ok_models", or_null(view.warmup.ok_models)},
         {"capabilities", or_null(view.warmup.capabilities)}}},
-      {"chat_batch_queues", json::array()},
+      {"chat_batch_queues", queues_json(view.chat_queues)},
       {"embedding_batch_queues", queues_json(view.embedding_queues)},
       {"runtime_config", view.runtime_config},
   };
@@ -74,6 +74,7 @@ json model_json(const ModelView& model) {
           {"object", "model"},
           {"created", model.created},
           {"owned_by", model.owned_by},
+          {"capabilities", model.capabilities},
           {"embedding_dimensions", optional_json(model.embedding_dimensions)},
           {"max_model_len", optional_json(model.tokens_max)}};
 }

@@ -27,7 +27,7 @@ struct HealthView {
   bool draining = false;
   std::vector<std::string> models;
   WarmupView warmup;
-  std::vector<QueueView> embedding_queues;
+  std::vector<QueueView> embedding_queues, chat_queues;
   nlohmann::json runtime_config;
   std::string service = "simple-inference-server", version;
 };
@@ -39,6 +39,7 @@ std::string health_json(const HealthView& view);
 struct ModelView {
   std::string id, owned_by = "local";
   int64_t created = 0;  // unix seconds
+  std::vector<std::string> capabilities;
   std::optional<int32_t> embedding_dimensions, tokens_max;
 };
 nlohmann::json model_json(const ModelView& model);

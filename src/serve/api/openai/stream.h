@@ -1,0 +1,161 @@
+// One request that generates text: submits its calls, then gathers the answer of all choices or
+// streams it as server-sent events. What the JSON looks like is the printer's.
+//
+// The service's threads only hand pieces over; printing and writing happen on the writers' pool
+// (streams) and on the prep pool (whole answers). What gathers while a writer is on its way goes
+// out in one write. The client's leaving, a reader that is too slow, and the end each give the
+// tickets back, so that nothing is computed for nobody.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/task_pool.h"
+#include "net/http_server.h"
+#include "serve/api/observer.h"
+#include "serve/tasks/generate.h"
+#include "telemetry/log.h"
+#include "telemetry/stages.h"
+
+namespace sis::api {
+
+// What every answer and every chunk of one begins with.
+struct AnswerHead {
+  std::string id, model, fingerprint;
+  int64_t created = 0;  // unix seconds
+};
+
+// A choice of an answer that is not streamed.
+struct GatheredChoice {
+  std::string content, reasoning;
+  std::vector<tasks::Delta::ToolCall> tool_calls;  // by index, arguments joined
+  std::vector<tasks::TokenLogprobs> logprobs;
+  tasks::FinishReason reason = tasks::FinishReason::kStop;
+};
+
+// The wire format of one route. Used by one thread at a time; keeps what a stream's next event
+// depends on. Choices are numbered over all prompts: prompt * n + k.
+class AnswerPrinter {
+ public:
+  virtual ~AnswerPrinter() = default;
+  // Before the first piece of the prompt's choices, when its logprobs were asked for.
+  virtual void prompt(size_t prompt, std::vector<tasks::TokenLogprobs> tokens) = 0;
+  // Each appends whole events ("data: ...\n\n").
+  virtual void delta(std::string& out, int32_t choice, const tasks::Delta& delta) = 0;
+  virtual void finish(std::string& out, int32_t choice, tasks::FinishReason reason) = 0;
+  virtual void usage(std::string& out, const tasks::Usage& usage) = 0;
+  virtual std::string whole(const std::vector<GatheredChoice>& choices,
+                            const tasks::Usage& usage) = 0;
+};
+
+// "chatcmpl-" and 32 random hexadecimal digits.
+std::string make_id(const char* prefix);
+// Usage as the value of the key: {"prompt_tokens":...}.
+void append_usage(std::string& out, const tasks::Usage& usage);
+// A token's text: its bytes where they are UTF-8, else "bytes:\xe2\x82".
+std::string token_text(const std::string& bytes);
+// -9999 for what JSON has no number for.
+float printable_logprob(float logprob);
+
+struct GenerationOptions {
+  Duration retry_after = from_seconds(2);  // hint on 429 and 503
+  Duration keep_alive = from_seconds(15);  // a comment after so long a silence
+};
+
+// What all requests share; outlives them.
+struct GenerationPlace {
+  GenerationOptions options;
+  TaskPool& prep;
+  TaskPool& writers;
+  const Clock& clock;
+  const telemetry::Logger& log;
+  const char* event;  // of the log line
+};
+
+// What a parsed request is answered with.
+struct GenerationPlan {
+  std::vector<tasks::GenerateCall> calls;  // one per prompt, all with as many choices
+  std::unique_ptr<AnswerPrinter> printer;
+  bool stream = false;
+  bool include_usage = false;
+};
+
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  Generation(std::shared_ptr<net::Exchange> exchange, const GenerationPlace& place,
+             RequestObserver& unknown);
+
+  net::HttpRequest& request() { return exchange_->request(); }
+  // From here on the request counts as this model's.
+  void found_model(const std::string& name, RequestObserver& observer);
+  // Answers an error, unless something was answered already.
+  void refuse(const Error& error);
+  void refuse(net::HttpResponse response);
+
+  // At most once. `observer` hears how the text came.
+  void run(tasks::GenerateService& service, GenerateObserver& observer, GenerationPlan plan);
+
+  // Of a stream: sends a comment when nothing was sent for long. False: it is over.
+  bool keep_alive();
+
+ private:
+  class Sink;
+  using Tickets = std::vector<std::unique_ptr<tasks::GenerateService::Ticket>>;
+  struct Event {
+    enum class Kind : uint8_t { kPrompt, kDelta, kFinish };
+    Kind kind = Kind::kDelta;
+    int32_t choice = 0;  // kPrompt: the prompt
+    tasks::Delta delta;
+    std::vector<tasks::TokenLogprobs> prompt;
+    tasks::FinishReason reason = tasks::FinishReason::kStop;
+  };
+  struct ChoiceState {
+    std::optional<TimePoint> last_piece;
+    GatheredChoice gathered;
+  };
+
+  // The service's side.
+  void on_start();
+  void on_prompt(size_t prompt, std::vector<tasks::TokenLogprobs> tokens);
+  void on_delta(int32_t choice, tasks::Delta delta);
+  void on_finish(int32_t choice, tasks::FinishReason reason);
+  void on_end(Result<tasks::Usage> usage);
+
+  void schedule(const std::lock_guard<std::mutex>& held);
+  void write_events();
+  void write_whole();
+  void end(int status);
+  void leave();  // the client is gone or does not read
+  void account(int status);
+
+  const std::shared_ptr<net::Exchange> exchange_;
+  const GenerationPlace& place_;
+  std::string model_;
+  RequestObserver* request_observer_;
+  GenerateObserver* observer_ = nullptr;
+  telemetry::StageTimer timer_;
+  std::unique_ptr<AnswerPrinter> printer_;
+  bool stream_ = false, include_usage_ = false;
+  int64_t tokens_max_ = 0;
+  bool head_sent_ = false;  // touched by the scheduled writer only
+  std::atomic<bool> accounted_{false};
+
+  std::mutex mutex_;  // guards what follows
+  Tickets tickets_;
+  std::vector<Event> events_;
+  std::vector<ChoiceState> choices_;
+  bool scheduled_ = false;  // a writer is on its way or at work
+  bool start_ = false, ping_ = false;
+  bool over_ = false;  // nothing more is to be done
+  size_t calls_open_ = 0;
+  std::optional<Error> error_;
+  tasks::Usage usage_;
+  std::optional<Duration> first_token_;
+  TimePoint last_write_{};
+};
+
+}  // namespace sis::api
