@@ -11,7 +11,7 @@ ToolFormat detect_tool_format(std::string_view source) {
     return source.find(text) != std::string_view::npos;
   };
   if (has("<function=")) return ToolFormat::kXml;
-  if (has("[TOOL_CALLS]")) return ToolFormat::kMistral;
+  if (has("[TOOL_CALLS]")) return has("[ARGS]") ? ToolFormat::kMistralArgs : ToolFormat::kMistral;
   if (has("<|tool_call|>") || has("<|tool|>")) return ToolFormat::kPhi;
   if (has("<tool_call>")) return ToolFormat::kHermes;
   if (has("tool_code")) return ToolFormat::kToolCode;
@@ -30,6 +30,7 @@ std::span<const std::string_view> tool_markers(ToolFormat format) {
     case ToolFormat::kXml:
       return kTagged;
     case ToolFormat::kMistral:
+    case ToolFormat::kMistralArgs:
       return kMistral;
     case ToolFormat::kPhi:
       return kPhi;
@@ -48,6 +49,7 @@ std::unique_ptr<ToolCallParser> make_tool_call_parser(const ToolCallOptions& opt
   switch (options.format) {
     case ToolFormat::kHermes:
     case ToolFormat::kMistral:
+    case ToolFormat::kMistralArgs:
     case ToolFormat::kPhi:
     case ToolFormat::kLlama:
       return make_json_calls(options, tools);
@@ -72,7 +74,8 @@ std::string ToolCallOutput::make_id() {
   constexpr std::string_view kLetters =
       "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
   // Mistral's templates refuse any id that is not nine letters and digits.
-  const bool mistral = options_.format == ToolFormat::kMistral;
+  const bool mistral =
+      options_.format == ToolFormat::kMistral || options_.format == ToolFormat::kMistralArgs;
   std::string id = mistral ? "" : "call_";
   for (int i = 0; i < (mistral ? 9 : 24); ++i) id += kLetters[rng_.below(kLetters.size())];
   return id;

@@ -20,13 +20,14 @@
 namespace sis::tasks {
 
 enum class ToolFormat : uint8_t {
-  kHermes,    // <tool_call>{"name": .., "arguments": ..}</tool_call>
-  kXml,       // <tool_call><function=name><parameter=key>value</parameter></function></tool_call>
-  kMistral,   // [TOOL_CALLS][{"name": .., "arguments": ..}], [TOOL_CALLS]name[ARGS]{..}
-  kPhi,       // <|tool_call|>[{"name": .., "arguments": ..}]<|/tool_call|>
-  kLlama,     // {"name": .., "parameters": ..} as the whole answer, maybe after <|python_tag|>
-  kPython,    // [name(key=value), ..] as the whole answer
-  kToolCode,  // ```tool_code, name(key=value), ```
+  kHermes,   // <tool_call>{"name": .., "arguments": ..}</tool_call>
+  kXml,      // <tool_call><function=name><parameter=key>value</parameter></function></tool_call>
+  kMistral,  // [TOOL_CALLS][{"name": .., "arguments": ..}]
+  kMistralArgs,  // [TOOL_CALLS]name[ARGS]{..}; both are read as either
+  kPhi,          // <|tool_call|>[{"name": .., "arguments": ..}]<|/tool_call|>
+  kLlama,        // {"name": .., "parameters": ..} as the whole answer, maybe after <|python_tag|>
+  kPython,       // [name(key=value), ..] as the whole answer
+  kToolCode,     // ```tool_code, name(key=value), ```
 };
 
 // From the text of a model's chat template. A template that shows tools in none of these forms, or

@@ -18,6 +18,7 @@ struct Form {
 Form form_of(ToolFormat format) {
   switch (format) {
     case ToolFormat::kMistral:
+    case ToolFormat::kMistralArgs:
       return {.open = "[TOOL_CALLS]", .named = true};
     case ToolFormat::kPhi:
       return {.open = "<|tool_call|>", .close = "<|/tool_call|>"};

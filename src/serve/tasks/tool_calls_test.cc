@@ -247,7 +247,7 @@ TEST(ToolCalls, AnyTextInAnyPieces) {
   Rng rng{4};
   int with_calls = 0;
   for (int round = 0; round < 60000; ++round) {
-    const auto format = static_cast<ToolFormat>(rng.below(7));
+    const auto format = static_cast<ToolFormat>(rng.below(8));
     std::string text;
     for (size_t i = rng.below(14); i > 0; --i) text += parts[rng.below(std::size(parts))];
     const Said whole = parse(format, true, {text});
@@ -310,9 +310,9 @@ TEST(ToolCalls, ArgumentsParse) {
 
 // One long block of quotes, brackets or white space costs no more per byte than other text.
 TEST(ToolCalls, LongTextsAreCheap) {
-  for (int format = 0; format < 7; ++format)
+  for (int format = 0; format < 8; ++format)
     for (const char* unit : {" ", "\n", "<", "[", "\"", "{", "`", "<tool_call>", "[TOOL_CALLS]"}) {
-      std::string text = format == 4 ? R"({"name":"f","parameters":{"a":")" : "";
+      std::string text = format == 5 ? R"({"name":"f","parameters":{"a":")" : "";
       while (text.size() < (1u << 18)) text += unit;
       parse(static_cast<ToolFormat>(format), true, {text});
     }
@@ -331,6 +331,7 @@ TEST(ToolCalls, FormsOfTheGoldenTemplates) {
   }
   EXPECT_EQ(detect_tool_format("<tool_call>\n<function=x>"), kXml);
   EXPECT_EQ(detect_tool_format("```tool_code"), kToolCode);
+  EXPECT_EQ(detect_tool_format("[TOOL_CALLS]f[ARGS]{}"), ToolFormat::kMistralArgs);
   EXPECT_EQ(detect_tool_format("[func_name1(params_name1=params_value1)]"), kPython);
 }
 
