@@ -1,0 +1,52 @@
+#include "serve/tasks/grammar_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sis::tasks {
+
+void GrammarCache::get(const std::string& key, const std::function<Made()>& make, Done done) {
+  std::shared_ptr<const text::Grammar> found;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = index_.find(key); it != index_.end()) {
+      entries_.splice(entries_.begin(), entries_, it->second);
+      found = it->second->grammar;
+    } else if (const auto [waiting, first] = making_.try_emplace(key); !first) {
+      waiting->second.push_back(std::move(done));
+      return;
+    }
+  }
+  if (found) return done(std::move(found));
+
+  const Made made = make();
+  std::vector<Done> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    waiting = std::move(making_.extract(key).mapped());
+    if (made.ok()) keep(key, *made);
+  }
+  done(made);
+  for (const auto& other : waiting) other(made);
+}
+
+void GrammarCache::keep(const std::string& key, std::shared_ptr<const text::Grammar> grammar) {
+  entries_.push_front({key, std::move(grammar)});
+  index_[key] = entries_.begin();
+  // Grammars grow while they are used, so all are asked again.
+  size_t bytes = 0;
+  for (const auto& entry : entries_) bytes += entry.key.size() + entry.grammar->bytes();
+  while (!entries_.empty() && (entries_.size() > limits_.entries || bytes > limits_.bytes)) {
+    const Entry& oldest = entries_.back();
+    bytes -= std::min(bytes, oldest.key.size() + oldest.grammar->bytes());
+    index_.erase(oldest.key);
+    entries_.pop_back();
+  }
+}
+
+size_t GrammarCache::size() const {
+  const std::lock_guard lock(mutex_);
+  return entries_.size();
+}
+
+}  // namespace sis::tasks
