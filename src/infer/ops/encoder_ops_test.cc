@@ -485,21 +485,23 @@ TEST(EmbedRows, SumsAreExact) {
   const int64_t cols = 77;
   auto word = Guarded<float>::normal(rng, 1, 9 * cols),
        position = Guarded<float>::normal(rng, 1, 9 * cols);
-  const std::vector<int32_t> ids{8, 1}, positions{0, 8};
+  const std::vector<int32_t> ids{8, 1}, positions{0, 8}, types{1, 0};
   for (const auto& variant : kernels::kEmbedRows) {
     if (variant.isa > detect_isa()) continue;
     Guarded<float> y(2, cols);
-    variant.fn({ids.data(),
-                positions.data(),
-                {word.mat().data, DType::kF32, 9, cols},
-                {position.mat().data, DType::kF32, 9, cols},
-                {word.mat().data, DType::kF32, 1, cols},
-                y.mat()},
+    variant.fn({.ids = ids.data(),
+                .positions = positions.data(),
+                .types = types.data(),
+                .word = {word.mat().data, DType::kF32, 9, cols},
+                .position = {position.mat().data, DType::kF32, 9, cols},
+                .type = {word.mat().data, DType::kF32, 2, cols},
+                .y = y.mat()},
                0, 2);
     for (int64_t t = 0; t < 2; ++t)
       for (int64_t c = 0; c < cols; ++c)
         ASSERT_EQ(y.at(t, c), word.at(0, ids[t] * cols + c) +
-                                  position.at(0, positions[t] * cols + c) + word.at(0, c))
+                                  position.at(0, positions[t] * cols + c) +
+                                  word.at(0, types[t] * cols + c))
             << variant.name;
   }
 }
