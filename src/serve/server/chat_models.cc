@@ -5,13 +5,12 @@
 #include <future>
 
 #include "base/strings.h"
+#include "serve/server/chat_options.h"
 #include "serve/server/text_loader.h"
 #include "version.h"
 
 namespace sis::server {
 namespace {
-
-constexpr float kTemperature = 0.7f, kTopP = 0.9f;  // when nobody names any
 
 // FNV-1a over what an answer depends on besides the request.
 std::string fingerprint_of(const std::string& folder, const nn::DecoderInfo& info,
@@ -31,21 +30,6 @@ std::string fingerprint_of(const std::string& folder, const nn::DecoderInfo& inf
   return fmt::format("fp_{:010x}", hash & 0xffffffffffu);
 }
 
-engine::GeneratorOptions generator_options(const Settings& settings, const KvPlan& cache) {
-  const bool batching = settings.flag("ENABLE_CHAT_BATCHING");
-  return {
-      .sequences_max = batching ? static_cast<int32_t>(settings.integer("CHAT_BATCH_MAX_SIZE")) : 1,
-      .step_tokens_max = static_cast<int32_t>(settings.integer("CHAT_STEP_MAX_TOKENS")),
-      .queue_requests_max = static_cast<int32_t>(settings.integer("CHAT_BATCH_QUEUE_SIZE")),
-      .queue_wait_max = settings.duration("CHAT_QUEUE_MAX_WAIT_MS"),
-      .idle_window = batching ? settings.duration("CHAT_BATCH_WINDOW_MS") : Duration::zero(),
-      .context_max = cache.context,
-      .kv_bytes = cache.bytes,
-      .preemptions_max = static_cast<int32_t>(settings.integer("CHAT_REQUEUE_RETRIES")),
-      .prefix_cache = settings.flag("CHAT_PREFIX_CACHE"),
-  };
-}
-
 // Waits for the end of one request.
 class Waiter final : public tasks::GenerateStream {
  public:
@@ -60,29 +44,6 @@ class Waiter final : public tasks::GenerateStream {
 };
 
 }  // namespace
-
-tasks::GenerateDefaults generate_defaults(const ModelEntry& entry,
-                                          const tasks::GenerationConfig& checkpoint,
-                                          const Settings& settings) {
-  const auto choose = [](const std::optional<double>& catalog, std::optional<float> file,
-                         float otherwise) {
-    return catalog ? static_cast<float>(*catalog) : file.value_or(otherwise);
-  };
-  tasks::GenerateDefaults defaults;
-  defaults.temperature = choose(entry.defaults.temperature, checkpoint.temperature, kTemperature);
-  defaults.top_p = choose(entry.defaults.top_p, checkpoint.top_p, kTopP);
-  defaults.min_p = checkpoint.min_p.value_or(defaults.min_p);
-  defaults.repetition_penalty = checkpoint.repetition_penalty.value_or(defaults.repetition_penalty);
-  defaults.top_k = checkpoint.top_k.value_or(defaults.top_k);
-  defaults.tokens_ceiling = static_cast<int32_t>(settings.integer("CHAT_MAX_NEW_TOKENS"));
-  defaults.tokens_max = static_cast<int32_t>(
-      std::min<int64_t>(defaults.tokens_ceiling,
-                        entry.defaults.max_tokens.value_or(settings.integer("MAX_NEW_TOKENS"))));
-  defaults.prompt_tokens_max = static_cast<int32_t>(settings.integer("CHAT_MAX_PROMPT_TOKENS"));
-  defaults.prepare_timeout = settings.duration("CHAT_PREPARE_TIMEOUT_SEC");
-  defaults.generate_timeout = settings.duration("CHAT_GENERATE_TIMEOUT_SEC");
-  return defaults;
-}
 
 Result<std::unique_ptr<ChatEntry>> start_chat_model(
     const ModelEntry& entry, const std::string& folder,
@@ -107,21 +68,13 @@ Result<std::unique_ptr<ChatEntry>> start_chat_model(
   SIS_TRY(check_selftest(settings.text("SELFTEST"), entry.name, folder, *chat->text.tokenizer,
                          chat->text.templates, place.log));
 
-  const int32_t sequences = settings.flag("ENABLE_CHAT_BATCHING")
-                                ? static_cast<int32_t>(settings.integer("CHAT_BATCH_MAX_SIZE"))
-                                : 1;
-  auto cache = plan_kv_cache(
-      *model.decoder,
-      {.context = entry.context > 0 ? entry.context
-                                    : static_cast<int32_t>(settings.integer("CHAT_CONTEXT")),
-       .sequences = sequences,
-       .memory_mb =
-           entry.kv_memory_mb > 0 ? entry.kv_memory_mb : settings.integer("CHAT_KV_MEMORY_MB"),
-       .memory_free_bytes = memory_available_bytes()});
+  KvPlanOptions wanted = kv_plan_options(entry, settings);
+  wanted.memory_free_bytes = memory_available_bytes();
+  auto cache = plan_kv_cache(*model.decoder, wanted);
   if (!cache.ok()) return prefixed(entry.name, std::move(cache).error());
   chat->cache = *cache;
   SIS_ASSIGN(chat->generator,
-             engine::Generator::create(*model.decoder, generator_options(settings, chat->cache),
+             engine::Generator::create(*model.decoder, generator_options(chat->cache, settings),
                                        place.executor, place.prep, place.clock, *chat->observer));
   // Prompts and answers share the context the cache was planned for.
   chat->text.tokens_max = chat->generator->options().context_max;

@@ -49,11 +49,6 @@ Result<std::unique_ptr<ChatEntry>> start_chat_model(
     const ModelEntry& entry, const std::string& folder,
     std::unique_ptr<engine::GeneratorObserver> observer, const ChatPlace& place);
 
-// The catalog's values before the checkpoint's, these before the server's.
-tasks::GenerateDefaults generate_defaults(const ModelEntry& entry,
-                                          const tasks::GenerationConfig& checkpoint,
-                                          const Settings& settings);
-
 // One short answer; the error tells what went wrong.
 Status warm_chat_model(const ChatEntry& entry);
 

@@ -1,0 +1,65 @@
+#include "serve/server/chat_options.h"
+
+#include <algorithm>
+
+namespace sis::server {
+namespace {
+
+constexpr float kTemperature = 0.7f, kTopP = 0.9f;  // when nobody names any
+
+int32_t sequences_max(const Settings& settings) {
+  return settings.flag("ENABLE_CHAT_BATCHING")
+             ? static_cast<int32_t>(settings.integer("CHAT_BATCH_MAX_SIZE"))
+             : 1;
+}
+
+}  // namespace
+
+tasks::GenerateDefaults generate_defaults(const ModelEntry& entry,
+                                          const tasks::GenerationConfig& checkpoint,
+                                          const Settings& settings) {
+  const auto choose = [](const std::optional<double>& catalog, std::optional<float> file,
+                         float otherwise) {
+    return catalog ? static_cast<float>(*catalog) : file.value_or(otherwise);
+  };
+  tasks::GenerateDefaults defaults;
+  defaults.temperature = choose(entry.defaults.temperature, checkpoint.temperature, kTemperature);
+  defaults.top_p = choose(entry.defaults.top_p, checkpoint.top_p, kTopP);
+  defaults.min_p = checkpoint.min_p.value_or(defaults.min_p);
+  defaults.repetition_penalty = checkpoint.repetition_penalty.value_or(defaults.repetition_penalty);
+  defaults.top_k = checkpoint.top_k.value_or(defaults.top_k);
+  defaults.tokens_ceiling = static_cast<int32_t>(settings.integer("CHAT_MAX_NEW_TOKENS"));
+  defaults.tokens_max = static_cast<int32_t>(
+      std::min<int64_t>(defaults.tokens_ceiling,
+                        entry.defaults.max_tokens.value_or(settings.integer("MAX_NEW_TOKENS"))));
+  defaults.prompt_tokens_max = static_cast<int32_t>(settings.integer("CHAT_MAX_PROMPT_TOKENS"));
+  defaults.prepare_timeout = settings.duration("CHAT_PREPARE_TIMEOUT_SEC");
+  defaults.generate_timeout = settings.duration("CHAT_GENERATE_TIMEOUT_SEC");
+  return defaults;
+}
+
+KvPlanOptions kv_plan_options(const ModelEntry& entry, const Settings& settings) {
+  return {.context = entry.context > 0 ? entry.context
+                                       : static_cast<int32_t>(settings.integer("CHAT_CONTEXT")),
+          .sequences = sequences_max(settings),
+          .memory_mb =
+              entry.kv_memory_mb > 0 ? entry.kv_memory_mb : settings.integer("CHAT_KV_MEMORY_MB")};
+}
+
+engine::GeneratorOptions generator_options(const KvPlan& cache, const Settings& settings) {
+  return {
+      .sequences_max = sequences_max(settings),
+      .step_tokens_max = static_cast<int32_t>(settings.integer("CHAT_STEP_MAX_TOKENS")),
+      .queue_requests_max = static_cast<int32_t>(settings.integer("CHAT_BATCH_QUEUE_SIZE")),
+      .queue_wait_max = settings.duration("CHAT_QUEUE_MAX_WAIT_MS"),
+      .idle_window = settings.flag("ENABLE_CHAT_BATCHING")
+                         ? settings.duration("CHAT_BATCH_WINDOW_MS")
+                         : Duration::zero(),
+      .context_max = cache.context,
+      .kv_bytes = cache.bytes,
+      .preemptions_max = static_cast<int32_t>(settings.integer("CHAT_REQUEUE_RETRIES")),
+      .prefix_cache = settings.flag("CHAT_PREFIX_CACHE"),
+  };
+}
+
+}  // namespace sis::server
