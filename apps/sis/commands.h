@@ -7,6 +7,8 @@ namespace sis::apps {
 
 int serve_main(int argc, char** argv);
 int settings_main(int argc, char** argv);
+int chat_main(int argc, char** argv);
+int generate_main(int argc, char** argv);
 int embed_main(int argc, char** argv);
 int tokenize_main(int argc, char** argv);
 int bench_main(int argc, char** argv);

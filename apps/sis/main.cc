@@ -17,6 +17,8 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"serve", sis::apps::serve_main, "serve models over HTTP (OpenAI-compatible)"},
+    {"chat", sis::apps::chat_main, "talk with a model in the terminal, without a server"},
+    {"generate", sis::apps::generate_main, "text from a prompt, without a server; its speed"},
     {"embed", sis::apps::embed_main, "turn lines of text into vectors, without a server"},
     {"tokenize", sis::apps::tokenize_main,
      "turn texts into token ids, and conversations into prompts"},
