@@ -1,0 +1,153 @@
+// Token masks: which tokens do not lead to the dead set.
+#include <algorithm>
+
+#include "infer/text/grammar/machine.h"
+
+namespace sis::text::grammar {
+namespace {
+
+// Places followed for one mask. Schemas need some thousands; who needs more gets a mask of the
+// tokens found until then and of single bytes, which is right but not all.
+constexpr uint64_t kMaskWorkMax = 2'000'000;
+constexpr size_t kFewTokens = 512;  // kept one by one
+
+void set_bit(std::span<uint64_t> words, int32_t token) {
+  words[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);
+}
+
+}  // namespace
+
+void Machine::mask(PlacesId places, std::span<uint64_t> words) {
+  if (sets_[places].mask == kUnknown) {
+    const int32_t made = make_mask(places);
+    sets_[places].mask = made;
+  }
+  const Mask& mask = masks_[static_cast<size_t>(sets_[places].mask)];
+  const size_t filled = mask.words.size();
+  std::copy(mask.words.begin(), mask.words.end(), words.begin());
+  std::fill(words.begin() + static_cast<ptrdiff_t>(filled), words.end(), 0);
+  for (const int32_t token : mask.tokens) set_bit(words, token);
+  if (sets_[places].complete)
+    for (const int32_t token : vocabulary_->eos_tokens()) set_bit(words, token);
+}
+
+int32_t Machine::make_mask(PlacesId places) {
+  std::fill(words_.begin(), words_.end(), 0);
+  // Most masks with many tokens are those inside strings; what any string takes is known.
+  const PlainRun run = plain_run(places);
+  const uint32_t known = std::min(run.characters, GrammarVocabulary::kPlainRunMax);
+  const bool all_plain_known = known == GrammarVocabulary::kPlainRunMax || run.no_more;
+  if (known > 0) {
+    const auto plain = vocabulary_->plain_tokens(known);
+    std::copy(plain.begin(), plain.end(), words_.begin());
+  }
+  uint64_t work_left = kMaskWorkMax;
+  walk(known > 0 && all_plain_known ? vocabulary_->trie_beside_plain() : vocabulary_->trie(), places,
+       work_left);
+  for (uint32_t i = 0; i < sets_[places].count; ++i) {
+    const Place place = set_places_[sets_[places].first + i];
+    for (const Edge& edge : automaton_->edges(place.state))
+      if (edge.kind == Edge::Kind::kToken) set_bit(words_, static_cast<int32_t>(edge.symbol));
+  }
+  return keep_mask();
+}
+
+void Machine::walk(const TokenTrie& trie, PlacesId from, uint64_t& work_left) {
+  way_.assign(TokenTrie::kTokenBytesMax + 1, kDead);
+  way_[0] = from;
+  const uint64_t work_end = work_ + work_left;
+  for (uint32_t i = 0; i < trie.size();) {
+    const TokenTrie::Node& node = trie.node(i);
+    // Out of work: on with the first bytes only.
+    if (node.depth > 0 && work_ > work_end) [[unlikely]] {
+      i = node.skip;
+      continue;
+    }
+    const PlacesId to = step(way_[node.depth], node.byte);
+    if (to == kDead) {
+      i = node.skip;
+      continue;
+    }
+    way_[node.depth + 1] = to;
+    for (const int32_t token : trie.tokens(i)) set_bit(words_, token);
+    ++i;
+  }
+  work_left = work_ > work_end ? 0 : work_end - work_;
+}
+
+int32_t Machine::keep_mask() {
+  size_t count = 0;
+  for (const uint64_t word : words_) count += static_cast<size_t>(__builtin_popcountll(word));
+  Mask mask;
+  uint64_t hash = count;
+  if (count <= kFewTokens) {
+    for (size_t i = 0; i < words_.size(); ++i)
+      for (uint64_t word = words_[i]; word != 0; word &= word - 1)
+        mask.tokens.push_back(static_cast<int32_t>(i * 64) + __builtin_ctzll(word));
+  } else {
+    mask.words = words_;
+  }
+  for (const uint64_t word : mask.words) hash = (hash ^ word) * 0x9E3779B97F4A7C15u + (hash >> 31);
+  for (const int32_t token : mask.tokens)
+    hash = (hash ^ static_cast<uint64_t>(token)) * 0x9E3779B97F4A7C15u + (hash >> 31);
+  const auto next = static_cast<uint32_t>(masks_.size());
+  const uint32_t id = mask_index_.find_or_add(hash, next, [&](uint32_t other) {
+    return masks_[other].words == mask.words && masks_[other].tokens == mask.tokens;
+  });
+  if (id == next) {
+    bytes_ += sizeof(Mask) + mask.words.size() * sizeof(uint64_t) +
+              mask.tokens.capacity() * sizeof(int32_t);
+    masks_.push_back(std::move(mask));
+  }
+  return static_cast<int32_t>(id);
+}
+
+bool Machine::takes_plain_byte(Place place) const {
+  for (const Edge& edge : automaton_->edges(place.state)) {
+    if (edge.kind != Edge::Kind::kBytes) continue;
+    for (int byte = edge.low; byte <= edge.high; ++byte)
+      if (is_plain_byte(static_cast<uint8_t>(byte))) return true;
+  }
+  return false;
+}
+
+// A rule that takes any plain character, called from a counted repetition.
+Machine::PlainRun Machine::plain_run_of(Place place) const {
+  PlainRun run;
+  if (!automaton_->is_plain_start(place.state)) return run;
+  run.characters = 1;
+  for (const Place& frame : frames_of(place.frames)) {
+    if (frame.state == kEndOfText || automaton_->is_stored(frame.state)) continue;
+    const Rule& repeat = automaton_->repeat_of(frame.state);
+    const Rule& body = automaton_->rules()[repeat.body];
+    if (!body.takes_plain || body.start != place.state) continue;
+    const uint32_t left =
+        repeat.max == kUnbounded ? kUnbounded - 1 : repeat.max - (frame.state - repeat.start);
+    run.characters = std::max(run.characters, left + 1);
+  }
+  return run;
+}
+
+Machine::PlainRun Machine::plain_run(PlacesId places) {
+  PlainRun run;
+  for (const Place& place : places_of(places))
+    run.characters = std::max(run.characters, plain_run_of(place).characters);
+  if (run.characters == 0 || run.characters >= GrammarVocabulary::kPlainRunMax) return run;
+  // Few are left. No more than these can follow when nothing else takes one all the way.
+  PlacesId at = places;
+  for (uint32_t left = run.characters;; --left) {
+    uint32_t takers = 0;
+    for (const Place& place : places_of(at)) {
+      if (!takes_plain_byte(place)) continue;
+      ++takers;
+      if (plain_run_of(place).characters != left) return run;
+    }
+    if (takers != (left > 0 ? 1 : 0)) return run;
+    if (left == 0) break;
+    at = step(at, uint8_t{'a'});
+  }
+  run.no_more = true;
+  return run;
+}
+
+}  // namespace sis::text::grammar

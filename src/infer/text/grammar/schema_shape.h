@@ -1,0 +1,74 @@
+// What the keywords of a set of schema nodes say together about a value.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "infer/text/grammar/json_tree.h"
+#include "infer/text/grammar/number_range.h"
+#include "infer/text/grammar/schema_set.h"
+#include "infer/text/grammar/string_rules.h"
+
+namespace sis::text::grammar {
+
+// Bits of a set of types. Whole numbers are numbers: kNumberType without kIntegerType is not used.
+enum : uint8_t {
+  kNullType = 1,
+  kBoolType = 2,
+  kIntegerType = 4,
+  kNumberType = 8,
+  kStringType = 16,
+  kArrayType = 32,
+  kObjectType = 64,
+  kAllTypes = 127,
+};
+
+struct SchemaShape {
+  uint8_t types = kAllTypes;
+  NumberRange numbers;
+  StringRules strings;
+
+  std::vector<SchemaSet> prefix;  // of the first elements
+  SchemaSet items;                // of the others
+  uint32_t items_min = 0, items_max = kUnbounded;
+
+  struct Property {
+    std::string name;
+    SchemaSet schemas;
+    bool required = false;
+  };
+  std::vector<Property> properties;  // as declared
+  // Other properties: by their names' pattern, if there are any, or else with any name.
+  struct Pattern {
+    Regex names;
+    SchemaSet schemas;
+  };
+  std::vector<Pattern> patterns;
+  bool has_additional = false;
+  SchemaSet additional;
+  SchemaSet names;  // what every name must be
+  uint32_t properties_min = 0, properties_max = kUnbounded;
+
+  // enum and const: only these, if they are the rest as well.
+  std::optional<std::vector<const JsonNode*>> values;
+};
+
+// From a set that alternatives() gave.
+Result<SchemaShape> shape_of(SchemaSets& sets, const SchemaSet& set);
+
+// Whether a value is accepted; for enum and const beside other keywords.
+Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode& value);
+
+// What tells schemas of a oneOf apart.
+struct SchemaFacts {
+  uint8_t types = 0;                                   // it may accept values of
+  std::optional<std::vector<const JsonNode*>> values;  // only these, if known
+  std::vector<std::pair<std::string, SchemaFacts>> properties;  // that an object must have
+};
+Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_properties);
+bool are_disjoint(const SchemaFacts& a, const SchemaFacts& b);
+
+}  // namespace sis::text::grammar

@@ -1,0 +1,36 @@
+// The nodes of a GrammarSource. For the compiler.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "infer/text/grammar/source.h"
+
+namespace sis::text {
+
+struct GrammarSource::Node {
+  enum class Kind : uint8_t {
+    kLiteral,
+    kToken,
+    kRegex,
+    kEbnf,
+    kJsonSchema,
+    kJsonValue,
+    kJsonObject,
+    kAnyText,
+    kAnyTextUntil,
+    kAnyTextWithout,
+    kSequence,
+    kChoice,
+    kRepeat,
+  };
+  Kind kind;
+  std::string text;  // literal, pattern, rules or schema
+  int32_t token = 0;
+  JsonSchemaOptions json;
+  std::vector<GrammarSource> parts;
+  uint32_t min = 0;
+  std::optional<uint32_t> max;
+};
+
+}  // namespace sis::text
