@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "serve/tasks/json_scanner.h"
+#include "serve/tasks/parameter_schema.h"
 #include "serve/tasks/python_literal.h"
 #include "serve/tasks/tool_calls_output.h"
 
@@ -37,11 +38,7 @@ bool wants_string(const nlohmann::json& schema, const std::string& name) {
   if (!schema.is_object() || !schema.contains("properties")) return false;
   const auto& properties = schema["properties"];
   if (!properties.is_object() || !properties.contains(name)) return false;
-  const auto& property = properties[name];
-  if (!property.is_object()) return false;
-  if (property.contains("enum") && property["enum"].is_array() && !property["enum"].empty())
-    return property["enum"].front().is_string();
-  return property.contains("type") && property["type"] == "string";
+  return is_plain_text(properties[name]);
 }
 
 // The text between <function=name> and </function> as a JSON object; false when it is more than

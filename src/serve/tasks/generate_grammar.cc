@@ -1,0 +1,83 @@
+#include "serve/tasks/generate_grammar.h"
+
+#include <utility>
+
+#include "base/strings.h"
+#include "serve/tasks/python_literal.h"
+#include "serve/tasks/tool_call_grammar.h"
+
+namespace sis::tasks {
+namespace {
+
+using text::GrammarSource;
+using Kind = ResponseFormat::Kind;
+
+// An unambiguous part of a key.
+void add_part(std::string& key, std::string_view part) {
+  key += concat(part.size(), ':');
+  key += part;
+}
+
+GrammarSource format_source(const ResponseFormat& format) {
+  switch (format.kind) {
+    case Kind::kJsonSchema:
+      return GrammarSource::json_schema(
+          format.source,
+          {.strict = format.strict,
+           .line_breaks = true,
+           .path = format.field.empty() ? "response_format.json_schema.schema" : format.field});
+    case Kind::kRegex:
+      return GrammarSource::regex(format.source);
+    case Kind::kEbnf:
+      return GrammarSource::ebnf(format.source);
+    case Kind::kJsonObject:
+      return GrammarSource::json_object(/*line_breaks=*/true);
+    case Kind::kText:
+      break;
+  }
+  return GrammarSource::any_text();
+}
+
+GrammarSource after_thinking(GrammarSource answer, ReasoningSplit::Start reasoning) {
+  if (reasoning == ReasoningSplit::Start::kOff) return answer;
+  std::vector<GrammarSource> thought = {GrammarSource::any_text_until(std::string(kThinkClose)),
+                                        GrammarSource::repeat(GrammarSource::literal("\n"), 0, 2),
+                                        answer};
+  if (reasoning == ReasoningSplit::Start::kThinking)
+    return GrammarSource::sequence(std::move(thought));
+  thought.insert(thought.begin(), GrammarSource::literal(std::string(kThinkOpen)));
+  return GrammarSource::choice({GrammarSource::sequence(std::move(thought)), std::move(answer)});
+}
+
+}  // namespace
+
+std::optional<GrammarWish> choose_grammar(const GenerateCall& call, ToolFormat format,
+                                          ReasoningSplit::Start reasoning) {
+  const bool has_format = call.format.kind != Kind::kText;
+  const bool required = call.tool_choice == ToolChoice::kRequired;
+  const bool callable = !call.tools.empty() && call.tool_choice != ToolChoice::kNone;
+  if (!has_format && !required) return std::nullopt;
+
+  std::string key = concat(static_cast<int>(reasoning), ' ', required, ' ');
+  std::vector<GrammarSource> either;
+  if (has_format) {
+    key += concat(static_cast<int>(call.format.kind), ' ', call.format.strict, ' ');
+    add_part(key, call.format.field);
+    add_part(key, call.format.source);
+    either.push_back(format_source(call.format));
+  }
+  if (callable) {
+    key += concat(static_cast<int>(format), ' ', call.parallel_tool_calls, ' ');
+    for (const auto& tool : call.tools) {
+      add_part(key, tool.name);
+      add_part(key, tool.parameters);
+      key += tool.strict ? '1' : '0';
+    }
+    either.push_back(tool_call_grammar(format, call.tools, call.parallel_tool_calls));
+  }
+  GrammarSource answer =
+      either.size() == 1 ? either.front() : GrammarSource::choice(std::move(either));
+  return GrammarWish{std::move(key), after_thinking(std::move(answer), reasoning)};
+}
+
+}  // namespace sis::tasks

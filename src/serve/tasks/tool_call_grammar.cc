@@ -1,0 +1,205 @@
+#include "serve/tasks/tool_call_grammar.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "base/strings.h"
+#include "serve/tasks/parameter_schema.h"
+#include "serve/tasks/python_literal.h"
+
+namespace sis::tasks {
+namespace {
+
+using text::GrammarSource;
+using text::JsonSchemaOptions;
+
+GrammarSource literal(std::string text) { return GrammarSource::literal(std::move(text)); }
+GrammarSource sequence(std::vector<GrammarSource> parts) {
+  return GrammarSource::sequence(std::move(parts));
+}
+
+// The place of a tool's schema in the request, for errors.
+std::string path_of(const std::vector<Tool>& tools, const Tool& tool) {
+  return concat("tools[", &tool - tools.data(), "].function.parameters");
+}
+
+GrammarSource arguments_object(const std::vector<Tool>& tools, const Tool& tool) {
+  if (tool.parameters.empty()) return literal("{}");
+  // A schema that says nothing about its type would take any value.
+  const auto schema = nlohmann::json::parse(tool.parameters, nullptr, /*allow_exceptions=*/false);
+  if (schema == nlohmann::json::object()) return literal("{}");
+  if (schema.is_boolean()) return GrammarSource::json_object();
+  std::string text = tool.parameters;
+  if (schema.is_object() && !schema.contains("type")) {
+    auto typed = nlohmann::ordered_json::parse(tool.parameters, nullptr, false);
+    typed["type"] = "object";
+    text = typed.dump();
+  }
+  return GrammarSource::json_schema(std::move(text),
+                                    {.strict = tool.strict, .path = path_of(tools, tool)});
+}
+
+// {"name": "f", "arguments": {..}}
+GrammarSource json_call(const std::vector<Tool>& tools, const Tool& tool, const char* arguments) {
+  std::string name;
+  append_json_string(name, tool.name);
+  return sequence({literal(concat(R"({"name": )", name, ", \"", arguments, "\": ")),
+                   arguments_object(tools, tool), literal("}")});
+}
+
+// What a tool's schema lists, for the forms that write each argument by itself.
+struct Parameter {
+  std::string name;
+  std::string schema;
+  bool plain = false;                // is_plain_text()
+  std::vector<std::string> choices;  // of a plain one, if it is a choice
+  bool required = false;
+};
+
+std::vector<Parameter> parameters_of(const Tool& tool) {
+  std::vector<Parameter> parameters;
+  const auto schema =
+      nlohmann::ordered_json::parse(tool.parameters, nullptr, /*allow_exceptions=*/false);
+  if (!schema.is_object() || !schema.contains("properties") || !schema["properties"].is_object())
+    return parameters;
+  const auto required = schema.value("required", nlohmann::ordered_json::array());
+  for (const auto& [name, property] : schema["properties"].items()) {
+    const bool listed = std::find(required.begin(), required.end(), name) != required.end();
+    nlohmann::ordered_json alone = property;
+    // References of a part lead to definitions of the whole.
+    for (const char* definitions : {"$defs", "definitions"})
+      if (alone.is_object() && schema.contains(definitions))
+        alone[definitions] = schema[definitions];
+    parameters.push_back(
+        {name, alone.dump(), is_plain_text(property), string_choices(property), listed});
+  }
+  return parameters;
+}
+
+GrammarSource parameter_value(const std::vector<Tool>& tools, const Tool& tool,
+                              const Parameter& parameter) {
+  const JsonSchemaOptions options{
+      .strict = tool.strict, .path = concat(path_of(tools, tool), ".properties.", parameter.name)};
+  return GrammarSource::json_schema(parameter.schema, options);
+}
+
+// <function=f> with its parameters in the schema's order.
+GrammarSource xml_call(const std::vector<Tool>& tools, const Tool& tool) {
+  std::vector<GrammarSource> parts = {literal(concat("<tool_call>\n<function=", tool.name, ">\n"))};
+  for (const auto& parameter : parameters_of(tool)) {
+    std::vector<GrammarSource> value = {literal(concat("<parameter=", parameter.name, ">\n"))};
+    if (!parameter.choices.empty()) {
+      std::vector<GrammarSource> texts;
+      for (const auto& choice : parameter.choices) texts.push_back(literal(choice));
+      value.push_back(GrammarSource::choice(std::move(texts)));
+      value.push_back(literal("\n</parameter>\n"));
+    } else if (parameter.plain) {
+      value.push_back(GrammarSource::any_text_until("\n</parameter>"));
+      value.push_back(literal("\n"));
+    } else {
+      value.push_back(parameter_value(tools, tool, parameter));
+      value.push_back(literal("\n</parameter>\n"));
+    }
+    parts.push_back(
+        GrammarSource::repeat(sequence(std::move(value)), parameter.required ? 1 : 0, 1));
+  }
+  parts.push_back(literal("</function>\n</tool_call>"));
+  return sequence(std::move(parts));
+}
+
+// f(x=1, y="a"): required parameters first, then optional ones, each in the schema's order. Values
+// are written as in JSON, which is Python but for three words that the parser takes.
+GrammarSource python_call(const std::vector<Tool>& tools, const Tool& tool) {
+  std::vector<GrammarSource> parts = {literal(tool.name + "(")};
+  const auto parameters = parameters_of(tool);
+  for (const auto& parameter : parameters) {
+    if (!parameter.required) continue;
+    parts.push_back(literal(concat(parts.size() > 1 ? ", " : "", parameter.name, "=")));
+    parts.push_back(parameter_value(tools, tool, parameter));
+  }
+  const bool any_required = parts.size() > 1;
+  // Without required ones the first that is there has no comma: one branch for each.
+  std::vector<GrammarSource> branches, following;
+  for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter) {
+    if (parameter->required) continue;
+    const GrammarSource value = parameter_value(tools, tool, *parameter);
+    std::vector<GrammarSource> branch = {literal(parameter->name + "="), value};
+    branch.insert(branch.end(), following.begin(), following.end());
+    branches.push_back(sequence(std::move(branch)));
+    following.insert(following.begin(),
+                     GrammarSource::repeat(
+                         sequence({literal(concat(", ", parameter->name, "=")), value}), 0, 1));
+  }
+  if (any_required)
+    parts.insert(parts.end(), following.begin(), following.end());
+  else if (!branches.empty())
+    parts.push_back(GrammarSource::repeat(GrammarSource::choice(std::move(branches)), 0, 1));
+  parts.push_back(literal(")"));
+  return sequence(std::move(parts));
+}
+
+struct Frame {
+  const char *before = "", *between = "", *after = "";
+  bool many = true;
+};
+
+Frame frame_of(ToolFormat format) {
+  switch (format) {
+    case ToolFormat::kHermes:
+      return {"<tool_call>\n", "\n</tool_call>\n<tool_call>\n", "\n</tool_call>"};
+    case ToolFormat::kXml:
+      return {"", "\n", ""};
+    case ToolFormat::kMistral:
+      return {"[TOOL_CALLS][", ", ", "]"};
+    case ToolFormat::kMistralArgs:
+      return {};
+    case ToolFormat::kPhi:
+      return {"<|tool_call|>[", ", ", "]<|/tool_call|>"};
+    case ToolFormat::kLlama:
+      return {.many = false};  // its templates know one call at a time
+    case ToolFormat::kPython:
+      return {"[", ", ", "]"};
+    case ToolFormat::kToolCode:
+      return {"```tool_code\n", "\n", "\n```"};
+  }
+  return {};
+}
+
+GrammarSource one_call(ToolFormat format, const std::vector<Tool>& tools, const Tool& tool) {
+  switch (format) {
+    case ToolFormat::kHermes:
+    case ToolFormat::kMistral:
+    case ToolFormat::kPhi:
+      return json_call(tools, tool, "arguments");
+    case ToolFormat::kLlama:
+      return json_call(tools, tool, "parameters");
+    case ToolFormat::kMistralArgs:
+      return sequence(
+          {literal(concat("[TOOL_CALLS]", tool.name, "[ARGS]")), arguments_object(tools, tool)});
+    case ToolFormat::kXml:
+      return xml_call(tools, tool);
+    case ToolFormat::kPython:
+    case ToolFormat::kToolCode:
+      return python_call(tools, tool);
+  }
+  return literal("");
+}
+
+}  // namespace
+
+GrammarSource tool_call_grammar(ToolFormat format, const std::vector<Tool>& tools, bool parallel) {
+  std::vector<GrammarSource> calls;
+  for (const auto& tool : tools) calls.push_back(one_call(format, tools, tool));
+  const GrammarSource call =
+      calls.size() == 1 ? calls.front() : GrammarSource::choice(std::move(calls));
+  const Frame frame = frame_of(format);
+  std::vector<GrammarSource> parts = {literal(frame.before), call};
+  if (parallel && frame.many)
+    parts.push_back(GrammarSource::repeat(sequence({literal(frame.between), call}), 0));
+  parts.push_back(literal(frame.after));
+  return sequence(std::move(parts));
+}
+
+}  // namespace sis::tasks

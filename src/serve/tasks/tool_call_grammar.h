@@ -1,0 +1,18 @@
+// The grammar of tool calls in each family's form: what tool_calls.h reads, with arguments that the
+// tools' schemas take.
+#pragma once
+
+#include <vector>
+
+#include "infer/text/grammar/source.h"
+#include "serve/tasks/generate.h"
+#include "serve/tasks/tool_calls.h"
+
+namespace sis::tasks {
+
+// One call of one of `tools`, of which there is at least one; with `parallel` more of them where
+// the form has room. Errors in schemas say "tools[0].function.parameters.properties.x".
+text::GrammarSource tool_call_grammar(ToolFormat format, const std::vector<Tool>& tools,
+                                      bool parallel);
+
+}  // namespace sis::tasks
