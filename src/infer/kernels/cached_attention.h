@@ -38,6 +38,9 @@ struct CachedRows {
   float scale = 1;
   bool causal = true;
   int32_t window = 0;  // 0: none
+  // The blocks (at their heads) that this worker's next call begins with, or null: may be fetched
+  // early.
+  const std::byte* after[2] = {};
 };
 
 template <class T>

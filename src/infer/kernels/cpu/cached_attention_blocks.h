@@ -87,11 +87,21 @@ struct Work {
   const CachedRows<T>& a;
   const CachedScratch l;
   std::byte* const scratch;
-  const int rows = a.tokens * a.group;
-  const int dwords = l.dim / P::kPerDword;
-  const bool direct = a.cache.dtype == P::kTileType;
-  const bool scaled = a.cache.dtype == DType::kI8;
-  const bool shared = !direct && rows > kRowBlock;  // copies of a whole span
+  const int rows, dwords;
+  const bool direct, scaled;
+  const bool shared;  // copies of a whole span
+  int slots;          // for copies of blocks
+
+  [[gnu::always_inline]] inline Work(const CachedRows<T>& a, std::byte* scratch)
+      : a(a),
+        l(cached_scratch(a.cache.dim_padded)),
+        scratch(scratch),
+        rows(a.tokens * a.group),
+        dwords(l.dim / P::kPerDword),
+        direct(a.cache.dtype == P::kTileType),
+        scaled(a.cache.dtype == DType::kI8),
+        shared(!direct && rows > kRowBlock),
+        slots(shared ? kSpanKeys / kKvBlockTokens : 2) {}
 
   [[gnu::always_inline]] inline float* at(size_t offset) const {
     return reinterpret_cast<float*>(scratch + offset);
@@ -101,7 +111,7 @@ struct Work {
   }
   // Copies of K and V of a block.
   [[gnu::always_inline]] inline float* copy(int64_t key) const {
-    const int64_t slot = key / kKvBlockTokens % (shared ? kSpanKeys / kKvBlockTokens : 2);
+    const int64_t slot = key / kKvBlockTokens % slots;
     return at(l.tiles) + slot * 2 * kKvBlockTokens * dwords;
   }
 };
@@ -248,10 +258,8 @@ SIS_INLINE void write_rows(const CachedRows<T>& a, const Sums& sums, int rows, i
 }
 
 template <class P>
-SIS_INLINE void attend_cached(const CachedRows<typename P::Element>& a, int32_t first, int32_t last,
-                              float* partials, std::byte* scratch) {
-  const Work<P> w{a, cached_scratch(a.cache.dim_padded), scratch};
-  const int dim = w.l.dim;
+SIS_INLINE void load_queries(const Work<P>& w) {
+  const auto& a = w.a;
   for (int r = 0, token = 0, head = 0; r < w.rows; ++r) {
     const auto* q = a.q + token * a.q_stride + head * a.cache.head_dim;
     float* const to = w.at(w.l.queries) + r * w.dwords;
@@ -262,7 +270,14 @@ SIS_INLINE void attend_cached(const CachedRows<typename P::Element>& a, int32_t 
       ++token;
     }
   }
-  P::begin(w);
+}
+
+template <class P>
+SIS_INLINE void attend_cached(const CachedRows<typename P::Element>& a, int32_t first, int32_t last,
+                              float* partials, std::byte* scratch) {
+  const Work<P> w(a, scratch);
+  const int dim = w.l.dim;
+  load_queries(w);
   bool started[kCachedRowsMax / kRowBlock] = {};
   for (int32_t span = first; span < last; ++span) {
     const Keys in_span{int64_t{span} * kSpanKeys, int64_t{span + 1} * kSpanKeys};
@@ -295,7 +310,6 @@ SIS_INLINE void attend_cached(const CachedRows<typename P::Element>& a, int32_t 
       some = true;
     }
   }
-  P::end();
   if (!partials) write_rows(a, sums_at(w.at(w.l.totals), kCachedRowsMax, 0, dim), w.rows, dim);
 }
 
@@ -392,8 +406,6 @@ SIS_INLINE void in_rows(int count, Body&& body) {
 // The products of both vector variants.
 template <class P>
 struct VectorProducts {
-  SIS_INLINE void begin(const Work<P>&) {}
-  SIS_INLINE void end() {}
   SIS_INLINE void scores(const float* q, int count, const Step& step, int dim, float* scores) {
     in_rows<P::kRowsAtOnce>(
         count, [&]<int kRows>(Rows<kRows>, int r) __attribute__((always_inline)) {

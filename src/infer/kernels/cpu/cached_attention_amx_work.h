@@ -1,0 +1,158 @@
+// Units of work of cached attention on AMX: which comes next and what it reads. The whole story is
+// in cached_attention_amx.cc.
+#pragma once
+
+#include "infer/kernels/cpu/cached_attention_pairs.h"
+
+namespace sis::kernels::amx {
+namespace {
+
+// A block of rows times a step of keys.
+struct Unit {
+  bool valid = false;
+  int row = 0, count = 0;
+  Step step;
+  bool first = false, last = false;  // of these rows in this span
+  bool whole = false;                // all rows see all keys
+  bool merges = false;               // at the end, sums into `all`
+  bool shrinks = false;              // some of `shrink` may differ from 1
+  Sums sums, all;
+  float* scores = nullptr;
+  float* weights = nullptr;
+  alignas(64) float shrink[kRowBlock];  // what earlier sums are multiplied with
+};
+
+// Lines of tiles asked for a few at a time, in four streams: K and V of two blocks.
+struct Ahead {
+  const std::byte* tiles[4];
+  int64_t at = 0, end = 0;
+  int64_t each = 0;  // bytes of every stream per call
+};
+
+struct AmxWork : Work<PairTiles> {
+  const float* const queries;
+  float* const maxima;  // [32, 16]: by row and lane
+  float* const lanes;   // [32, 16]: sixteen running sums of weights
+  float* const bases;   // [32]: what a row's weights are relative to
+  float* const partials;
+  // Walks span, block of rows, step.
+  const int32_t first_span, last_span;
+  int32_t span;
+  int row = -kRowBlock;
+  int64_t key = 0;
+  Keys keys{0, 0};  // of these rows in this span
+  Keys all_see{0, 0};
+  Sums sums{}, all{};
+  int turn = 0;
+  bool merges = false;
+  bool started[kCachedRowsMax / kRowBlock] = {};
+  Ahead ahead;
+
+  [[gnu::always_inline]] inline AmxWork(const CachedRows<bf16>& a, float* partials, int32_t first,
+                                        int32_t last, std::byte* scratch)
+      : Work<PairTiles>(a, scratch),
+        queries(at(l.queries)),
+        maxima(at(l.lanes)),
+        lanes(maxima + kRowBlock * 16),
+        bases(lanes + kRowBlock * 16),
+        partials(partials),
+        first_span(first),
+        last_span(last),
+        span(first) {
+    // Units before and after this one have copies as well, of the neighbouring span even.
+    slots = rows > 16 ? 2 * kSpanKeys / kKvBlockTokens : 2;
+  }
+};
+
+// The next block of rows that sees anything of its span; false when there is none.
+SIS_INLINE bool next_rows(AmxWork& w) {
+  for (;;) {
+    w.row += kRowBlock;
+    if (w.row >= w.rows) {
+      w.row = 0;
+      ++w.span;
+    }
+    if (w.span >= w.last_span) return false;
+    const int64_t begin = int64_t{w.span} * kSpanKeys, end = begin + kSpanKeys;
+    const int count = static_cast<int>(least(w.rows - w.row, kRowBlock));
+    if (w.shared && w.row == 0) {
+      const int64_t from = greatest(keys_seen(w.a, 0).begin, begin);
+      const int64_t to = least(keys_seen(w.a, w.rows - 1).end, end);
+      for (int64_t key = from / kKvBlockTokens * kKvBlockTokens; key < to; key += kKvBlockTokens)
+        copy_block(w, key);
+    }
+    const Keys first = keys_seen(w.a, w.row), last = keys_seen(w.a, w.row + count - 1);
+    w.all_see = {last.begin, first.end};
+    w.keys = {greatest(first.begin, begin), least(last.end, end)};
+    const int dim = w.l.dim;
+    w.all = w.partials ? sums_at(w.partials + (w.span - w.first_span) * partial_floats(w.rows, dim),
+                                 w.rows, w.row, dim)
+                       : sums_at(w.at(w.l.totals), kCachedRowsMax, w.row, dim);
+    if (w.keys.begin < w.keys.end) {
+      bool& started = w.started[w.row / kRowBlock];
+      w.merges = started && !w.partials;
+      started = true;
+      // The sums of the block before may still be in the making: two take turns.
+      w.turn ^= 1;
+      w.sums = w.merges ? sums_at(w.at(w.l.span) + w.turn * partial_floats(kRowBlock, dim),
+                                  kRowBlock, 0, dim)
+                        : w.all;
+      w.key = w.keys.begin / kStepKeys * kStepKeys;
+      return true;
+    }
+    if (w.partials)
+      for (int r = 0; r < count; ++r) w.all.tops[r] = -__builtin_inff();
+  }
+}
+
+SIS_INLINE void next_unit(AmxWork& w, int parity, Unit& u) {
+  w.key += kStepKeys;
+  u.first = false;
+  if (w.key >= w.keys.end) {
+    u.valid = w.span < w.last_span && next_rows(w);
+    if (!u.valid) return;
+    u.first = true;
+  }
+  u.valid = true;
+  u.row = w.row;
+  u.count = static_cast<int>(least(w.rows - w.row, kRowBlock));
+  take_step(w, w.key, w.keys, u.step);
+  u.last = w.key + kStepKeys >= w.keys.end;
+  u.whole = w.key >= w.all_see.begin && w.key + u.step.keys <= w.all_see.end;
+  u.merges = w.merges;
+  u.sums = w.sums;
+  u.all = w.all;
+  u.shrinks = false;
+  u.scores = w.at(w.l.scores) + parity * (kRowBlock * kStepKeys);
+  u.weights = w.at(w.l.weights) + parity * (kRowBlock * kStepKeys / 2);
+}
+
+// What the step after this one will read; where there is none, what the next call will.
+SIS_INLINE void plan_ahead(AmxWork& w, const Unit& u) {
+  Ahead& a = w.ahead;
+  const int64_t next = u.step.key + kStepKeys, tile_bytes = w.a.cache.tile_bytes;
+  const std::byte *first = w.a.after[0], *second = w.a.after[1];
+  if (next < w.keys.end) {
+    first = w.block(next);
+    second = next + kKvBlockTokens < w.keys.end ? w.block(next + kKvBlockTokens) : nullptr;
+  }
+  a.at = 0;
+  a.end = first ? tile_bytes : 0;
+  if (!second) second = first;
+  a.tiles[0] = first;
+  a.tiles[1] = first + tile_bytes;
+  a.tiles[2] = second;
+  a.tiles[3] = second + tile_bytes;
+  const int calls = u.step.keys / kKvBlockTokens * w.l.dim / 32 * 4;
+  a.each = (tile_bytes / calls + 63) / 64 * 64;
+}
+SIS_INLINE void ask_ahead(AmxWork& w) {
+  Ahead& a = w.ahead;
+  const int64_t end = least(a.at + a.each, a.end);
+  for (; a.at < end; a.at += 64)
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) _mm_prefetch(a.tiles[i] + a.at, _MM_HINT_T0);
+}
+
+}  // namespace
+}  // namespace sis::kernels::amx
