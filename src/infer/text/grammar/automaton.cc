@@ -226,7 +226,11 @@ void AutomatonBuilder::skip_empty_states() {
   for (Pending& one : edges_) {
     StateId& target = one.edge.target;
     // A circle of such states would be useless, and useless ones are gone.
-    while (way_on[target] < kNothing) target = way_on[target];
+    while (way_on[target] < kNothing) {
+      StateId& way = way_on[target];
+      if (way_on[way] < kNothing) way = way_on[way];
+      target = way;
+    }
   }
 }
 

@@ -32,7 +32,9 @@ class SchemaWriter {
         if (auto written = write_shape(shape, builder_.rule(id).start, builder_.rule(id).end);
             !written) {
           Error error = std::move(written).error();
-          if (error.param.empty() && !one.empty()) return sets_.wrong(*one.front(), "", error.message);
+          const bool is_budget = error.message.starts_with("grammar:");
+          if (error.param.empty() && !is_budget && !one.empty())
+            return sets_.wrong(*one.front(), "", error.message);
           return error;
         }
       }
