@@ -64,11 +64,14 @@ class Server:
 
     def metric(self, name, **labels):
         """The sum of a metric's samples whose labels match."""
-        total = 0.0
+        total, known = 0.0, False
         for line in self.request("GET", "/metrics")[2].decode().splitlines():
             found = re.fullmatch(re.escape(name) + r"(?:\{(.*)\})? (\S+)", line)
+            known |= found is not None
             if found and all(f'{key}="{value}"' in (found.group(1) or "") for key, value in labels.items()):
                 total += float(found.group(2))
+        if not known:
+            raise KeyError(f"no metric {name}")
         return total
 
     def stop(self, sig=signal.SIGTERM, timeout=30):

@@ -47,7 +47,7 @@ class Vanishing(unittest.TestCase):
                            f"    path: {ROOT / 'tests/models/chat-tiny'}\n")
         cls.server = Server(BINARY, {"MODEL_CONFIG_PATH": str(catalog), "MODELS": "tiny", "CHAT_BATCH_MAX_SIZE": "6",
                                      "CHAT_BATCH_QUEUE_SIZE": "512", "CHAT_QUEUE_MAX_WAIT_MS": "0",
-                                     "CHAT_STEP_TOKENS": str(STEP_TOKENS)})
+                                     "CHAT_STEP_MAX_TOKENS": str(STEP_TOKENS)})
 
     @classmethod
     def tearDownClass(cls):
@@ -89,8 +89,9 @@ class Vanishing(unittest.TestCase):
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def idle(self):
-        gauges = ("chat_running_sequences", "chat_waiting_requests", "chat_kv_blocks_used", "chat_batch_queue_size")
-        return all(self.server.metric(name, model="tiny") == 0 for name in gauges)
+        gauges = ("chat_running_sequences", "chat_batch_queue_size")
+        return (all(self.server.metric(name, model="tiny") == 0 for name in gauges) and
+                self.server.metric("chat_kv_blocks", model="tiny", state="used") == 0)
 
     def resident_mib(self):
         status = Path(f"/proc/{self.server.process.pid}/status").read_text()

@@ -232,7 +232,7 @@ Result<std::vector<int32_t>> GenerateState::tokenise(GenerateRun& run) {
     if (manners.thinks &&
         (prompt_opens_thinking(prompt) || (continued && continues_thinking(*call.chat))))
       plan.reasoning = Start::kThinking;
-    else if (manners.thinks && !continued)
+    else if (manners.thinks && !continued && !prompt_closes_thinking(prompt))
       plan.reasoning = Start::kAnswer;
   } else {
     ids = call.prompt_is_ids ? call.ids : model.tokenizer->encode(call.text, {}).ids;

@@ -18,6 +18,8 @@ inline constexpr std::string_view kThinkOpen = "<think>", kThinkClose = "</think
 bool template_thinks(std::string_view source);
 // Whether a rendered prompt leaves a think block open at its end.
 bool prompt_opens_thinking(std::string_view prompt);
+// Whether it ends with a closed one: the model is told not to think.
+bool prompt_closes_thinking(std::string_view prompt);
 
 class ReasoningSplit {
  public:
