@@ -3,7 +3,7 @@
   @setting                      kind of the entries that follow: setting, route, metric, command, flag, field, status, advice
   = MAX_QUEUE_SIZE              an entry; further names it goes by after ' | '
   = {CAP}_MAX_QUEUE_SIZE        one entry for each capability in the 'for' line; {cap} in its questions are that capability's
-  for CHAT VISION               phrases, <cap> in its answers its name
+  for CHAT VISION               phrases, <cap> in its answers its name ({cap} in a name: in small letters)
   d 64                          the default, added to every answer
   a MAX_QUEUE_SIZE bounds ...   an answer; some entries have several
   n requests that may wait      noun phrases, put into frames.txt's 'n' frames of the kind ('which setting sets {s}')
@@ -75,7 +75,7 @@ def parse(path):
         if not capabilities:
             yield entry
         for cap in capabilities:
-            put = lambda text: text.replace("{CAP}", cap).replace("<cap>", CAPABILITIES[cap])
+            put = lambda text: text.replace("{CAP}", cap).replace("{cap}", cap.lower()).replace("<cap>", CAPABILITIES[cap])
             yield Entry(put(entry.name), entry.kind, [put(o) for o in entry.others], put(entry.default), cap, entry.name,
                         [put(a) for a in entry.answers], entry.phrases, entry.group)
 
