@@ -23,6 +23,7 @@ from embed_lexicon import ing
 KINDS = ("setting", "route", "metric", "command", "flag", "field", "status", "advice")
 CAPABILITIES = {"CHAT": "chat", "EMBEDDING": "embedding", "VISION": "vision", "AUDIO": "audio",
                 "OPENAI_PROXY": "OpenAI proxy", "VLLM_PROXY": "vLLM proxy"}
+SPECIAL = {"flag": 1, "field": 1, "metric": 0.8, "command": 0.7, "route": 0.65}  # share of frames that name the kind
 QUESTION_WORDS = set("""how what when where which who whose why is are am do does did can could should would will was were has
 have may must""".split())
 
@@ -106,12 +107,12 @@ def load_frames():
 class Asker:
     """Makes questions for entries."""
 
-    def __init__(self, guard=None, plain=0.3, swap=0.25):
+    def __init__(self, guard=None, plain=0.15, swap=0.25):
         self.frames, self.guard, self.plain, self.swap = load_frames(), guard or (lambda text: False), plain, swap
 
     def frame(self, tag, kind, rng):
         special, common = self.frames.get((tag, kind), []), self.frames.get((tag, "*"), [])
-        return rng.choice(special if special and (not common or rng.random() < 0.6) else common)
+        return rng.choice(special if special and (not common or rng.random() < SPECIAL.get(kind, 0.6)) else common)
 
     def raw(self, entry, rng):
         """A question before noise, and whether it is one."""
@@ -120,9 +121,9 @@ class Asker:
             name = rng.choice((name, name, name.lower()))
             return self.frame("name", entry.kind, rng).replace("{s}", name), True
         tags = [tag for tag in "nvq" for _ in range(len(entry.phrases[tag]) * (2 if tag == "q" else 1))]
-        tag = rng.choice(tags)
+        tag, kind_needed = rng.choice(tags), SPECIAL.get(entry.kind) == 1
         text = ph.expand(rng.choice(entry.phrases[tag]), rng, entry.slots())
-        if tag == "n" and rng.random() > self.plain * 0.5:
+        if tag == "n" and (kind_needed or rng.random() > self.plain):
             text = ph.expand(self.frame("n", entry.kind, rng).replace("{s}", text), rng, entry.slots())
         elif tag == "v":
             text = self.frame("v", entry.kind, rng).replace("{b}", text).replace("{g}", ing(text))
