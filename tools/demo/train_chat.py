@@ -73,7 +73,9 @@ def parse_args():
     parser.add_argument("--smoke", action="store_true", help="a few steps of tiny batches")
     args = parser.parse_args()
     if args.smoke:
-        args.steps, args.rows, args.eval_every, args.vocab_texts, args.workers = 8, 2, 8, 4000, min(args.workers, 2)
+        args.steps, args.eval_every, args.rows, args.row_tokens, args.positions = 6, 6, 2, 256, 512
+        args.vocab_texts, args.workers = 3000, 1
+        torch.set_num_threads(1)
     return args
 
 
@@ -114,7 +116,7 @@ class Source:
         kinds, segments, positions = np.zeros((rows, width), np.uint8), np.full((rows, width), -1, np.int16), np.zeros((rows, width), np.int16)
         for row in range(rows):
             at, segment, misses = 0, 0, 0
-            while misses < 3 and width - at > 24:
+            while misses < 3 and width - at > 24 and segment < 100:
                 turns = rng.randint(3, 14) if long and rng.random() < 0.3 else None
                 a, b, c = self.tokens(self.corpus.conversation(rng, turns), rng)
                 if len(a) > width - at:
@@ -219,6 +221,7 @@ def main():
     torch.manual_seed(args.seed)
     device, start = "cuda" if torch.cuda.is_available() else "cpu", time.time()
     dev = kn.read_questions(HERE / "chat/dev_questions.json")
+    dev = dev[::12] if args.smoke else dev
     asked = {c for path in args.held_out if path.exists() for c in (i["question"] for i in kn.read_questions(path))}
     corpus = corpus_of.Corpus([item["question"] for item in dev] + sorted(asked))
     print(f"corpus: {corpus.counts()}, {len(asked)} held-out questions", flush=True)
@@ -278,7 +281,6 @@ def main():
         if share >= 1:
             break
     print(f"best step {best[1]}: dev {best[0]:.3f}; wrote {args.out}, {size} bytes of weights")
-    (args.out / "README.md").exists() and print((args.out / "README.md").read_text(encoding="utf-8").split("**Marks.**")[1][:200])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
   @setting                      kind of the entries that follow: setting, route, metric, command, flag, field, status, advice
   = MAX_QUEUE_SIZE              an entry; further names it goes by after ' | '
+  + MAX_QUEUE_SIZE              further phrases for an entry of another file (or a whole family: + {CAP}_MAX_QUEUE_SIZE)
   = {CAP}_MAX_QUEUE_SIZE        one entry for each capability in the 'for' line; {cap} in its questions are that capability's
   for CHAT VISION               phrases, <cap> in its answers its name ({cap} in a name: in small letters)
   d 64                          the default, added to every answer
@@ -24,6 +25,7 @@ KINDS = ("setting", "route", "metric", "command", "flag", "field", "status", "ad
 CAPABILITIES = {"CHAT": "chat", "EMBEDDING": "embedding", "VISION": "vision", "AUDIO": "audio",
                 "OPENAI_PROXY": "OpenAI proxy", "VLLM_PROXY": "vLLM proxy"}
 SPECIAL = {"flag": 1, "field": 1, "metric": 0.8, "command": 0.7, "route": 0.65}  # share of frames that name the kind
+CODES = {"400", "401", "404", "408", "413", "429", "431", "499", "500", "503", "504", "8000", "0", "1"}
 QUESTION_WORDS = set("""how what when where which who whose why is are am do does did can could should would will was were has
 have may must""".split())
 
@@ -47,8 +49,9 @@ class Entry:
         return sum(map(len, self.phrases.values()))
 
 
-def parse(path):
-    kind, drafts = "setting", []
+def parse(path, additions):
+    """Entries of a file; what it adds to other files' entries goes into `additions`, [(name, phrases)]."""
+    kind, drafts, phrases = "setting", [], None
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         mark, _, rest = line.partition(" ")
         if not line.strip() or line.startswith("#"):
@@ -58,6 +61,10 @@ def parse(path):
         elif mark == "=":
             names = ph.cells(rest)
             drafts.append((Entry(names[0], kind, names[1:], group=path.stem), []))
+            phrases = drafts[-1][0].phrases
+        elif mark == "+":
+            phrases = {"n": [], "v": [], "q": []}
+            additions.append((rest.strip(), phrases))
         elif mark == "for":
             drafts[-1][1].extend(rest.split())
         elif mark == "d":
@@ -65,7 +72,7 @@ def parse(path):
         elif mark == "a":
             drafts[-1][0].answers.append(rest.strip())
         elif mark in ("n", "v", "q"):
-            drafts[-1][0].phrases[mark].extend(ph.cells(rest))
+            phrases[mark].extend(ph.cells(rest))
         else:
             raise SystemExit(f"{path.name}:{number}: want a line that starts with @, =, for, d, a, n, v or q, found: {line}")
         if kind not in KINDS:
@@ -78,16 +85,23 @@ def parse(path):
         for cap in capabilities:
             put = lambda text: text.replace("{CAP}", cap).replace("{cap}", cap.lower()).replace("<cap>", CAPABILITIES[cap])
             yield Entry(put(entry.name), entry.kind, [put(o) for o in entry.others], put(entry.default), cap, entry.name,
-                        [put(a) for a in entry.answers], entry.phrases, entry.group)
+                        [put(a) for a in entry.answers], dict(entry.phrases), entry.group)
 
 
 def load():
-    entries = [entry for path in sorted((ph.TEXT / "knowledge").glob("*.txt")) for entry in parse(path)]
-    seen = set()
+    additions, seen = [], set()
+    entries = [entry for path in sorted((ph.TEXT / "knowledge").glob("*.txt")) for entry in parse(path, additions)]
     for entry in entries:
         if entry.name in seen:
             raise SystemExit(f"{entry.name} is written twice")
         seen.add(entry.name)
+    for name, phrases in additions:
+        found = [entry for entry in entries if name in (entry.name, entry.family)]
+        if not found:
+            raise SystemExit(f"+ {name}: no such entry")
+        for entry in found:
+            for tag, wordings in phrases.items():
+                entry.phrases[tag] = entry.phrases[tag] + wordings
     return entries
 
 
@@ -130,6 +144,9 @@ class Asker:
             text = ph.expand(text, rng, entry.slots())
         elif tag == "q" and rng.random() < 0.25:
             text = ph.expand(self.frame("q", entry.kind, rng).replace("{s}", text), rng, entry.slots())
+        if entry.kind not in ("status", "flag"):  # '400 because of 50 texts': the 50 may be any number, the 400 not
+            text = re.sub(r"(?<![\w/.=-])\d{1,6}(?![\w/.=-])", lambda m: m[0] if m[0] in CODES or rng.random() < 0.4 else
+                          str(rng.choice((rng.randint(2, 99), rng.randint(10, 999), rng.randint(1, 99) * 100))), text)
         return text, text.split()[0] in QUESTION_WORDS
 
     def __call__(self, entry, rng):
