@@ -36,6 +36,7 @@ class Entry:
     kind: str
     others: list = field(default_factory=list)  # further names
     default: str = ""
+    see: str = ""                               # related name
     capability: str = ""
     family: str = ""                            # entries of one family differ in the capability
     answers: list = field(default_factory=list)
@@ -95,6 +96,15 @@ def load():
         if entry.name in seen:
             raise SystemExit(f"{entry.name} is written twice")
         seen.add(entry.name)
+    for line in ph.lines_of(ph.TEXT / "see_also.txt"):
+        name, _, other = line.partition(": ")
+        found = [entry for entry in entries if name in (entry.name, entry.family)]
+        for entry in found:
+            entry.see = other.strip().replace("{CAP}", entry.capability).replace("{cap}", entry.capability.lower())
+            if entry.see not in seen:
+                raise SystemExit(f"see_also.txt: {entry.see} of {name} is no entry")
+        if not found:
+            raise SystemExit(f"see_also.txt: no entry {name}")
     for name, phrases in additions:
         found = [entry for entry in entries if name in (entry.name, entry.family)]
         if not found:
@@ -166,6 +176,8 @@ def answer(entry, rng=None):
     text = rng.choice(entry.answers) if rng else entry.answers[0]
     if entry.default:
         text += f" Default: {entry.default}."
+    if entry.see and entry.see not in text:
+        text += f" See also {entry.see}."
     return text
 
 
@@ -210,6 +222,8 @@ def read_questions(path):
     for item in items:
         if "question" not in item:
             item["question"] = next((item[k] for k in ("query", "prompt", "user", "q") if k in item), None)
+        if item["question"] is None and "messages" in item:
+            item["question"] = next((m["content"] for m in reversed(item["messages"]) if m["role"] == "user"), None)
         if not isinstance(item["question"], str):
             raise SystemExit(f"{path}: an item without 'question': {json.dumps(item)[:200]}")
     return items
