@@ -85,8 +85,8 @@ def parse(path, additions):
             yield entry
         for cap in capabilities:
             put = lambda text: text.replace("{CAP}", cap).replace("{cap}", cap.lower()).replace("<cap>", CAPABILITIES[cap])
-            yield Entry(put(entry.name), entry.kind, [put(o) for o in entry.others], put(entry.default), cap, entry.name,
-                        [put(a) for a in entry.answers], dict(entry.phrases), entry.group)
+            yield Entry(put(entry.name), entry.kind, [put(o) for o in entry.others], default=put(entry.default), capability=cap,
+                        family=entry.name, answers=[put(a) for a in entry.answers], phrases=dict(entry.phrases), group=entry.group)
 
 
 def load():
