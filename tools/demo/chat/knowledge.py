@@ -142,7 +142,8 @@ class Asker:
         """A question before noise, and whether it is one."""
         if rng.random() < 0.06:
             name = rng.choice([entry.name, *entry.others])
-            name = rng.choice((name, name, name.lower()))
+            forms = [name, name, name.lower()] + ["--" + name.lower().replace("_", "-")] * (entry.kind == "setting" and "-" not in name)
+            name = rng.choice(forms)
             return self.frame("name", entry.kind, rng).replace("{s}", name), True
         tags = [tag for tag in "nvq" for _ in range(len(entry.phrases[tag]) * (2 if tag == "q" else 1))]
         tag, kind_needed = rng.choice(tags), SPECIAL.get(entry.kind) == 1
