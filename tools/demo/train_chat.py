@@ -68,7 +68,7 @@ def parse_args():
     parser.add_argument("--question-weight", type=float, default=0.1, help="loss weight of question tokens")
     parser.add_argument("--eval-every", type=int, default=500)
     parser.add_argument("--max-seconds", type=float, default=0, help="anneal to the end within this time (0: no limit)")
-    parser.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
+    parser.add_argument("--workers", type=int, default=max(1, multiprocessing.cpu_count() - 1))
     parser.add_argument("--vocab-texts", type=int, default=60000)
     parser.add_argument("--smoke", action="store_true", help="a few steps of tiny batches")
     args = parser.parse_args()
@@ -200,7 +200,7 @@ written for this model: no outside data, no pretrained weights. `python tools/de
 {seconds:.0f} s in all; step {step} was kept{" (with --max-seconds the result depends on the machine)" if args.max_seconds else ""}.
 
 **Marks.** `tools/demo/chat/dev_questions.json`, {len(items)} questions with keywords, greedy: {score:.1%} ({strict:.1%} when \
-names after "See also" do not count). The set chose the step, so the figure flatters a little.
+names in its "Default:" and "See also" do not count). The set chose the step, so the figure flatters a little.
 
 | topic | right |
 |---|---|
@@ -271,9 +271,9 @@ def main():
             judge.load_state_dict(state)
             results = evaluate.score(judge, tokenizer, dev, device)
             score = sum(hit for hit, _ in results) / len(dev)
-            strict = sum(evaluate.right(item, answer.split(" See also ")[0]) for item, (_, answer) in zip(dev, results)) / len(dev)
+            strict = sum(evaluate.right(item, evaluate.first_part(answer)) for item, (_, answer) in zip(dev, results)) / len(dev)
             topics = ", ".join(f"{t} {h}/{c}" for t, (h, c) in evaluate.by_topic(dev, results).items())
-            print(f"step {n + 1} dev {score:.3f}, without 'See also' {strict:.3f} ({topics}) loss {loss.item():.4f} {time.time() - start:.0f} s", flush=True)
+            print(f"step {n + 1} dev {score:.3f}, by its first part {strict:.3f} ({topics}) loss {loss.item():.4f} {time.time() - start:.0f} s", flush=True)
             if best is None or score >= best[0]:
                 best = (score, n + 1)
                 size = export.export(args.out, state, tokenizer, config)

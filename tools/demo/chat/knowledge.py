@@ -85,8 +85,8 @@ def parse(path, additions):
             yield entry
         for cap in capabilities:
             put = lambda text: text.replace("{CAP}", cap).replace("{cap}", cap.lower()).replace("<cap>", CAPABILITIES[cap])
-            yield Entry(put(entry.name), entry.kind, [put(o) for o in entry.others], put(entry.default), cap, entry.name,
-                        [put(a) for a in entry.answers], dict(entry.phrases), entry.group)
+            yield Entry(put(entry.name), entry.kind, [put(o) for o in entry.others], default=put(entry.default), capability=cap,
+                        family=entry.name, answers=[put(a) for a in entry.answers], phrases=dict(entry.phrases), group=entry.group)
 
 
 def load():
@@ -142,7 +142,8 @@ class Asker:
         """A question before noise, and whether it is one."""
         if rng.random() < 0.06:
             name = rng.choice([entry.name, *entry.others])
-            name = rng.choice((name, name, name.lower()))
+            forms = [name, name, name.lower()] + ["--" + name.lower().replace("_", "-")] * (entry.kind == "setting" and "-" not in name)
+            name = rng.choice(forms)
             return self.frame("name", entry.kind, rng).replace("{s}", name), True
         tags = [tag for tag in "nvq" for _ in range(len(entry.phrases[tag]) * (2 if tag == "q" else 1))]
         tag, kind_needed = rng.choice(tags), SPECIAL.get(entry.kind) == 1
