@@ -106,8 +106,6 @@ void Scheduler::plan(TimePoint now, StepPlan& plan) {
   int32_t scored_left = options_.scored_rows_max;
   for (Sequence* sequence : running_)
     if (sequence->prefilling) add_chunk(*sequence, plan, tokens_left, scored_left);
-  // Who just lost blocks to another must not take them again in the same step.
-  if (!plan.preempted.empty()) return;
   if (const auto until = idle_until(); until && *until > now) return;
   while (tokens_left > 0 && !line_.empty() && running() < options_.sequences_max) {
     Sequence& sequence = *line_.front();
@@ -185,6 +183,7 @@ bool Scheduler::admit(Sequence& sequence) {
   }
   const int32_t found = static_cast<int32_t>(sequence.blocks.size());
   const int32_t missing = blocks_for(length(sequence)) - found;
+  // The reserve also keeps a sequence from taking back at once what it just lost.
   const int32_t reserve = running_.empty() ? 0 : reserve_blocks_;
   if (missing + from_cached + reserve > cache_.blocks_available()) {
     SIS_CHECK(!running_.empty(), "order=", sequence.order, " needs ", missing, " blocks more");
