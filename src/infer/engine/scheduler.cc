@@ -174,6 +174,10 @@ bool Scheduler::admit(Sequence& sequence) {
   const int32_t rows_known =
       sequence.scored < 0 ? length(sequence) - 1 : std::min(sequence.scored, length(sequence) - 1);
   const int32_t known_max = cache_.keeps() ? rows_known / kKvBlockTokens : 0;
+  constexpr size_t kBlocksToCome = 8;  // room, so that decoding hardly allocates
+  const auto blocks_soon = static_cast<size_t>(blocks_for(length(sequence))) + kBlocksToCome;
+  sequence.blocks.reserve(blocks_soon);
+  if (cache_.keeps()) sequence.hashes.reserve(blocks_soon);
   int32_t from_cached = 0;  // found blocks that count as available until they are taken
   for (int32_t i = 0; i < known_max; ++i) {
     const int32_t block = cache_.find(key(sequence, i));
