@@ -50,6 +50,25 @@ TEST(GeneratorEquality, GreedyFollowsTheModel) {
   EXPECT_EQ(alone(request), tokens);
 }
 
+// And drawn ones are the sampler's for this seed and number of the token.
+TEST(GeneratorEquality, DrawsFollowTheSampler) {
+  LaneBench bench;
+  GenerateRequest request = request_number(2, 30);
+  auto tokens = request.prompt;
+  std::vector<int32_t> want;
+  for (int32_t i = 0; i < 30; ++i) {
+    const auto logits = bench.decoder.logits_of(tokens);
+    SampleRow row{.logits = logits.data(),
+                  .sampling = &request.sampling,
+                  .seed = request.sampling.seed,
+                  .position = i};
+    sample_rows(bench.context, {&row, 1}, 100);
+    tokens.push_back(row.token);
+    want.push_back(row.token);
+  }
+  EXPECT_EQ(alone(request), want);
+}
+
 TEST(GeneratorEquality, InABatchOf17MixedLengths) {
   const auto want = all_alone(17);
   LaneBench bench({.sequences_max = 17, .step_tokens_max = 200});

@@ -238,6 +238,14 @@ struct LaneBench {
   std::unique_ptr<GeneratorLane> lane;
 };
 
+inline GenerateRequest greedy(std::vector<int32_t> prompt, int32_t tokens_max) {
+  GenerateRequest request;
+  request.prompt = std::move(prompt);
+  request.tokens_max = tokens_max;
+  request.sampling.temperature = 0;
+  return request;
+}
+
 inline std::vector<int32_t> random_prompt(Rng& rng, size_t tokens, int32_t vocab = 100) {
   std::vector<int32_t> prompt(tokens);
   for (int32_t& id : prompt) id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab)));

@@ -8,11 +8,11 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "infer/engine/inbox.h"
 #include "infer/engine/mask_work.h"
 #include "infer/engine/request.h"
 #include "infer/engine/sampler.h"
@@ -43,8 +43,6 @@ class GeneratorLane final : public Lane {
   const PrefixCache& cache() const { return cache_; }
 
  private:
-  struct Inbox;
-  class TicketImpl;
   using Requests = std::vector<std::shared_ptr<Request>>;
 
   void take_arrivals();

@@ -214,19 +214,19 @@ class RowSampler {
     else if (s.top_p < 1)
       cut_weight(s, row, min, kept);
     if (s.min_p > 0) {
-      const double weight_min = static_cast<double>(s.min_p) * kWeightOne;
-      kept.weight_min = std::max(1, static_cast<int32_t>(std::ceil(weight_min)));
-      raise_floor(row, weight_min);
+      const double weight_min = std::ceil(static_cast<double>(s.min_p) * kWeightOne);
+      kept.weight_min = std::max(1, static_cast<int32_t>(weight_min));
+      raise_floor(row, static_cast<uint64_t>(kept.weight_min));
     }
     return kept;
   }
 
   // Tokens of less weight than this need not be looked at.
-  static void raise_floor(Row& row, double weight) {
+  static void raise_floor(Row& row, uint64_t weight_min) {
     constexpr double kMarginOctaves = 1e-3;  // weights are not exact
-    const double octaves = std::log2(weight / kWeightOne) - kMarginOctaves;
-    if (octaves > -kWeightOctaves)
-      row.floor = std::max(row.floor, row.max + static_cast<float>(octaves) / row.scale);
+    const double octaves = std::log2((static_cast<double>(weight_min) - 0.5) / kWeightOne);
+    row.floor =
+        std::max(row.floor, row.max + static_cast<float>(octaves - kMarginOctaves) / row.scale);
   }
 
   void fill_histogram(Row& row, float min, bool counts) {
@@ -273,28 +273,23 @@ class RowSampler {
       cut_histogram(row, wanted, kept);
   }
 
-  // top_p alone. Most of the vocabulary shares what may be lost, and is not looked at twice.
+  // top_p alone. Even if all tokens had it, weights up to this share of what may be lost are lost.
   void cut_weight(const Sampling& s, Row& row, float min, Kept& kept) {
     const uint64_t total = passes_.kept(row, kept, scratch_.group_weights);
     const uint64_t wanted = share_of(total, s.top_p);
-    const float floor = row.floor;
-    raise_floor(row, static_cast<double>(total - wanted) / vocab_);
-    fill_histogram(row, min, false);
-    if (cut_histogram(row, wanted, kept) && kept.logit >= row.floor) return;
-    row.floor = floor;  // the estimate was too bold, by rounding
+    raise_floor(row, (total - wanted) / static_cast<uint64_t>(vocab_) + 1);
     fill_histogram(row, min, false);
     cut_histogram(row, wanted, kept);
   }
 
-  // Cuts where the histogram reaches this weight; false if it does not.
-  bool cut_histogram(const Row& row, uint64_t wanted, Kept& kept) {
+  // Cuts where the histogram reaches this weight.
+  void cut_histogram(const Row& row, uint64_t wanted, Kept& kept) {
     uint64_t weight = 0;
     int32_t bin = 0;
     for (; bin < kBins && weight + weight_of(bin) < wanted; ++bin) weight += weight_of(bin);
-    if (bin == kBins) return false;
+    if (bin == kBins) return;
     const auto members = members_of(row, bin);
     cut_after(members[take_weight(members, wanted - weight) - 1], kept);
-    return true;
   }
 
   uint64_t weight_of(int32_t bin) const {

@@ -47,6 +47,10 @@ struct SampleRow {
 // vocab: logits per row. Scratch is taken from the context's workspace.
 void sample_rows(ops::Context& context, std::span<SampleRow> rows, int32_t vocab);
 
+// The row-wise loops in use (sampler_passes.h), the best within the limit.
+struct SamplerPasses;
+const SamplerPasses& sampler_passes(Isa limit);
+
 // kInvalidArgument with `param` for values the sampler does not take.
 Status check_sampling(const Sampling& sampling, int32_t vocab);
 

@@ -13,8 +13,6 @@
 
 #include <cstdint>
 
-#include "infer/kernels/isa.h"
-
 namespace sis::engine {
 
 inline constexpr int32_t kGroupTokens = 64;
@@ -78,7 +76,5 @@ struct SamplerPasses {
   // The kept weights of one group, 0 for others; out[kGroupTokens].
   void (*group)(const Row& row, const Kept& kept, int32_t group, int32_t* out);
 };
-
-const SamplerPasses& sampler_passes(Isa limit);
 
 }  // namespace sis::engine

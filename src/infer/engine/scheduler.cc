@@ -106,8 +106,6 @@ void Scheduler::plan(TimePoint now, StepPlan& plan) {
   int32_t scored_left = options_.scored_rows_max;
   for (Sequence* sequence : running_)
     if (sequence->prefilling) add_chunk(*sequence, plan, tokens_left, scored_left);
-  // Who just lost blocks to another must not take them again in the same step.
-  if (!plan.preempted.empty()) return;
   if (const auto until = idle_until(); until && *until > now) return;
   while (tokens_left > 0 && !line_.empty() && running() < options_.sequences_max) {
     Sequence& sequence = *line_.front();
@@ -176,6 +174,10 @@ bool Scheduler::admit(Sequence& sequence) {
   const int32_t rows_known =
       sequence.scored < 0 ? length(sequence) - 1 : std::min(sequence.scored, length(sequence) - 1);
   const int32_t known_max = cache_.keeps() ? rows_known / kKvBlockTokens : 0;
+  constexpr size_t kBlocksToCome = 8;  // room, so that decoding hardly allocates
+  const auto blocks_soon = static_cast<size_t>(blocks_for(length(sequence))) + kBlocksToCome;
+  sequence.blocks.reserve(blocks_soon);
+  if (cache_.keeps()) sequence.hashes.reserve(blocks_soon);
   int32_t from_cached = 0;  // found blocks that count as available until they are taken
   for (int32_t i = 0; i < known_max; ++i) {
     const int32_t block = cache_.find(key(sequence, i));
@@ -185,6 +187,7 @@ bool Scheduler::admit(Sequence& sequence) {
   }
   const int32_t found = static_cast<int32_t>(sequence.blocks.size());
   const int32_t missing = blocks_for(length(sequence)) - found;
+  // The reserve also keeps a sequence from taking back at once what it just lost.
   const int32_t reserve = running_.empty() ? 0 : reserve_blocks_;
   if (missing + from_cached + reserve > cache_.blocks_available()) {
     SIS_CHECK(!running_.empty(), "order=", sequence.order, " needs ", missing, " blocks more");

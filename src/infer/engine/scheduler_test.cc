@@ -233,6 +233,23 @@ TEST(Scheduler, SparesWhoWasPreemptedOftenEnough) {
   EXPECT_EQ(b.plan.preempted[0]->order, 3u);
 }
 
+// An older one gives way where the younger ones are spared; nobody who needs a block is passed
+// over.
+TEST(Scheduler, TakesFromAnOlderOneWhenTheYoungerAreSpared) {
+  Bench b(5, {.sequences_max = 3, .step_tokens_max = 200, .preemptions_max = 1}, /*keep=*/false);
+  b.submit(40), b.submit(31, 1000), b.submit(31, 2000);
+  b.step();
+  b.sequences[1].preemptions = b.sequences[2].preemptions = 1;
+  b.cache.take();
+  b.step();  // 2 and 3 fill their block
+  b.step();  // and both need another
+  ASSERT_EQ(b.plan.preempted.size(), 1u);
+  EXPECT_EQ(b.plan.preempted[0]->order, 1u);
+  EXPECT_EQ(b.text(), "2:32+1 3:32+1");
+  EXPECT_EQ(b.sequences[1].blocks.size(), 2u);
+  EXPECT_EQ(b.sequences[2].blocks.size(), 2u);
+}
+
 // Hundreds of sequences through a cache that holds hardly two of them: all finish, the memory comes
 // back, and who comes first is served first.
 TEST(Scheduler, NobodyStarvesUnderConstantPreemption) {
