@@ -38,6 +38,7 @@ struct ResponseFormat {
   std::string source;   // the schema (JSON text), the regex or the grammar
   bool strict = false;  // kJsonSchema: an unsupported keyword is an error even where ignoring it
                         // would only allow more
+  std::string field;    // where `source` came from, for `param` of errors; empty: response_format
 };
 
 // Absent values are the model's defaults, then the server's.

@@ -15,6 +15,7 @@ struct TextModel {
   const text::Tokenizer* tokenizer = nullptr;
   const text::ChatTemplates* templates = nullptr;  // null: the checkpoint has none
   int32_t tokens_max = 0;                          // context of the model
+  int32_t vocab_size = 0;                          // of its logits; 0: the tokenizer's
 };
 
 }  // namespace sis::tasks

@@ -325,6 +325,10 @@ TEST(ChatJson, ReadsResponseFormats) {
   const auto llama = format(R"("response_format":{"type":"json_object","schema":{"x":1}})");
   EXPECT_EQ(llama.kind, Kind::kJsonSchema);
   EXPECT_EQ(llama.source, R"({"x":1})");
+  // What is wrong inside is named with the place it came from.
+  EXPECT_EQ(schema.field, "response_format.json_schema.schema");
+  EXPECT_EQ(llama.field, "response_format.schema");
+  EXPECT_EQ(format(R"("guided_regex":"a+")").field, "guided_regex");
   EXPECT_EQ(format(R"("guided_json":{"x":1})").source, R"({"x":1})");
   EXPECT_EQ(format(R"("guided_json":"{\"x\":1}")").source, R"({"x":1})");
   EXPECT_EQ(format(R"("guided_regex":"a+")").kind, Kind::kRegex);
