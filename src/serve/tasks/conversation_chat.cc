@@ -205,6 +205,47 @@ void add_variable(Value& variables, std::string_view name, Value value) {
   variables = Value::dict(std::move(entries));
 }
 
+Value message(std::string_view role, std::string content) {
+  return Value::dict({{key("role"), Value::string(std::string(role))},
+                      {key("content"), Value::string(std::move(content))}});
+}
+
+bool has_role(const Value& message, std::string_view role) {
+  return member(message, "role")->text() == role;
+}
+
+// Some templates refuse system messages; which ones, only they know.
+bool takes_system(const text::ChatTemplates& templates, const text::ChatRequest& request) {
+  text::ChatRequest probe = request;
+  probe.messages = Value::list({message("system", "a"), message("user", "b")});
+  probe.continue_final_message.reset();
+  return text::apply_chat_template(templates, probe).ok();
+}
+
+void append_text(Value& message, const std::string& text) {
+  const Value* content = member(message, "content");
+  std::string whole = content == nullptr ? std::string() : std::string(content->text());
+  if (!whole.empty()) whole += "\n\n";
+  Value::Entries entries = message.entries();
+  entries.emplace_back(key("content"), Value::string(whole + text));
+  message = Value::dict(std::move(entries));
+}
+
+void add_instruction(const std::string& text, const text::ChatTemplates& templates,
+                     const text::ChatRequest& request, Value::Items& messages) {
+  size_t leading = 0;
+  while (leading < messages.size() &&
+         (has_role(messages[leading], "system") || has_role(messages[leading], "developer")))
+    ++leading;
+  if (leading > 0) return append_text(messages[leading - 1], text);
+  if (takes_system(templates, request)) {
+    messages.insert(messages.begin(), message("system", text));
+    return;
+  }
+  for (Value& one : messages)
+    if (has_role(one, "user")) return append_text(one, text);
+}
+
 }  // namespace
 
 Result<text::ChatRequest> parse_chat(std::string_view body, const ChatView& view,
@@ -239,6 +280,8 @@ Result<text::ChatRequest> parse_chat(std::string_view body, const ChatView& view
                                .read());
     messages.push_back(std::move(read));
   }
+  if (!view.instruction.empty())
+    add_instruction(view.instruction, *model.templates, request, messages);
   request.messages = Value::list(std::move(messages));
 
   if (view.reasoning_effort == "none")

@@ -21,6 +21,9 @@ struct ChatView {
   std::string reasoning_effort;  // empty: not said. "none" is the variable enable_thinking = false,
                                  // others are the variable reasoning_effort
   std::string verbosity;         // the variable of that name
+  // Said to the model besides: at the end of the leading system messages, or of the first user's
+  // message where the template takes no system message.
+  std::string instruction;
 };
 
 // `body` is a JSON object whose tools the caller has checked. Faults are kInvalidArgument with the

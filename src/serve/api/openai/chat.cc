@@ -64,10 +64,11 @@ void ChatRoutes::start(const std::shared_ptr<Generation>& generation, Parse pars
     generation->found_model(name, *entry->observer);
     if (entry->model.service == nullptr) return FoundModel{};
     const tasks::TextModel& text = entry->model.service->model();
-    return FoundModel{.facts = {.name = name,
-                                .vocab_size = text.tokenizer->vocab_size(),
-                                .structured_outputs = entry->model.structured_outputs},
-                      .text = &text};
+    return FoundModel{
+        .facts = {.name = name,
+                  .vocab_size = std::max(text.vocab_size, text.tokenizer->vocab_size()),
+                  .structured_outputs = entry->model.structured_outputs},
+        .text = &text};
   };
   auto plan = (this->*parse)(generation->request().body, find);
   if (!plan.ok()) return generation->refuse(plan.error());

@@ -86,6 +86,7 @@ Result<ResponseFormat> read_response_format(const element& value) {
     if (!member(format, "schema")) return read;  // llama.cpp's form has one
     SIS_ASSIGN(const object schema, object_member(format, "schema", kParam));
     read.kind = Kind::kJsonSchema;
+    read.field = "response_format.schema";
     read.source = simdjson::minify(schema);
     return read;
   }
@@ -95,6 +96,7 @@ Result<ResponseFormat> read_response_format(const element& value) {
   SIS_ASSIGN(read.strict, strict_member(json_schema, kPlace, read.strict));
   SIS_ASSIGN(const object schema, object_member(json_schema, "schema", kPlace));
   read.kind = Kind::kJsonSchema;
+  read.field = concat(kPlace, ".schema");
   read.source = simdjson::minify(schema);
   return read;
 }
@@ -255,6 +257,7 @@ Result<bool> read_format_field(std::string_view key, const element& value, Gener
     return false;
   }
   if (format.kind == Kind::kText) return true;
+  if (format.field.empty()) format.field = key;
   if (!fields.format_field.empty() && fields.format_field != key)
     return invalid(concat(key, ": ", fields.format_field, " already says what the answer must be"),
                    std::string(key));

@@ -57,6 +57,16 @@ Result<std::string> one_of(const element& value, std::string_view key,
   return unwanted(key, concat("one of ", join_list(words)), value);
 }
 
+// The grammar holds the answer to its shape; that the model knows of it makes the content better.
+std::string instruction_for(const GenerateFields& fields) {
+  const tasks::ResponseFormat& format = fields.call.format;
+  if (fields.format_field != "response_format") return {};
+  if (format.kind == tasks::ResponseFormat::Kind::kJsonObject)
+    return "Answer with one JSON object and nothing else.";
+  return concat("Answer with JSON and nothing else. It ", format.strict ? "must follow" : "follows",
+                " this JSON schema:\n", format.source);
+}
+
 // False: not a field of this route.
 Result<bool> read_chat_field(std::string_view key, const element& value, const ModelFacts& model,
                              LateFields& late) {
@@ -139,6 +149,7 @@ Result<ChatCall> parse_chat_call(std::string_view body, bool strict_fields,
   SIS_TRY(read_tools(late.tools, call, late.view.with_tools));
   SIS_TRY(check_shared_fields(model, chat.fields));
   SIS_TRY(check_logprob_count(1, "top_logprobs", call));
+  late.view.instruction = instruction_for(chat.fields);
   // Reuses nothing of the parser above: what simdjson read is taken over by now.
   SIS_ASSIGN(call.chat, tasks::parse_chat(body, late.view, *head.found.text));
   return chat;

@@ -325,6 +325,10 @@ TEST(ChatJson, ReadsResponseFormats) {
   const auto llama = format(R"("response_format":{"type":"json_object","schema":{"x":1}})");
   EXPECT_EQ(llama.kind, Kind::kJsonSchema);
   EXPECT_EQ(llama.source, R"({"x":1})");
+  // What is wrong inside is named with the place it came from.
+  EXPECT_EQ(schema.field, "response_format.json_schema.schema");
+  EXPECT_EQ(llama.field, "response_format.schema");
+  EXPECT_EQ(format(R"("guided_regex":"a+")").field, "guided_regex");
   EXPECT_EQ(format(R"("guided_json":{"x":1})").source, R"({"x":1})");
   EXPECT_EQ(format(R"("guided_json":"{\"x\":1}")").source, R"({"x":1})");
   EXPECT_EQ(format(R"("guided_regex":"a+")").kind, Kind::kRegex);
@@ -432,6 +436,36 @@ TEST(ChatJson, TemplateSwitches) {
             "<user>u[thinking True]<assistant>");
   EXPECT_EQ(prompt_of(user, R"(,"functions":[{"name":"f"}])"),
             R"(<user>u[tools [{"type": "function", "function": {"name": "f"}}]]<assistant>)");
+}
+
+// The model is told what shape is wanted: after the leading system messages, in one of its own, or
+// with the first question where the template takes none. guided_* fields leave the prompt alone.
+TEST(ChatJson, TellsTheModelOfTheFormat) {
+  const std::string user = R"({"role":"user","content":"u"})";
+  const std::string object = R"(,"response_format":{"type":"json_object"})";
+  const std::string told = "Answer with one JSON object and nothing else.";
+  EXPECT_EQ(prompt_of(user, object), "<system>" + told + "<user>u<assistant>");
+  EXPECT_EQ(prompt_of(R"({"role":"system","content":"s"},)" + user, object),
+            "<system>s\n\n" + told + "<user>u<assistant>");
+  EXPECT_EQ(prompt_of(user, R"(,"guided_json":{})"), "<user>u<assistant>");
+  EXPECT_NE(prompt_of(user, R"(,"response_format":{"type":"json_schema","json_schema":)"
+                            R"({"name":"n","strict":true,"schema":{"type":"integer"}}})")
+                .find("It must follow this JSON schema:\n{\"type\":\"integer\"}<user>"),
+            std::string::npos);
+
+  const testing::SmallModel model(
+      "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}"
+      "{% endif %}<{{ m.role }}>{{ m.content }}{% endfor %}");
+  std::string body = concat(R"({"model":"m","messages":[)", user, "]", object, "}");
+  const size_t size = body.size();
+  body.resize(size + 64);
+  const auto parsed = parse_chat_call({body.data(), size}, false, [&](const std::string& name) {
+    return Result<FoundModel>(
+        FoundModel{.facts = {.name = name, .vocab_size = 10}, .text = &model.view});
+  });
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(*text::apply_chat_template(*model.templates, *parsed->fields.call.chat),
+            "<user>u\n\n" + told);
 }
 
 // A template that knows the developer's role keeps it.
