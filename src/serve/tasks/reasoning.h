@@ -16,8 +16,10 @@ inline constexpr std::string_view kThinkOpen = "<think>", kThinkClose = "</think
 
 // Whether a chat template's text says that its model thinks.
 bool template_thinks(std::string_view source);
-// Whether a rendered prompt leaves a think block open at its end.
+// Whether a rendered prompt ends with an open think block, or with one that is closed, which is how
+// templates say that there is nothing to think about.
 bool prompt_opens_thinking(std::string_view prompt);
+bool prompt_closes_thinking(std::string_view prompt);
 
 class ReasoningSplit {
  public:
