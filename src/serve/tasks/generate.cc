@@ -56,6 +56,11 @@ struct Manners {
   bool thinks = false;
 };
 
+struct Prompt {
+  std::vector<int32_t> ids;
+  ReasoningSplit::Start thinking = ReasoningSplit::Start::kOff;  // where a grammar leaves room
+};
+
 }  // namespace
 
 // Shared, because tickets and prep jobs may outlive the service for a moment.
@@ -108,7 +113,7 @@ class GenerateState final : public GenerateHost,
 
   // Prep pool:
   void prepare(const RunPtr& run);
-  Result<std::vector<int32_t>> tokenise(GenerateRun& run);
+  Result<Prompt> tokenise(GenerateRun& run);
   Result<std::shared_ptr<const text::GrammarVocabulary>> vocabulary();
   void start(const RunPtr& run, std::vector<int32_t> prompt, GrammarCache::Made grammar);
   GrammarCache::Made compile(const text::GrammarSource& source);
@@ -182,15 +187,16 @@ void GenerateState::prepare(const RunPtr& run) {
   } else if (!run->over()) {
     const GenerateCall& call = run->call();
     auto wish = choose_grammar(call, run->plan().tool_format.value_or(ToolFormat::kLlama),
-                               run->plan().reasoning);
+                               prompt->thinking);
     if (wish) {
       const auto make = [this, source = std::move(wish->source)] { return compile(source); };
-      grammars_.get(wish->key, make,
-                    [this, run, tokens = std::move(*prompt)](GrammarCache::Made grammar) mutable {
-                      start(run, std::move(tokens), std::move(grammar));
-                    });
+      grammars_.get(
+          wish->key, make,
+          [this, run, tokens = std::move(prompt->ids)](GrammarCache::Made grammar) mutable {
+            start(run, std::move(tokens), std::move(grammar));
+          });
     } else {
-      start(run, std::move(*prompt), std::shared_ptr<const text::Grammar>());
+      start(run, std::move(prompt->ids), std::shared_ptr<const text::Grammar>());
     }
   }
   const std::lock_guard lock(mutex_);
@@ -198,7 +204,7 @@ void GenerateState::prepare(const RunPtr& run) {
 }
 
 // Renders and tokenises the prompt, and plans how the answer is to be read.
-Result<std::vector<int32_t>> GenerateState::tokenise(GenerateRun& run) {
+Result<Prompt> GenerateState::tokenise(GenerateRun& run) {
   const GenerateCall& call = run.call();
   TextPlan& plan = run.plan();
   plan.tokenizer = model.tokenizer;
@@ -215,12 +221,12 @@ Result<std::vector<int32_t>> GenerateState::tokenise(GenerateRun& run) {
     plan.token_bytes = [known](int32_t id) { return std::string(known->token_bytes(id)); };
   }
 
-  std::vector<int32_t> ids;
+  Prompt prompt;
   bool continued = true;
   if (call.chat) {
-    SIS_ASSIGN(const std::string prompt, render_conversation({.request = *call.chat}, model));
-    if (run.over()) return ids;
-    ids = model.tokenizer->encode(prompt, {.add_special_tokens = false}).ids;
+    SIS_ASSIGN(const std::string text, render_conversation({.request = *call.chat}, model));
+    if (run.over()) return prompt;
+    prompt.ids = model.tokenizer->encode(text, {.add_special_tokens = false}).ids;
     continued = call.chat->continue_final_message.has_value();
 
     const bool with_tools = !call.chat->tools.is(text::tmpl::Kind::kNone);
@@ -230,19 +236,19 @@ Result<std::vector<int32_t>> GenerateState::tokenise(GenerateRun& run) {
       plan.tool_format = manners.tools;
     using Start = ReasoningSplit::Start;
     if (manners.thinks &&
-        (prompt_opens_thinking(prompt) || (continued && continues_thinking(*call.chat))))
+        (prompt_opens_thinking(text) || (continued && continues_thinking(*call.chat))))
       plan.reasoning = Start::kThinking;
     else if (manners.thinks && !continued && !prompt_closes_thinking(prompt))
       plan.reasoning = Start::kAnswer;
+    prompt.thinking = prompt_closes_thinking(text) ? Start::kOff : plan.reasoning;
   } else {
-    ids = call.prompt_is_ids ? call.ids : model.tokenizer->encode(call.text, {}).ids;
+    prompt.ids = call.prompt_is_ids ? call.ids : model.tokenizer->encode(call.text, {}).ids;
     if (!call.tools.empty() && call.tool_choice == ToolChoice::kRequired)
       plan.tool_format = ToolFormat::kLlama;
   }
-  if (continued)
-    plan.continued.assign(
-        ids.end() - static_cast<ptrdiff_t>(std::min(ids.size(), kContinuedTokens)), ids.end());
-  return ids;
+  const size_t kept = continued ? std::min(prompt.ids.size(), kContinuedTokens) : 0;
+  plan.continued.assign(prompt.ids.end() - static_cast<ptrdiff_t>(kept), prompt.ids.end());
+  return prompt;
 }
 
 Result<std::shared_ptr<const text::GrammarVocabulary>> GenerateState::vocabulary() {

@@ -103,8 +103,10 @@ struct Usage {
   Duration queue{}, prepare{}, prefill{}, decode{};
 };
 
-// Called one at a time, on threads of the service; must be cheap and not call back into it. Nothing
-// is called after the ticket's destruction has returned.
+// Called one at a time and in order; must be cheap and not call back into the service, nor destroy
+// the ticket inside a call. Text comes on the device executor's thread; refusals inside submit() or
+// on the prep pool, deadlines inside sweep(). Nothing is called after the ticket's destruction has
+// returned, which waits for a call in progress.
 class GenerateStream {
  public:
   virtual ~GenerateStream() = default;
@@ -142,6 +144,7 @@ class GenerateService {
                                                  const GenerateDefaults& defaults,
                                                  engine::Generator& generator, TaskPool& prep,
                                                  const Clock& clock);
+  // What is open ends with kUnavailable; tickets may be destroyed later.
   virtual ~GenerateService() = default;
 
   // The stream hears everything, refusals included (on_end with the error, maybe inside submit()).
@@ -150,9 +153,9 @@ class GenerateService {
   virtual std::unique_ptr<Ticket> submit(GenerateCall call,
                                          std::shared_ptr<GenerateStream> stream) = 0;
 
-  // Ends what is over its deadline; to be called every few milliseconds.
+  // Ends what is over its deadline; to be called every few milliseconds, not inside a callback.
   virtual void sweep() = 0;
-  virtual void close() = 0;
+  virtual void close() = 0;  // refuses new requests; what is admitted runs on
   virtual const TextModel& model() const = 0;
   virtual const GenerateDefaults& defaults() const = 0;
   virtual int64_t requests_open() const = 0;

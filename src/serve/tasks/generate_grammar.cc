@@ -53,8 +53,8 @@ GrammarSource after_thinking(GrammarSource answer, ReasoningSplit::Start reasoni
 
 std::optional<GrammarWish> choose_grammar(const GenerateCall& call, ToolFormat format,
                                           ReasoningSplit::Start reasoning) {
-  const bool has_format = call.format.kind != Kind::kText;
   const bool required = call.tool_choice == ToolChoice::kRequired;
+  const bool has_format = call.format.kind != Kind::kText && !required;  // calls leave no room
   const bool callable = !call.tools.empty() && call.tool_choice != ToolChoice::kNone;
   if (!has_format && !required) return std::nullopt;
 

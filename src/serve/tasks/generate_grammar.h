@@ -16,8 +16,9 @@ struct GrammarWish {
   text::GrammarSource source;
 };
 
-// Null: any text. A format and tools that may be called give "either"; a model that thinks may do
-// so first. Tools that may be called without a format are left to the model.
+// Null: any text. A required call is all there is; a format and tools that may be called give
+// "either"; a model that thinks may do so first. Tools that may be called without a format are left
+// to the model.
 std::optional<GrammarWish> choose_grammar(const GenerateCall& call, ToolFormat format,
                                           ReasoningSplit::Start reasoning);
 

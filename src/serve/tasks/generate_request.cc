@@ -74,9 +74,6 @@ Status check_call(const GenerateCall& call) {
                      concat("tools[", i, "].function.name"));
   if (call.tool_choice == ToolChoice::kRequired && call.tools.empty())
     return invalid("tool_choice: a call is required, but there are no tools", "tool_choice");
-  if (call.tool_choice == ToolChoice::kRequired && call.format.kind != ResponseFormat::Kind::kText)
-    return invalid("response_format: a required tool call leaves no room for it",
-                   "response_format");
   return {};
 }
 

@@ -262,6 +262,14 @@ class GenerateTest : public testing::Test {
   std::vector<int32_t> ids(std::string_view text) const {
     return tokenizer_->encode(text, {.add_special_tokens = false}).ids;
   }
+  // The engine's tickets go soon after their requests.
+  void expect_no_tickets() {
+    for (int ms = 0; ms < 20000 && generator_.tickets() > 0; ++ms) {
+      service_->sweep();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_EQ(generator_.tickets(), 0);
+  }
   // Jobs that keep the prep pool's only thread busy until released.
   std::shared_ptr<std::latch> block_prep() {
     auto latch = std::make_shared<std::latch>(1);
@@ -308,8 +316,7 @@ TEST_F(GenerateTest, AnswersAConversation) {
   EXPECT_EQ(to_ms(usage->decode), static_cast<double>(answer.size() - 1));
   EXPECT_EQ(to_ms(usage->queue), 1);
   EXPECT_EQ(service_->requests_open(), 0);
-  service_->sweep();
-  EXPECT_EQ(generator_.tickets(), 0);
+  expect_no_tickets();
 }
 
 TEST_F(GenerateTest, TextAndIdsArePrompts) {
@@ -422,6 +429,20 @@ TEST_F(GenerateTest, FormatsHaveAGrammar) {
   ASSERT_TRUE(heard_->wait().ok());
   EXPECT_EQ(heard_->texts[0], "{\"a\": 1}");
   EXPECT_EQ(heard_->events.back(), "finish 0 0");
+}
+
+// A template that closes the think block leaves no room for one in a grammar.
+TEST_F(GenerateTest, GrammarsThinkOnlyWhereTheTemplateDoes) {
+  for (const bool closed : {false, true}) {
+    start("qwen2", {}, closed ? "[assistant]<think>\n\n</think>\n\n" : "[assistant]{# <think> #}");
+    GenerateCall call = chat();
+    call.format = {.kind = ResponseFormat::Kind::kRegex, .source = "yes"};
+    const auto ticket = submit(call);
+    const auto job = generator_.next();
+    ASSERT_NE(job, nullptr);
+    const auto matcher = job->request.grammar->start();
+    EXPECT_EQ(text::accept_text(*matcher, "<think>a</think>yes"), !closed);
+  }
 }
 
 constexpr const char* kThinking =
@@ -589,7 +610,7 @@ TEST_F(GenerateTest, CancelledWhileTheEngineTakesIt) {
   auto later = submit(chat());
   ASSERT_NE(generator_.next(), nullptr);  // the first ticket came and went
   later.reset();
-  while (generator_.tickets() > 0) std::this_thread::yield();
+  expect_no_tickets();
   EXPECT_TRUE(listener->events.empty());
   EXPECT_FALSE(listener->ended());
 }
@@ -608,7 +629,7 @@ TEST_F(GenerateTest, CancelledWhileGenerating) {
   EXPECT_EQ(heard_->deltas, deltas);
   EXPECT_FALSE(heard_->ended());
   EXPECT_EQ(service_->requests_open(), 0);
-  while (generator_.tickets() > 0) std::this_thread::yield();
+  expect_no_tickets();
 }
 
 // A ticket that is destroyed during a callback waits for its end.
@@ -646,11 +667,7 @@ TEST_F(GenerateTest, CancelledAfterItsEnd) {
   generator_.next()->answer(ids("a"));
   ASSERT_TRUE(heard_->wait().ok());
   ticket.reset();
-  service_->sweep();
-  while (generator_.tickets() > 0) {
-    service_->sweep();
-    std::this_thread::yield();
-  }
+  expect_no_tickets();
 }
 
 // The engine may end a request before its submit() has returned.
@@ -705,7 +722,7 @@ TEST_F(GenerateTest, GenerationHasADeadlineFromTheEndOfPreparation) {
   service_->sweep();
   EXPECT_EQ(heard_->error().code, Code::kDeadline);
   EXPECT_FALSE(job->say(ids("a")[0]));
-  while (generator_.tickets() > 0) std::this_thread::yield();
+  expect_no_tickets();
 }
 
 // --- Closing.
@@ -746,12 +763,10 @@ TEST_F(GenerateTest, ManyAtOnce) {
   std::atomic<bool> stop = false;
   std::thread executor([&] {
     while (!stop) {
-      const auto job = generator_.next_now();
-      if (!job) {
-        std::this_thread::yield();
-        continue;
-      }
-      job->answer(ids("one two three"));
+      if (const auto job = generator_.next_now())
+        job->answer(ids("one two three"));
+      else
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
     }
   });
   std::atomic<int> answered = 0;

@@ -15,9 +15,7 @@ bool template_thinks(std::string_view source) {
 }
 
 bool prompt_opens_thinking(std::string_view prompt) { return trim(prompt).ends_with(kThinkOpen); }
-bool prompt_closes_thinking(std::string_view prompt) {
-  return trim(prompt).ends_with(kThinkClose);
-}
+bool prompt_closes_thinking(std::string_view prompt) { return trim(prompt).ends_with(kThinkClose); }
 
 ReasoningSplit::ReasoningSplit(Start start)
     : state_(start == Start::kOff        ? State::kContent

@@ -16,9 +16,9 @@ inline constexpr std::string_view kThinkOpen = "<think>", kThinkClose = "</think
 
 // Whether a chat template's text says that its model thinks.
 bool template_thinks(std::string_view source);
-// Whether a rendered prompt leaves a think block open at its end.
+// Whether a rendered prompt ends with an open think block, or with one that is closed, which is how
+// templates say that there is nothing to think about.
 bool prompt_opens_thinking(std::string_view prompt);
-// Whether it ends with a closed one: the model is told not to think.
 bool prompt_closes_thinking(std::string_view prompt);
 
 class ReasoningSplit {

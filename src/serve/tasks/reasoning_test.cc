@@ -74,6 +74,8 @@ TEST(Reasoning, SeesWhatTheTemplateAndThePromptSay) {
   EXPECT_FALSE(template_thinks("{{ content }}"));
   EXPECT_TRUE(prompt_opens_thinking("<|Assistant|><think>\n"));
   EXPECT_FALSE(prompt_opens_thinking("<|Assistant|><think>\n\n</think>\n\n"));
+  EXPECT_TRUE(prompt_closes_thinking("<|Assistant|><think>\n\n</think>\n\n"));
+  EXPECT_FALSE(prompt_closes_thinking("<|Assistant|>"));
   EXPECT_FALSE(prompt_opens_thinking("What is <think>?<|Assistant|>"));
 }
 
