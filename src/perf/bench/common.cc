@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -92,6 +93,22 @@ Result<RunOptions> LoadFlags::resolve(const FlagSet& flags, const net::Url& url)
   return options;
 }
 
+std::optional<int> parse_flags(const BenchContext& context, FlagSet& flags,
+                               const std::vector<std::string>& arguments) {
+  const auto others = flags.parse(arguments, context.environment);
+  if (!others.ok()) return complain(context, others.error(), kExitUsage);
+  if (flags.help_wanted()) {
+    fmt::print(context.out, "{}", flags.help());
+    return kExitOk;
+  }
+  if (!others->empty())
+    return complain(
+        context,
+        Error{Code::kInvalidArgument, concat("want flags only, got ", in_quotes(others->front()))},
+        kExitUsage);
+  return std::nullopt;
+}
+
 int run_and_report(const BenchContext& context, const LoadFlags& flags, const RunOptions& options,
                    const RunLabel& label, const Workload& workload, nlohmann::ordered_json& runs) {
   const bool json_only = flags.json == "-";
@@ -156,6 +173,12 @@ int write_json(const BenchContext& context, const LoadFlags& flags, const std::s
 int complain(const BenchContext& context, const Error& error, int exit_code) {
   fmt::print(context.messages, "sis bench: {}\n", error.message);
   return exit_code;
+}
+
+uint64_t salt_of_now() {
+  return static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch() /
+                               std::chrono::milliseconds(1))
+         << 16;
 }
 
 std::string shown_command(const std::vector<std::string>& arguments) {

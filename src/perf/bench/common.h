@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdio>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,11 @@ struct LoadFlags {
   Result<RunOptions> resolve(const FlagSet& flags, const net::Url& url) const;
 };
 
+// For commands that take flags only: parses them. An exit code when the command is done with that:
+// wrong flags, or help was wanted.
+std::optional<int> parse_flags(const BenchContext& context, FlagSet& flags,
+                               const std::vector<std::string>& arguments);
+
 // Runs, shows progress, prints the summary, appends the JSON to `runs`. The exit code of this run.
 int run_and_report(const BenchContext& context, const LoadFlags& flags, const RunOptions& options,
                    const RunLabel& label, const Workload& workload, nlohmann::ordered_json& runs);
@@ -49,6 +55,10 @@ int write_json(const BenchContext& context, const LoadFlags& flags, const std::s
                const nlohmann::ordered_json& runs);
 
 int complain(const BenchContext& context, const Error& error, int exit_code);
+
+// A run must not find the texts of the run before it in a cache, so the numbers of distinct texts
+// begin at the time of day.
+uint64_t salt_of_now();
 
 // `arguments` as one shell-like line, values of secret flags replaced by ***.
 std::string shown_command(const std::vector<std::string>& arguments);

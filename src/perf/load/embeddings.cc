@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
-#include "net/http_client.h"
+#include "perf/load/openai_http.h"
 
 namespace sis::perf {
 namespace {
@@ -43,7 +43,9 @@ class EmbeddingsJudge final : public Judge {
       if (std::string why = check(body); !why.empty()) return {.error = std::move(why)};
     }
     ++seen_;
-    return {.ok = true, .items = static_cast<uint32_t>(batch_), .tokens = find_prompt_tokens(body)};
+    return {.ok = true,
+            .items = static_cast<uint32_t>(batch_),
+            .prompt_tokens = find_prompt_tokens(body)};
   }
 
  private:
@@ -169,17 +171,12 @@ Result<std::unique_ptr<EmbeddingsWorkload>> EmbeddingsWorkload::create(
     if (batch > 1) body += ']';
     body += '}';
 
-    net::FetchRequest request{.method = "POST",
-                              .target = net::join_target(options.url, options.path)};
-    request.headers = {{"Content-Type", "application/json"},
-                       {"Accept", "application/json"},
-                       {"User-Agent", "sis-bench"}};
-    if (!options.api_key.empty())
-      request.headers.emplace_back("Authorization", concat("Bearer ", options.api_key));
-    if (!options.keep_alive) request.headers.emplace_back("Connection", "close");
     const size_t body_bytes = body.size();
-    request.body = std::move(body);
-    SIS_ASSIGN(std::string bytes, net::request_bytes(options.url, request));
+    SIS_ASSIGN(std::string bytes, post_bytes({.url = options.url,
+                                              .path = options.path,
+                                              .api_key = options.api_key,
+                                              .keep_alive = options.keep_alive},
+                                             std::move(body)));
     for (size_t& tag : tags) tag += bytes.size() - body_bytes;
     pool_bytes += bytes.size();
     workload->pool_.push_back({std::move(bytes), std::move(tags)});
@@ -211,25 +208,6 @@ int64_t find_prompt_tokens(std::string_view body) {
   const std::string_view front = body.substr(0, kUsageWindow);
   const size_t at = front.find(kKey);
   return at == std::string_view::npos ? -1 : find_number_after(front, at, kKey);
-}
-
-std::string error_message(std::string_view body) {
-  constexpr size_t kShown = 200;
-  if (trim(body).empty()) return "empty body";
-  const auto json =
-      nlohmann::json::parse(body.substr(0, 64 << 10), nullptr, /*allow_exceptions=*/false);
-  if (json.is_object()) {
-    for (const char* key : {"error", "detail", "message"}) {
-      const auto found = json.find(key);
-      if (found == json.end()) continue;
-      if (found->is_string()) return in_quotes(found->get_ref<const std::string&>(), kShown);
-      if (found->is_object() && found->contains("message") && (*found)["message"].is_string())
-        return in_quotes((*found)["message"].get_ref<const std::string&>(), kShown);
-      return in_quotes(found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-                       kShown);
-    }
-  }
-  return in_quotes(body, kShown);
 }
 
 }  // namespace sis::perf

@@ -61,8 +61,5 @@ class EmbeddingsWorkload final : public Workload {
 
 // prompt_tokens of the usage object, looked for at both ends of the body; -1 if not there.
 int64_t find_prompt_tokens(std::string_view body);
-// What an error body says, whatever its shape: {"error":{"message"}}, {"error":""}, {"detail"},
-// plain text.
-std::string error_message(std::string_view body);
 
 }  // namespace sis::perf

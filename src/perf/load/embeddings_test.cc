@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/strings.h"
+#include "perf/load/openai_http.h"
 #include "perf/load/words.h"
 
 namespace sis::perf {
@@ -189,11 +190,11 @@ TEST(EmbeddingsJudge, TakesRightAnswersAndNamesFaultsOfWrongOnes) {
   const Judgement good = judge->judge(0, {200, embedding_answer(a + "," + b)});
   EXPECT_TRUE(good.ok) << good.error;
   EXPECT_EQ(good.items, 2u);
-  EXPECT_EQ(good.tokens, 7);
+  EXPECT_EQ(good.prompt_tokens, 7);
   const std::string base64 =
       R"({"index":0,"embedding":"AACAPwAAAL8="},{"index":1,"embedding":"AACAPwAAAL8="})";
   EXPECT_TRUE(judge->judge(0, {200, embedding_answer(base64)}).ok);
-  EXPECT_EQ(judge->judge(0, {200, embedding_answer(a + "," + b, "")}).tokens, -1);
+  EXPECT_EQ(judge->judge(0, {200, embedding_answer(a + "," + b, "")}).prompt_tokens, -1);
 
   const std::pair<std::string, std::string> cases[] = {
       {embedding_answer(a), "1 embeddings for 2 texts"},

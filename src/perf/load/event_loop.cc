@@ -65,6 +65,7 @@ EventLoop::EventLoop(const LoopOptions& options, const Workload& workload, LoopP
   for (Connection& connection : connections_) {
     connection.slots.resize(static_cast<size_t>(options.pipeline));
     connection.parser = net::HttpResponseParser({.body_bytes_max = options.body_bytes_max});
+    connection.stream_judge = judge_->make_stream();
   }
   free_.reserve(connections_.size());
   sweep_every_ = std::clamp<Duration>(options.timeout / 100, milliseconds(1), milliseconds(50));

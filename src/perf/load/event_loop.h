@@ -3,9 +3,9 @@
 // Closed loop: every connection keeps `pipeline` requests in flight. Open loop: requests go out
 // when the schedule says so, on whatever connection is free. Nothing is allocated per good request
 // in steady state: request bytes are prebuilt, answers are parsed in the receive buffer, latencies
-// go into histograms. A connection that the server closed between two requests is opened again and
-// the request sent once more (counted in Tally::resent, timed from its first send); any other loss
-// fails the request.
+// go into histograms. Streamed answers are judged piece by piece as they come in. A connection that
+// the server closed between two requests is opened again and the request sent once more (counted in
+// Tally::resent, timed from its first send); any other loss fails the request.
 //
 // The thread that calls run() owns everything; `progress` and `stop` are for others to read and
 // set.
@@ -44,7 +44,8 @@ struct LoopOptions {
   uint64_t warmup_requests = 0;
   Duration warmup_duration{};
   uint64_t first_index = 0, index_step = 1;  // request numbers of this loop
-  size_t errors_max = 1;                     // kept with their text
+  Slo slo;
+  size_t errors_max = 1;  // kept with their text
   size_t body_bytes_max = 64 << 20;
   int cpu = -1;  // pin the calling thread here
 };
@@ -77,8 +78,9 @@ class EventLoop {
   struct Connection {
     net::ClientStream stream;
     net::HttpResponseParser parser;
-    std::string body;         // an answer's body that came in pieces
-    std::vector<Slot> slots;  // ring of `pipeline`
+    std::unique_ptr<StreamJudge> stream_judge;  // null: whole bodies are judged
+    std::string body;                           // an answer's body that came in pieces
+    std::vector<Slot> slots;                    // ring of `pipeline`
     size_t first = 0, in_flight = 0;
     size_t written_slots = 0, written_bytes = 0;  // of the requests in flight
     uint64_t served = 0;                          // answers on this connection
@@ -111,6 +113,8 @@ class EventLoop {
   void flush(Connection& connection, TimePoint now);
   void on_readable(Connection& connection, uint32_t events, TimePoint polled);
   bool consume(Connection& connection, std::string_view bytes, TimePoint now);
+  void begin_answer(Connection& connection);
+  bool is_streamed(const Connection& connection) const;
   void complete(Connection& connection, std::string_view body, TimePoint now);
   void fail_oldest(Connection& connection, Fault fault, const std::string& message, TimePoint now);
   void lose(Connection& connection, Fault fault, const std::string& message, TimePoint now);

@@ -50,8 +50,7 @@ void EventLoop::on_connect(Connection& connection, TimePoint now) {
   connection.served = 0;
   connection.backoff = Duration{};
   connection.written_slots = connection.written_bytes = 0;
-  connection.body.clear();
-  connection.parser.begin({.head_request = workload_.head_requests()});
+  begin_answer(connection);
   ++tally_->connects;
   alive_at_ = now;
   if (phase_start_ == TimePoint{}) return;  // connecting ahead of the first phase
@@ -222,7 +221,16 @@ bool EventLoop::consume(Connection& connection, std::string_view bytes, TimePoin
     }
     bytes.remove_prefix(step->consumed);
     const bool whole = connection.parser.done() && connection.body.empty();
-    if (!whole) connection.body.append(step->body);
+    if (is_streamed(connection)) {
+      if (!step->body.empty()) connection.stream_judge->take(step->body, now);
+      if (const std::string& failure = connection.stream_judge->failure(); !failure.empty()) {
+        ++tally_->statuses[static_cast<size_t>(connection.parser.status())];
+        lose(connection, Fault::kBody, failure, now);
+        return false;
+      }
+    } else if (!whole) {
+      connection.body.append(step->body);
+    }
     if (!connection.parser.done()) continue;
 
     const bool keep = options_.reuse && connection.parser.keep_alive();
@@ -243,11 +251,22 @@ bool EventLoop::consume(Connection& connection, std::string_view bytes, TimePoin
   return connection.state == State::kReady;
 }
 
+void EventLoop::begin_answer(Connection& connection) {
+  connection.body.clear();
+  connection.parser.begin({.head_request = workload_.head_requests()});
+  if (connection.stream_judge) connection.stream_judge->begin();
+}
+
+bool EventLoop::is_streamed(const Connection& connection) const {
+  return connection.stream_judge && connection.parser.status() == 200;
+}
+
 // Judges the oldest request's answer and takes the request off the connection.
 void EventLoop::complete(Connection& connection, std::string_view body, TimePoint now) {
   Slot& slot = connection.slot(0);
   const int status = connection.parser.status();
-  Judgement judgement = judge_->judge(slot.index, {status, body});
+  const Judgement judgement = is_streamed(connection) ? connection.stream_judge->end(slot.index)
+                                                      : judge_->judge(slot.index, {status, body});
   Tally& tally = *tally_;
   ++tally.statuses[status < 600 ? static_cast<size_t>(status) : 0];
   if (!judgement.ok) {
@@ -259,14 +278,16 @@ void EventLoop::complete(Connection& connection, std::string_view body, TimePoin
     if (open_) tally.service.record(now - slot.started);
     ++tally.ok;
     tally.items += judgement.items;
-    if (judgement.tokens >= 0) {
-      tally.tokens += static_cast<uint64_t>(judgement.tokens);
-      ++tally.answers_with_tokens;
-    }
+    const uint64_t prompt_tokens =
+        judgement.prompt_tokens >= 0 ? static_cast<uint64_t>(judgement.prompt_tokens) : 0;
+    tally.prompt_tokens += prompt_tokens;
+    if (judgement.prompt_tokens >= 0) ++tally.answers_with_prompt_tokens;
+    if (judgement.generation)
+      tally.generation.note(*judgement.generation, slot.intended, now, phase_end_, options_.slo);
     if (now <= phase_end_) {
       ++tally.ok_in_window;
       tally.items_in_window += judgement.items;
-      tally.tokens_in_window += judgement.tokens >= 0 ? static_cast<uint64_t>(judgement.tokens) : 0;
+      tally.prompt_tokens_in_window += prompt_tokens;
     }
     latency_us_sum_ += static_cast<uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(latency).count());
@@ -278,8 +299,7 @@ void EventLoop::complete(Connection& connection, std::string_view body, TimePoin
     if (connection.written_slots > 0) --connection.written_slots;
   }
   ++connection.served;
-  connection.body.clear();
-  connection.parser.begin({.head_request = workload_.head_requests()});
+  begin_answer(connection);
   alive_at_ = now;
 }
 

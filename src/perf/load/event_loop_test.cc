@@ -41,7 +41,7 @@ class NumberedWorkload final : public Workload {
           return {.status_fault = true, .error = concat("status ", answer.status)};
         if (answer.body != std::to_string(index))
           return {.error = concat("answer ", in_quotes(answer.body), " to request ", index)};
-        return {.ok = true, .items = 2, .tokens = 5};
+        return {.ok = true, .items = 2, .prompt_tokens = 5};
       }
     };
     return std::make_unique<Same>();
@@ -87,7 +87,7 @@ TEST(EventLoop, EveryRequestIsAnsweredOnceByItsOwnAnswer) {
     EXPECT_EQ(tally.ok, 1000u);
     EXPECT_EQ(tally.failed, 0u) << first_error(tally);
     EXPECT_EQ(tally.items, 2000u);
-    EXPECT_EQ(tally.tokens, 5000u);
+    EXPECT_EQ(tally.prompt_tokens, 5000u);
     EXPECT_EQ(tally.latency.count(), 1000u);  // warm-up is not in it
     EXPECT_EQ(server.requests() - before, 1050);
     EXPECT_EQ(tally.connects, 7u);

@@ -1,7 +1,7 @@
 #include "perf/load/plain_http.h"
 
 #include "base/strings.h"
-#include "perf/load/embeddings.h"
+#include "perf/load/openai_http.h"
 
 namespace sis::perf {
 namespace {

@@ -75,6 +75,7 @@ Result<RunResult> run_load(const RunOptions& options, const Workload& workload,
     loop.warmup_duration = options.warmup_duration;
     loop.first_index = static_cast<uint64_t>(i);
     loop.index_step = static_cast<uint64_t>(threads);
+    loop.slo = options.slo;
     loop.errors_max = options.errors_max;
     loop.cpu = options.first_cpu < 0 ? -1 : options.first_cpu + i;
     auto& worker = *workers.emplace_back(std::make_unique<Worker>());

@@ -31,6 +31,7 @@ struct RunOptions {
   Duration duration{};
   uint64_t warmup_requests = 0;
   Duration warmup_duration{};
+  Slo slo;  // counted, not enforced
   size_t errors_max = 1;
   int first_cpu = -1;  // pin the loops to this core and the following ones
 };

@@ -22,6 +22,66 @@ const char* fault_name(Fault fault) {
   return "unknown";
 }
 
+bool Slo::met_by(Duration first, std::span<const Duration> gaps) const {
+  if (ttft > Duration{} && first > ttft) return false;
+  if (itl == Duration{}) return true;
+  const auto over = static_cast<size_t>(
+      std::count_if(gaps.begin(), gaps.end(), [&](Duration gap) { return gap > itl; }));
+  return over <= gaps.size() / 100;
+}
+
+void GenerationTally::note(const Generation& generation, TimePoint intended, TimePoint done,
+                           TimePoint window_end, const Slo& slo) {
+  ++answers;
+  if (generation.counted_by_server) ++counted_by_server;
+  const auto tokens = static_cast<uint64_t>(generation.output_tokens);
+  output_tokens += tokens;
+  output_tokens_min = std::min(output_tokens_min, tokens);
+  output_tokens_max = std::max(output_tokens_max, tokens);
+  if (generation.cached_tokens >= 0) {
+    cached_tokens += static_cast<uint64_t>(generation.cached_tokens);
+    ++answers_with_cached_tokens;
+  }
+  // Of an answer that ran over the window's end, the pieces that came before it count.
+  const auto& pieces = generation.pieces;
+  if (done <= window_end) {
+    output_tokens_in_window += tokens;
+  } else if (!pieces.empty()) {
+    const auto in_time = static_cast<uint64_t>(
+        std::upper_bound(pieces.begin(), pieces.end(), window_end) - pieces.begin());
+    output_tokens_in_window += tokens * in_time / pieces.size();
+  }
+  if (generation.per_token > Duration{}) tpot.record(generation.per_token);
+  for (const Duration gap : generation.gaps) itl.record(gap);
+  if (pieces.empty()) {
+    ++without_content;
+    return;
+  }
+  const Duration first = pieces.front() - intended;
+  ttft.record(first);
+  if (slo.wanted() && slo.met_by(first, generation.gaps)) {
+    ++slo_met;
+    if (done <= window_end) ++slo_met_in_window;
+  }
+}
+
+void GenerationTally::merge(const GenerationTally& other) {
+  answers += other.answers;
+  counted_by_server += other.counted_by_server;
+  output_tokens += other.output_tokens;
+  output_tokens_min = std::min(output_tokens_min, other.output_tokens_min);
+  output_tokens_max = std::max(output_tokens_max, other.output_tokens_max);
+  output_tokens_in_window += other.output_tokens_in_window;
+  cached_tokens += other.cached_tokens;
+  answers_with_cached_tokens += other.answers_with_cached_tokens;
+  without_content += other.without_content;
+  slo_met += other.slo_met;
+  slo_met_in_window += other.slo_met_in_window;
+  ttft.merge(other.ttft);
+  itl.merge(other.itl);
+  tpot.merge(other.tpot);
+}
+
 void Tally::note_message(uint64_t request, double at_s, const std::string& message,
                          size_t errors_max) {
   if (errors.size() < errors_max) errors.push_back({request, at_s, message});
@@ -40,8 +100,8 @@ void Tally::merge(const Tally& other) {
   for (size_t i = 0; i < faults.size(); ++i) faults[i] += other.faults[i];
   for (size_t i = 0; i < statuses.size(); ++i) statuses[i] += other.statuses[i];
   items += other.items;
-  tokens += other.tokens;
-  answers_with_tokens += other.answers_with_tokens;
+  prompt_tokens += other.prompt_tokens;
+  answers_with_prompt_tokens += other.answers_with_prompt_tokens;
   bytes_out += other.bytes_out;
   bytes_in += other.bytes_in;
   connects += other.connects;
@@ -65,7 +125,8 @@ void Tally::merge(const Tally& other) {
   window_end = std::max(window_end, other.window_end);
   ok_in_window += other.ok_in_window;
   items_in_window += other.items_in_window;
-  tokens_in_window += other.tokens_in_window;
+  prompt_tokens_in_window += other.prompt_tokens_in_window;
+  generation.merge(other.generation);
   cpu_s += other.cpu_s;
   cpu_wait_s += other.cpu_wait_s;
   cpu_share_max = std::max(cpu_share_max, other.cpu_share_max);

@@ -4,10 +4,12 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "perf/load/workload.h"
 #include "perf/report/histogram.h"
 
 namespace sis::perf {
@@ -23,6 +25,32 @@ struct ErrorRecord {
   std::string message;
 };
 
+// Limits that a streamed answer should keep; 0: none.
+struct Slo {
+  Duration ttft{};
+  Duration itl{};  // for 99 of 100 gaps of one answer
+
+  bool wanted() const { return ttft > Duration{} || itl > Duration{}; }
+  bool met_by(Duration first, std::span<const Duration> gaps) const;
+};
+
+// What generated answers add to a tally.
+struct GenerationTally {
+  uint64_t answers = 0, counted_by_server = 0;  // output tokens of the others: pieces of content
+  uint64_t output_tokens = 0, output_tokens_min = UINT64_MAX, output_tokens_max = 0;  // per answer
+  uint64_t output_tokens_in_window = 0;  // those of streamed answers by when they came
+  uint64_t cached_tokens = 0, answers_with_cached_tokens = 0;
+  uint64_t without_content = 0;  // streamed answers: they have no first token
+  uint64_t slo_met = 0, slo_met_in_window = 0;
+  Histogram ttft;  // intended send to first content
+  Histogram itl;   // between neighbouring pieces of content
+  Histogram tpot;  // mean time per token after the first, one value per answer
+
+  void note(const Generation& generation, TimePoint intended, TimePoint done, TimePoint window_end,
+            const Slo& slo);
+  void merge(const GenerationTally& other);
+};
+
 struct Second {  // one second of the timeline
   uint64_t ok = 0, failed = 0;
   double latency_sum_ms = 0, latency_max_ms = 0;
@@ -35,7 +63,7 @@ struct Tally {
   uint64_t sent = 0, ok = 0, failed = 0;
   std::array<uint64_t, kFaults> faults{};
   std::array<uint64_t, 600> statuses{};  // index 0: outside 100..599
-  uint64_t items = 0, tokens = 0, answers_with_tokens = 0;
+  uint64_t items = 0, prompt_tokens = 0, answers_with_prompt_tokens = 0;
   uint64_t bytes_out = 0, bytes_in = 0;
   uint64_t connects = 0, connect_failures = 0, resent = 0;
   uint64_t unsent = 0;     // due or ordered, but never sent
@@ -53,10 +81,12 @@ struct Tally {
   TimePoint started{}, last_done{};
   TimePoint window_end{};     // end of the sending time when one was set
   uint64_t ok_in_window = 0;  // good answers before it
-  uint64_t items_in_window = 0, tokens_in_window = 0;
+  uint64_t items_in_window = 0, prompt_tokens_in_window = 0;
   double cpu_s = 0;          // of the generator's threads
   double cpu_wait_s = 0;     // runnable, but another process had the core
   double cpu_share_max = 0;  // busiest thread: (cpu + wait) / wall
+
+  GenerationTally generation;
 
   std::vector<ErrorRecord> errors;           // the first ones
   std::map<std::string, uint64_t> messages;  // how often each was seen

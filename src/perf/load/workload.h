@@ -4,8 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include "base/clock.h"
 
 namespace sis::perf {
 
@@ -14,12 +18,38 @@ struct Answer {
   std::string_view body;
 };
 
+// What an answer of a text generator says about its making.
+struct Generation {
+  int64_t output_tokens = 0;
+  bool counted_by_server = false;  // otherwise output_tokens is the number of pieces
+  int64_t cached_tokens = -1;      // of the prompt; -1: the answer did not say
+  // Streamed answers only; both spans stay valid until the next answer begins.
+  std::span<const TimePoint> pieces;  // when each piece of content came
+  std::span<const Duration> gaps;     // between neighbouring pieces of one choice
+  Duration per_token{};               // after the first; 0: unknown
+};
+
 struct Judgement {
   bool ok = false;
-  bool status_fault = false;  // not ok because of the status; otherwise because of the body
-  uint32_t items = 0;         // texts, prompts, ... that were answered
-  int64_t tokens = -1;        // -1: the answer did not say
-  std::string error;          // when not ok, for people
+  bool status_fault = false;   // not ok because of the status; otherwise because of the body
+  uint32_t items = 0;          // texts, prompts, ... that were answered
+  int64_t prompt_tokens = -1;  // -1: the answer did not say
+  std::optional<Generation> generation;
+  std::string error;  // when not ok, for people
+};
+
+// Judges answers whose bodies matter while they arrive. One per connection, one answer at a time,
+// on the loop's thread.
+class StreamJudge {
+ public:
+  virtual ~StreamJudge() = default;
+  virtual void begin() = 0;  // before each answer
+  // The next bytes of the body, without chunk framing; `now` is when they were received.
+  virtual void take(std::string_view body, TimePoint now) = 0;
+  // What is wrong with the answer so far; empty while nothing is. A wrong answer is not read on:
+  // its connection is closed.
+  virtual const std::string& failure() const = 0;
+  virtual Judgement end(uint64_t index) = 0;  // the body is whole
 };
 
 // One per event loop; may keep buffers.
@@ -27,6 +57,9 @@ class Judge {
  public:
   virtual ~Judge() = default;
   virtual Judgement judge(uint64_t index, const Answer& answer) = 0;
+  // Not null: answers with status 200 go there as they arrive; others still come whole to judge().
+  // Must not outlive this judge.
+  virtual std::unique_ptr<StreamJudge> make_stream() { return nullptr; }
 };
 
 class Workload {

@@ -39,7 +39,7 @@ Rates rates(const Tally& tally) {
   Rates out{.wall_s = tally.wall_s()};
   out.requests = per_second(window ? tally.ok_in_window : tally.ok, out.wall_s);
   out.items = per_second(window ? tally.items_in_window : tally.items, out.wall_s);
-  out.tokens = per_second(window ? tally.tokens_in_window : tally.tokens, out.wall_s);
+  out.tokens = per_second(window ? tally.prompt_tokens_in_window : tally.prompt_tokens, out.wall_s);
   return out;
 }
 
@@ -209,16 +209,17 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
     throughput += fmt::format(", {} {}/s", short_number(rate.items), label.items_name);
   line("throughput", throughput);
   if (label.counts_tokens && tally.ok > 0) {
-    if (tally.answers_with_tokens == 0)
+    if (tally.answers_with_prompt_tokens == 0)
       line("tokens", "unknown: no answer had usage.prompt_tokens");
     else
       line("tokens",
-           fmt::format(
-               "{} tokens/s, {} in all{}", short_number(rate.tokens), with_commas(tally.tokens),
-               tally.answers_with_tokens < tally.ok
-                   ? fmt::format(" (only {} of {} answers had usage.prompt_tokens)",
-                                 with_commas(tally.answers_with_tokens), with_commas(tally.ok))
-                   : ""));
+           fmt::format("{} tokens/s, {} in all{}", short_number(rate.tokens),
+                       with_commas(tally.prompt_tokens),
+                       tally.answers_with_prompt_tokens < tally.ok
+                           ? fmt::format(" (only {} of {} answers had usage.prompt_tokens)",
+                                         with_commas(tally.answers_with_prompt_tokens),
+                                         with_commas(tally.ok))
+                           : ""));
   }
   line("bytes", concat(bytes_text(tally.bytes_out), " out, ", bytes_text(tally.bytes_in), " in"));
   if (!tally.errors.empty()) line("first error", tally.errors.front().message);
@@ -284,9 +285,11 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
     out[label.items_name + "_per_s"] = rate.items;
   }
   if (label.counts_tokens) {
-    out["prompt_tokens"] = tally.answers_with_tokens > 0 ? Json(tally.tokens) : Json(nullptr);
-    out["prompt_tokens_per_s"] = tally.answers_with_tokens > 0 ? Json(rate.tokens) : Json(nullptr);
-    out["answers_with_usage"] = tally.answers_with_tokens;
+    out["prompt_tokens"] =
+        tally.answers_with_prompt_tokens > 0 ? Json(tally.prompt_tokens) : Json(nullptr);
+    out["prompt_tokens_per_s"] =
+        tally.answers_with_prompt_tokens > 0 ? Json(rate.tokens) : Json(nullptr);
+    out["answers_with_usage"] = tally.answers_with_prompt_tokens;
   }
   out["bytes_out"] = tally.bytes_out;
   out["bytes_in"] = tally.bytes_in;

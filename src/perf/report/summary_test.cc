@@ -33,8 +33,8 @@ RunResult example_result() {
   tally.statuses[200] = 990;
   tally.statuses[429] = 8;
   tally.items = 1980;
-  tally.tokens = 13860;
-  tally.answers_with_tokens = 990;
+  tally.prompt_tokens = 13860;
+  tally.answers_with_prompt_tokens = 990;
   tally.bytes_out = 250'000;
   tally.bytes_in = 8'200'000;
   tally.connects = 8;
@@ -77,7 +77,7 @@ TEST(Summary, TextOfAClosedLoop) {
 
 TEST(Summary, VerboseListsErrorsAndMissingUsageIsSaid) {
   RunResult result = example_result();
-  result.tally.answers_with_tokens = result.tally.tokens = 0;
+  result.tally.answers_with_prompt_tokens = result.tally.prompt_tokens = 0;
   const std::string text = summary_text(kLabel, example_options(), result, true);
   EXPECT_NE(text.find("tokens:      unknown: no answer had usage.prompt_tokens\n"),
             std::string::npos)
@@ -85,7 +85,7 @@ TEST(Summary, VerboseListsErrorsAndMissingUsageIsSaid) {
   EXPECT_NE(text.find("error:       request 900 at 3.250 s: no answer within 30 s\n"),
             std::string::npos)
       << text;
-  result.tally.answers_with_tokens = 10;
+  result.tally.answers_with_prompt_tokens = 10;
   EXPECT_NE(summary_text(kLabel, example_options(), result, true).find("only 10 of 990 answers"),
             std::string::npos);
 }

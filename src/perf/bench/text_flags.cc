@@ -1,0 +1,74 @@
+#include "perf/bench/text_flags.h"
+
+#include <utility>
+
+#include "base/rng.h"
+#include "base/strings.h"
+
+namespace sis::perf {
+namespace {
+
+std::string upper(std::string text) {
+  for (char& c : text)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return text;
+}
+
+}  // namespace
+
+void TextFlags::add_to(FlagSet& flags, std::vector<std::string> lengths_flags,
+                       const std::string& distinct_help) {
+  const std::string variable = upper(noun);
+  flags.text({{noun}, {variable}}, &text, "TEXT", concat("the ", noun, " to send"));
+  flags.text({{noun + "-file"}, {variable + "_FILE"}}, &file, "FILE",
+             concat("one ", noun, " per line, used in turn"));
+  flags.toggle({{"shuffle"}, {}}, &shuffle, "put the file's lines in random order first (--seed)");
+  flags.text({std::move(lengths_flags), {"LENGTHS"}}, &lengths, "SPEC",
+             concat("made-up ", noun,
+                    "s of so many words: 16,128,512 or uniform:10:200 or lognormal:180"));
+  flags.toggle({{"distinct"}, {}}, &distinct, distinct_help);
+}
+
+Status TextFlags::choose(const FlagSet& flags) {
+  const std::string file_flag = noun + "-file", variable = upper(noun);
+  int by_flag = 0;
+  for (const std::string& name : {noun, file_flag, std::string("lengths")})
+    by_flag += flags.source(name) == FlagSource::kFlag;
+  if (by_flag > 1)
+    return Error{Code::kInvalidArgument,
+                 concat("--", noun, ", --", file_flag, ", --lengths: want only one of them")};
+  if (flags.source(noun) == FlagSource::kFlag) file.clear(), lengths.clear();
+  if (flags.source(file_flag) == FlagSource::kFlag) lengths.clear();
+  if (flags.source("lengths") == FlagSource::kFlag) file.clear();
+  if (!file.empty() && !lengths.empty())
+    return Error{Code::kInvalidArgument, concat(variable, "_FILE, LENGTHS: want only one of them")};
+  if (shuffle && file.empty())
+    return Error{Code::kInvalidArgument, concat("--shuffle: wants --", file_flag, " as well")};
+  if (!is_utf8(text)) return Error{Code::kInvalidArgument, concat("--", noun, ": want UTF-8")};
+  return {};
+}
+
+Result<TextFlags::Texts> TextFlags::load(uint64_t seed) const {
+  Texts texts;
+  if (!file.empty()) {
+    SIS_ASSIGN(texts.lines, read_lines(file));
+    if (shuffle) {
+      Rng rng(seed);
+      for (size_t i = texts.lines.size(); i > 1; --i)
+        std::swap(texts.lines[i - 1], texts.lines[rng.below(i)]);
+    }
+  }
+  if (!lengths.empty()) {
+    SIS_ASSIGN(texts.lengths, LengthSpec::parse(lengths));
+  }
+  return texts;
+}
+
+std::string TextFlags::shown(const Texts& texts) const {
+  if (texts.lengths) return concat("made-up, ", lengths, " words");
+  if (!texts.lines.empty())
+    return concat(texts.lines.size(), " lines of ", file, shuffle ? ", shuffled" : "");
+  return in_quotes(text, 40);
+}
+
+}  // namespace sis::perf

@@ -1,0 +1,40 @@
+#include "perf/load/openai_http.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/strings.h"
+#include "net/http_client.h"
+
+namespace sis::perf {
+
+Result<std::string> post_bytes(const JsonPost& post, std::string body) {
+  net::FetchRequest request{.method = "POST", .target = net::join_target(post.url, post.path)};
+  request.headers = {
+      {"Content-Type", "application/json"}, {"Accept", post.accept}, {"User-Agent", "sis-bench"}};
+  if (!post.api_key.empty())
+    request.headers.emplace_back("Authorization", concat("Bearer ", post.api_key));
+  if (!post.keep_alive) request.headers.emplace_back("Connection", "close");
+  request.body = std::move(body);
+  return net::request_bytes(post.url, request);
+}
+
+std::string error_message(std::string_view body) {
+  constexpr size_t kShown = 200;
+  if (trim(body).empty()) return "empty body";
+  const auto json =
+      nlohmann::json::parse(body.substr(0, 64 << 10), nullptr, /*allow_exceptions=*/false);
+  if (json.is_object()) {
+    for (const char* key : {"error", "detail", "message"}) {
+      const auto found = json.find(key);
+      if (found == json.end()) continue;
+      if (found->is_string()) return in_quotes(found->get_ref<const std::string&>(), kShown);
+      if (found->is_object() && found->contains("message") && (*found)["message"].is_string())
+        return in_quotes((*found)["message"].get_ref<const std::string&>(), kShown);
+      return in_quotes(found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                       kShown);
+    }
+  }
+  return in_quotes(body, kShown);
+}
+
+}  // namespace sis::perf
