@@ -46,7 +46,7 @@ def right(item, answer):
             return json.loads(answer) == item["json"]
     except ValueError:
         return False
-    return any(re.search(r"(?<![\w-])" + re.escape(key) + r"(?![\w/-])", answer, re.I) for key in item["keywords"])
+    return any(re.search(r"(?<![\w-])" + re.escape(key) + r"(?![\w/-])", answer, re.I) for key in item.get("keywords") or item["any"])
 
 
 @torch.no_grad()
