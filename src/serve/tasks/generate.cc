@@ -238,7 +238,7 @@ Result<Prompt> GenerateState::tokenise(GenerateRun& run) {
     if (manners.thinks &&
         (prompt_opens_thinking(text) || (continued && continues_thinking(*call.chat))))
       plan.reasoning = Start::kThinking;
-    else if (manners.thinks && !continued && !prompt_closes_thinking(prompt))
+    else if (manners.thinks && !continued)
       plan.reasoning = Start::kAnswer;
     prompt.thinking = prompt_closes_thinking(text) ? Start::kOff : plan.reasoning;
   } else {
