@@ -177,8 +177,9 @@ TEST_F(CatalogFiles, UnknownFieldsAreWarnings) {
   ASSERT_EQ(load().warnings.size(), 1u);
   EXPECT_NE(error("models: [{hf_repo_id: x/y, handler: chat, context: 0}]").find("context: want"),
             std::string::npos);
-  EXPECT_NE(error("models: [{hf_repo_id: x/y, handler: chat, kv_dtype: f8}]").find("kv_dtype: want"),
-            std::string::npos);
+  EXPECT_NE(
+      error("models: [{hf_repo_id: x/y, handler: chat, kv_dtype: f8}]").find("kv_dtype: want"),
+      std::string::npos);
 }
 
 // A small file must not stand for a huge or endless document.

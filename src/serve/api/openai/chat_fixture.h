@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "serve/api/openai/chat_json.h"
 #include "serve/tasks/generate.h"
 
 namespace sis::api::testing {
@@ -43,6 +44,38 @@ struct SmallModel {
   std::unique_ptr<text::Tokenizer> tokenizer;
   std::optional<text::ChatTemplates> templates;
   tasks::TextModel view;
+};
+
+// The one most tests use.
+inline SmallModel& small_model() {
+  static SmallModel model;
+  return model;
+}
+
+// Knows "m" (the small model) and "embed", which does not generate.
+inline FindModel small_models(bool structured_outputs = true) {
+  return [structured_outputs](const std::string& name) -> Result<FoundModel> {
+    const tasks::TextModel& view = small_model().view;
+    if (name == "embed") return FoundModel{};
+    if (name != "m") return Error{Code::kNotFound, "no model " + name, "model", "model_not_found"};
+    return FoundModel{.facts = {.name = name,
+                                .vocab_size = view.tokenizer->vocab_size(),
+                                .structured_outputs = structured_outputs},
+                      .text = &view};
+  };
+}
+
+// A body as the server hands it over: readable past its end.
+class Body {
+ public:
+  explicit Body(std::string text) : text_(std::move(text)), size_(text_.size()) {
+    text_.resize(size_ + 64);
+  }
+  std::string_view view() const { return {text_.data(), size_}; }
+
+ private:
+  std::string text_;
+  size_t size_;
 };
 
 // A call as the service got it; the test answers through `stream` from its own thread.

@@ -3,11 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <optional>
 
 #include "base/strings.h"
 #include "serve/api/openai/chat_fixture.h"
-#include "serve/api/openai/completions_json.h"
 
 namespace sis::api {
 namespace {
@@ -16,31 +14,13 @@ using tasks::GenerateCall;
 using tasks::ToolChoice;
 using Kind = tasks::ResponseFormat::Kind;
 
-testing::SmallModel& small_model() {
-  static testing::SmallModel model;
-  return model;
-}
-
-FindModel models(bool structured_outputs) {
-  return [structured_outputs](const std::string& name) -> Result<FoundModel> {
-    const tasks::TextModel& view = small_model().view;
-    if (name == "embed") return FoundModel{};
-    if (name != "m") return Error{Code::kNotFound, "no model " + name, "model", "model_not_found"};
-    return FoundModel{.facts = {.name = name,
-                                .vocab_size = view.tokenizer->vocab_size(),
-                                .structured_outputs = structured_outputs},
-                      .text = &view};
-  };
-}
-
 struct Rules {
   bool strict = false, structured_outputs = true;
 };
 
-Result<ChatCall> parse(std::string body, Rules rules = {}) {
-  const size_t size = body.size();
-  body.resize(size + 64);  // as the server hands it over
-  return parse_chat_call({body.data(), size}, rules.strict, models(rules.structured_outputs));
+Result<ChatCall> parse(const std::string& body, Rules rules = {}) {
+  return parse_chat_call(testing::Body(body).view(), rules.strict,
+                         testing::small_models(rules.structured_outputs));
 }
 
 // A body with one user message and these members.
@@ -53,13 +33,6 @@ GenerateCall call_of(const std::string& body) {
   auto parsed = parse(body);
   EXPECT_TRUE(parsed.ok()) << body << ": " << (parsed.ok() ? "" : parsed.error().message);
   return parsed.ok() ? std::move(parsed->fields.call) : GenerateCall{};
-}
-
-std::string prompt_of(const std::string& messages, const std::string& more = "") {
-  const auto call = call_of(concat(R"({"model":"m","messages":[)", messages, "]", more, "}"));
-  if (!call.chat) return "no conversation";
-  auto prompt = text::apply_chat_template(*small_model().view.templates, *call.chat);
-  return prompt.ok() ? *prompt : "error: " + prompt.error().message;
 }
 
 struct Refused {
@@ -184,67 +157,6 @@ TEST(ChatJson, RefusesWithFieldAndReason) {
     c.body = with(members);
     expect_refused(c);
   }
-}
-
-// The order is the API's: the body, the model, the fields, the messages.
-TEST(ChatJson, RefusesBodiesAndMessages) {
-  const auto message = [](const char* json) {
-    return concat(R"({"model":"m","messages":[{"role":"user","content":"hi"},)", json, "]}");
-  };
-  const Refused cases[] = {
-      {"{", "", "not valid JSON"},
-      {"[]", "", "must be a JSON object"},
-      {R"({"messages":[]})", "model", "non-empty string"},
-      {R"({"model":"no","n":0})", "model", "no model no", Code::kNotFound},
-      {R"({"model":"embed"})", "model", "does not generate text"},
-      {R"({"model":"m","messages":[],"n":0})", "n", "from 1"},
-      {R"({"model":"m"})", "messages", "missing"},
-      {R"({"model":"m","messages":null})", "messages", "missing"},
-      {R"({"model":"m","messages":[]})", "messages", "empty"},
-      {R"({"model":"m","messages":"hi"})", "messages", "an array"},
-      {message("7"), "messages[1]", "an object"},
-      {message("{}"), "messages[1].role", "non-empty string"},
-      {message(R"({"role":"wizard","content":"x"})"), "messages[1].role", "got 'wizard'"},
-      {message(R"({"role":"user"})"), "messages[1].content", "missing"},
-      {message(R"({"role":"user","content":7})"), "messages[1].content", "array of parts"},
-      {message(R"({"role":"user","content":["x"]})"), "messages[1].content[0]", "an object"},
-      {message(R"({"role":"user","content":[{"type":"text"}]})"), "messages[1].content[0].text",
-       "a string"},
-      {message(R"({"role":"user","content":[{"type":"hologram"}]})"), "messages[1].content[0].type",
-       "got 'hologram'"},
-      {message(R"({"role":"user","content":[{"type":"text","text":"a"},
-                   {"type":"image_url","image_url":{"url":"data:"}}]})"),
-       "messages[1].content[1].type", "takes text only"},
-      {message(R"({"role":"user","content":[{"type":"input_audio"}]})"),
-       "messages[1].content[0].type", "takes text only"},
-      {message(R"({"role":"user","content":[{"type":"file"}]})"), "messages[1].content[0].type",
-       "takes text only"},
-      {message(R"({"role":"assistant"})"), "messages[1].content", "content or tool_calls"},
-      {message(R"({"role":"assistant","content":null,"tool_calls":[]})"), "messages[1].content",
-       "content or tool_calls"},
-      {message(R"({"role":"assistant","tool_calls":[{"id":"a"}]})"),
-       "messages[1].tool_calls[0].function", "an object"},
-      {message(R"({"role":"assistant","tool_calls":[{"function":{"arguments":"{}"}}]})"),
-       "messages[1].tool_calls[0].function.name", "non-empty"},
-      {message(R"({"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":7}}]})"),
-       "messages[1].tool_calls[0].function.arguments", "a string of JSON"},
-      {message(R"({"role":"assistant","content":"x","audio":{"id":"a"}})"), "messages[1].audio",
-       "text only"},
-      {message(R"({"role":"tool","content":"x"})"), "messages[1].tool_call_id", "non-empty"},
-      {message(R"({"role":"function","content":"x"})"), "messages[1].name", "non-empty"},
-      {message(R"({"role":"user","content":"x","name":7})"), "messages[1].name", "a string"},
-  };
-  for (const auto& c : cases) expect_refused(c);
-}
-
-// Deep nesting is refused, not recursed into.
-TEST(ChatJson, BoundsDepth) {
-  std::string deep;
-  for (int i = 0; i < 900; ++i) deep += '[';
-  for (int i = 0; i < 900; ++i) deep += ']';
-  expect_refused(
-      {concat(R"({"model":"m","messages":[{"role":"user","content":"x","k":)", deep, "}]}"), "",
-       "the body"});
 }
 
 TEST(ChatJson, ReadsSamplingAndLimits) {
@@ -387,172 +299,6 @@ TEST(ChatJson, ReadsTools) {
   EXPECT_EQ(call.tool_choice, ToolChoice::kRequired);
   EXPECT_EQ(call_of(with(R"("tools":[])")).tool_choice, ToolChoice::kNone);
   EXPECT_EQ(call_of(with(R"("tool_choice":"none")")).tool_choice, ToolChoice::kNone);
-}
-
-// Messages as the template gets them.
-TEST(ChatJson, ConversationForTheTemplate) {
-  EXPECT_EQ(prompt_of(R"({"role":"system","content":"s"},{"role":"user","content":"u"})"),
-            "<system>s<user>u<assistant>");
-  EXPECT_EQ(prompt_of(R"({"role":"developer","content":"d"})"), "<system>d<assistant>");
-  EXPECT_EQ(prompt_of(R"({"role":"user","content":[{"type":"text","text":"a"},
-                          {"type":"text","text":"b"}]})"),
-            "<user>a\nb<assistant>");
-  EXPECT_EQ(prompt_of(R"({"role":"user","content":[]})"), "<user><assistant>");
-  EXPECT_EQ(
-      prompt_of(R"({"role":"assistant","content":"c","refusal":null,"tool_calls":[
-          {"id":"1","type":"function","function":{"name":"f","arguments":"{\"b\":1,\"a\":[]}"}}]})"),
-      R"(<assistant>c[{"id": "1", "type": "function", "function": {"name": "f", "arguments": {"b": 1, "a": []}}}]<assistant>)");
-  // What is no JSON object stays text; nothing at all is an empty object.
-  EXPECT_EQ(
-      prompt_of(R"({"role":"assistant","content":"","tool_calls":[
-                {"function":{"name":"f","arguments":"not json"}},
-                {"function":{"name":"g","arguments":""}}]})"),
-      R"(<assistant>[{"function": {"name": "f", "arguments": "not json"}, "type": "function"}, )"
-      R"({"function": {"name": "g", "arguments": {}}, "type": "function"}]<assistant>)");
-  EXPECT_EQ(prompt_of(R"({"role":"assistant","content":"","function_call":
-                {"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"r"})"),
-            R"(<assistant>[{"type": "function", "function": {"name": "f", "arguments": {}}}])"
-            "<tool>r<assistant>");
-  EXPECT_EQ(
-      prompt_of(R"({"role":"tool","tool_call_id":"1","content":[{"type":"text","text":"r"}]})"),
-      "<tool>r<assistant>");
-  EXPECT_EQ(prompt_of(R"({"role":"assistant","content":[{"type":"refusal","refusal":"no"}]})"),
-            "<assistant>no<assistant>");
-  EXPECT_EQ(prompt_of(R"({"role":"assistant","content":null,"refusal":"no"})"),
-            "<assistant>no<assistant>");
-}
-
-TEST(ChatJson, TemplateSwitches) {
-  const std::string user = R"({"role":"user","content":"u"})";
-  EXPECT_EQ(prompt_of(user, R"(,"add_generation_prompt":false)"), "<user>u");
-  EXPECT_EQ(prompt_of(user + R"(,{"role":"assistant","content":"so far"})",
-                      R"(,"continue_final_message":true)"),
-            "<user>u<assistant>so far");
-  EXPECT_EQ(prompt_of(user, R"(,"reasoning_effort":"none")"), "<user>u[thinking False]<assistant>");
-  EXPECT_EQ(prompt_of(user, R"(,"reasoning_effort":"high")"), "<user>u[effort high]<assistant>");
-  // What the client says itself wins.
-  EXPECT_EQ(prompt_of(user, R"(,"reasoning_effort":"none","chat_template_kwargs":)"
-                            R"({"enable_thinking":true})"),
-            "<user>u[thinking True]<assistant>");
-  EXPECT_EQ(prompt_of(user, R"(,"functions":[{"name":"f"}])"),
-            R"(<user>u[tools [{"type": "function", "function": {"name": "f"}}]]<assistant>)");
-}
-
-// The model is told what shape is wanted: after the leading system messages, in one of its own, or
-// with the first question where the template takes none. guided_* fields leave the prompt alone.
-TEST(ChatJson, TellsTheModelOfTheFormat) {
-  const std::string user = R"({"role":"user","content":"u"})";
-  const std::string object = R"(,"response_format":{"type":"json_object"})";
-  const std::string told = "Answer with one JSON object and nothing else.";
-  EXPECT_EQ(prompt_of(user, object), "<system>" + told + "<user>u<assistant>");
-  EXPECT_EQ(prompt_of(R"({"role":"system","content":"s"},)" + user, object),
-            "<system>s\n\n" + told + "<user>u<assistant>");
-  EXPECT_EQ(prompt_of(user, R"(,"guided_json":{})"), "<user>u<assistant>");
-  EXPECT_NE(prompt_of(user, R"(,"response_format":{"type":"json_schema","json_schema":)"
-                            R"({"name":"n","strict":true,"schema":{"type":"integer"}}})")
-                .find("It must follow this JSON schema:\n{\"type\":\"integer\"}<user>"),
-            std::string::npos);
-
-  const testing::SmallModel model(
-      "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}"
-      "{% endif %}<{{ m.role }}>{{ m.content }}{% endfor %}");
-  std::string body = concat(R"({"model":"m","messages":[)", user, "]", object, "}");
-  const size_t size = body.size();
-  body.resize(size + 64);
-  const auto parsed = parse_chat_call({body.data(), size}, false, [&](const std::string& name) {
-    return Result<FoundModel>(
-        FoundModel{.facts = {.name = name, .vocab_size = 10}, .text = &model.view});
-  });
-  ASSERT_TRUE(parsed.ok());
-  EXPECT_EQ(*text::apply_chat_template(*model.templates, *parsed->fields.call.chat),
-            "<user>u\n\n" + told);
-}
-
-// A template that knows the developer's role keeps it.
-TEST(ChatJson, DeveloperWhereTheTemplateKnowsIt) {
-  const testing::SmallModel model(
-      "{% for m in messages %}{% if m.role == 'developer' %}D{% else %}O{% endif %}{% endfor %}");
-  std::string body = R"({"model":"m","messages":[{"role":"developer","content":"x"}]})";
-  const size_t size = body.size();
-  body.resize(size + 64);
-  const auto parsed = parse_chat_call({body.data(), size}, false, [&](const std::string& name) {
-    return Result<FoundModel>(
-        FoundModel{.facts = {.name = name, .vocab_size = 10}, .text = &model.view});
-  });
-  ASSERT_TRUE(parsed.ok());
-  EXPECT_EQ(*text::apply_chat_template(*model.templates, *parsed->fields.call.chat), "D");
-}
-
-Result<CompletionCall> parse_completion(std::string body, CompletionLimits limits = {}) {
-  const size_t size = body.size();
-  body.resize(size + 64);
-  return parse_completion_call({body.data(), size}, limits, models(true));
-}
-
-TEST(CompletionsJson, ReadsPrompts) {
-  const auto calls = [](const char* prompt) {
-    auto parsed = parse_completion(concat(R"({"model":"m","prompt":)", prompt, "}"));
-    EXPECT_TRUE(parsed.ok()) << prompt << ": " << (parsed.ok() ? "" : parsed.error().message);
-    return parsed.ok() ? std::move(parsed->calls) : std::vector<GenerateCall>();
-  };
-  auto one = calls(R"("text")");
-  ASSERT_EQ(one.size(), 1u);
-  EXPECT_EQ(one[0].text, "text");
-  EXPECT_FALSE(one[0].prompt_is_ids || one[0].chat);
-  EXPECT_EQ(one[0].tokens_max, 16);
-  one = calls("[5,6]");
-  ASSERT_EQ(one.size(), 1u);
-  EXPECT_TRUE(one[0].prompt_is_ids);
-  EXPECT_EQ(one[0].ids, (std::vector<int32_t>{5, 6}));
-  const auto two = calls(R"(["a","b"])");
-  ASSERT_EQ(two.size(), 2u);
-  EXPECT_EQ(two[1].text, "b");
-  const auto ids = calls("[[1],[2,3]]");
-  ASSERT_EQ(ids.size(), 2u);
-  EXPECT_EQ(ids[1].ids, (std::vector<int32_t>{2, 3}));
-  EXPECT_EQ(calls("null")[0].text, "<|endoftext|>");
-}
-
-TEST(CompletionsJson, EchoAsksForThePromptsLogprobs) {
-  auto parsed = parse_completion(
-      R"({"model":"m","prompt":"x","echo":true,"logprobs":2,"max_tokens":0,"n":2,"best_of":2})");
-  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
-  EXPECT_TRUE(parsed->echo);
-  EXPECT_TRUE(parsed->calls[0].prompt_logprobs);
-  EXPECT_EQ(parsed->calls[0].logprobs, 2);
-  EXPECT_EQ(parsed->calls[0].tokens_max, 0);
-  parsed = parse_completion(R"({"model":"m","prompt":"x","echo":true})");
-  EXPECT_FALSE(parsed->calls[0].prompt_logprobs);
-  EXPECT_EQ(parsed->calls[0].logprobs, -1);
-}
-
-TEST(CompletionsJson, RefusesWithFieldAndReason) {
-  const std::tuple<const char*, const char*, const char*> cases[] = {
-      {R"("prompt":{})", "prompt", "want a string"},
-      {R"("prompt":[])", "prompt", "empty"},
-      {R"("prompt":[[]])", "prompt[0]", "empty"},
-      {R"("prompt":["a",7])", "prompt[1]", "a string or token ids"},
-      {R"("prompt":[901])", "prompt", "tokens 0 to 900"},
-      {R"("prompt":[[1],[-1]])", "prompt[1]", "token ids"},
-      {R"("prompt":["a","b","c"])", "prompt", "at most 2"},
-      {R"("prompt":"a","max_tokens":-1)", "max_tokens", "from 0"},
-      {R"("prompt":"a","logprobs":6)", "logprobs", "from 0 to 5"},
-      {R"("prompt":"a","logprobs":5,"n":100)", "logprobs", "at most 512"},
-      {R"("prompt":"a","best_of":2)", "best_of", "only 1"},
-      {R"("prompt":"a","n":3,"best_of":2)", "best_of", "only 3"},
-      {R"("prompt":"a","suffix":"z")", "suffix", "not supported"},
-      {R"("prompt":"a","echo":9)", "echo", "true or false"},
-      {R"("prompt":"a","add_special_tokens":false)", "add_special_tokens", "token ids"},
-      {R"("prompt":"a","frobnicate":1)", "frobnicate", "unknown"},
-  };
-  for (const auto& [members, param, message] : cases) {
-    const auto parsed = parse_completion(concat(R"({"model":"m",)", members, "}"),
-                                         {.prompts_max = 2, .strict_fields = true});
-    ASSERT_FALSE(parsed.ok()) << members;
-    EXPECT_EQ(parsed.error().param, param) << members << ": " << parsed.error().message;
-    EXPECT_NE(parsed.error().message.find(message), std::string::npos)
-        << members << ": " << parsed.error().message;
-  }
 }
 
 }  // namespace

@@ -1,0 +1,70 @@
+#include "serve/server/app_options.h"
+
+#include "base/strings.h"
+#include "serve/api/errors.h"
+
+namespace sis::server {
+
+Result<Isa> choose_isa(const Settings& settings) {
+  const std::string& word = settings.text("CPU_ISA");
+  if (word == "auto") return detect_isa();
+  const auto isa = parse_isa(word);
+  if (!isa || *isa > detect_isa())
+    return Error{Code::kInvalidArgument,
+                 concat("CPU_ISA (", settings.source_of("CPU_ISA"), "): this machine has ",
+                        isa_name(detect_isa()), ", not ", in_quotes(word))};
+  return *isa;
+}
+
+Status check_device(const Settings& settings) {
+  const std::string& device = settings.text("MODEL_DEVICE");
+  if (device == "auto" || device == "cpu") return {};
+  return Error{
+      Code::kInvalidArgument,
+      concat("MODEL_DEVICE (", settings.source_of("MODEL_DEVICE"),
+             "): want auto or cpu (this build has no other device), got ", in_quotes(device))};
+}
+
+net::ServerOptions server_options(const Settings& settings) {
+  net::ServerOptions options;
+  options.address = settings.text("HOST");
+  options.port = static_cast<uint16_t>(settings.integer("PORT"));
+  options.io_threads = static_cast<int>(settings.integer("IO_THREADS"));
+  options.header_bytes_max = static_cast<size_t>(settings.integer("MAX_HEADER_BYTES"));
+  options.body_bytes_max = static_cast<size_t>(settings.integer("MAX_BODY_BYTES"));
+  options.connections_max = static_cast<int>(settings.integer("MAX_CONNECTIONS"));
+  options.header_timeout = settings.duration("HEADER_TIMEOUT_SEC");
+  options.idle_timeout = settings.duration("IDLE_TIMEOUT_SEC");
+  options.body_gap_timeout = settings.duration("BODY_GAP_TIMEOUT_SEC");
+  options.write_timeout = settings.duration("WRITE_TIMEOUT_SEC");
+  options.compress_bytes_min = static_cast<size_t>(settings.integer("COMPRESS_MIN_BYTES"));
+  options.cors_origins = settings.list("CORS_ORIGINS");
+  options.tls_certificate_file = settings.text("TLS_CERT_FILE");
+  options.tls_key_file = settings.text("TLS_KEY_FILE");
+  options.render_error = [](int status, const std::string& message, const std::string&) {
+    return api::status_response(status, message);
+  };
+  return options;
+}
+
+api::EmbeddingsOptions embeddings_options(const Settings& settings) {
+  api::EmbeddingsOptions options;
+  options.limits = {.texts_max = settings.integer("MAX_BATCH_SIZE"),
+                    .text_chars_max = settings.integer("MAX_TEXT_CHARS"),
+                    .strict_fields = settings.flag("STRICT_REQUEST_FIELDS"),
+                    .truncate = settings.flag("EMBEDDING_TRUNCATE")};
+  options.count_tokens = !settings.flag("EMBEDDING_USAGE_DISABLE_TOKEN_COUNT");
+  options.retry_after = settings.duration("QUEUE_TIMEOUT_SEC");
+  return options;
+}
+
+api::ChatOptions chat_options(const Settings& settings) {
+  api::ChatOptions options;
+  options.generation = {.retry_after = settings.duration("QUEUE_TIMEOUT_SEC"),
+                        .keep_alive = settings.duration("CHAT_STREAM_KEEP_ALIVE_SEC")};
+  options.strict_fields = settings.flag("STRICT_REQUEST_FIELDS");
+  options.prompts_max = settings.integer("MAX_BATCH_SIZE");
+  return options;
+}
+
+}  // namespace sis::server
