@@ -134,7 +134,10 @@ struct Level {
 };
 constexpr Level kLevels[] = {{"f32", DType::kF32, DType::kF32, 1e-3},
                              {"bf16", DType::kBf16, DType::kBf16, 2e-2},
-                             {"bf16, int8 cache", DType::kBf16, DType::kI8, 3e-2}};
+                             {"bf16, int8 cache", DType::kBf16, DType::kI8, 3e-2},
+                             // Random weights as narrow as these lose far more than trained ones.
+                             {"int8", DType::kI8, DType::kBf16, 0.1},
+                             {"int4", DType::kI4, DType::kI8, 0.5}};
 
 class Decoders : public testing::TestWithParam<std::string> {
  protected:

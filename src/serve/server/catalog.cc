@@ -424,13 +424,15 @@ const char* model_dtype_name(ModelDtype dtype) {
       return "bf16";
     case ModelDtype::kInt8:
       return "int8";
+    case ModelDtype::kInt4:
+      return "int4";
   }
   return "auto";
 }
 
 std::optional<ModelDtype> parse_model_dtype(std::string_view name) {
-  for (const auto dtype :
-       {ModelDtype::kAuto, ModelDtype::kF32, ModelDtype::kBf16, ModelDtype::kInt8})
+  for (const auto dtype : {ModelDtype::kAuto, ModelDtype::kF32, ModelDtype::kBf16,
+                           ModelDtype::kInt8, ModelDtype::kInt4})
     if (iequals(name, model_dtype_name(dtype))) return dtype;
   return std::nullopt;
 }

@@ -36,8 +36,8 @@ const char* owned_by(ModelKind kind);  // "local", "openai", "vllm"
 // Of text-embedding, chat-completion, vision, audio-transcription, audio-translation, rerank.
 std::vector<std::string> capabilities(ModelKind kind);
 
-enum class ModelDtype : uint8_t { kAuto, kF32, kBf16, kInt8 };
-const char* model_dtype_name(ModelDtype dtype);  // "auto", "f32", "bf16", "int8"
+enum class ModelDtype : uint8_t { kAuto, kF32, kBf16, kInt8, kInt4 };
+const char* model_dtype_name(ModelDtype dtype);  // "auto", "f32", "bf16", "int8", "int4"
 std::optional<ModelDtype> parse_model_dtype(std::string_view name);
 
 enum class ModelPooling : uint8_t { kCls, kMean, kLastToken, kMax };

@@ -49,9 +49,10 @@ Result<DType> choose_dtype(const std::string& word, Isa isa) {
   if (word == "f32") return DType::kF32;
   if (word == "bf16") return DType::kBf16;
   if (word == "int8") return DType::kI8;
+  if (word == "int4") return DType::kI4;
   if (word == "auto") return isa >= Isa::kAvx512Bf16 ? DType::kBf16 : DType::kF32;
   return Error{Code::kInvalidArgument,
-               concat("dtype: want f32, bf16, int8 or auto, got ", in_quotes(word))};
+               concat("dtype: want f32, bf16, int8, int4 or auto, got ", in_quotes(word))};
 }
 
 Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options,

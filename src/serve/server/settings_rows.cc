@@ -348,7 +348,7 @@ std::vector<SettingDef> http() {
 std::vector<SettingDef> engine() {
   return {
       {.name = "DTYPE", .type = kEnum, .initial = "auto",
-       .choices = {"auto", "f32", "bf16", "int8"},
+       .choices = {"auto", "f32", "bf16", "int8", "int4"},
        .help = "element type of models whose catalog entry names none"},
       {.name = "SELFTEST", .type = kEnum, .initial = "strict", .choices = {"strict", "warn", "off"},
        .help = "what to do when a model's tokenizer or chat template differs from its"

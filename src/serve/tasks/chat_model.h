@@ -32,7 +32,8 @@ struct ChatModel {
     return {.name = name,
             .tokenizer = tokenizer.get(),
             .templates = templates ? &*templates : nullptr,
-            .tokens_max = decoder->info().tokens_max};
+            .tokens_max = decoder->info().tokens_max,
+            .vocab_size = decoder->info().vocab};
   }
 };
 

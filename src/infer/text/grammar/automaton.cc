@@ -343,7 +343,7 @@ Result<Automaton> AutomatonBuilder::finish(RuleId root) {
     Rule& rule = made.rules_[id];
     if (!rule.is_repeat) {
       made.marks_[rule.end] |= Automaton::kEnd;
-      if (rule.takes_plain) made.marks_[rule.start] |= Automaton::kPlainStart;
+      made.marks_[rule.start] |= static_cast<uint8_t>(rule.takes << Automaton::kClassShift);
       continue;
     }
     rule.start = static_cast<StateId>(next);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "infer/text/grammar/char_class.h"
 #include "infer/text/grammar/effort.h"
 
 namespace sis::text::grammar {
@@ -40,7 +41,7 @@ struct Rule {
   bool is_repeat = false;  // start is its state 0; `end` is unused
   RuleId body = 0;
   uint32_t min = 0, max = 0;  // max may be kUnbounded
-  bool takes_plain = false;   // every single plain character (token_trie.h) is a sentence
+  CharClassSet takes = 0;     // every single character of these classes is a sentence
   bool nullable = false;      // the empty text is a sentence; callers skip it themselves
   uint32_t rank = 0;          // rules that may begin with a call of this one have a lower rank
 
@@ -58,8 +59,8 @@ class Automaton {
     return {edges_.data() + offsets_[state], edges_.data() + offsets_[state + 1]};
   }
   bool is_end(StateId state) const { return (marks_[state] & kEnd) != 0; }
-  // A rule that takes any plain character begins here.
-  bool is_plain_start(StateId state) const { return (marks_[state] & kPlainStart) != 0; }
+  // The classes that the rule which begins here takes any character of.
+  CharClassSet classes_from(StateId state) const { return marks_[state] >> kClassShift; }
   const Rule& repeat_of(StateId state) const;
   // Nothing but the return can follow: calls that lead here need no frame of their own.
   bool only_returns(StateId state) const;
@@ -71,7 +72,8 @@ class Automaton {
 
  private:
   friend class AutomatonBuilder;
-  static constexpr uint8_t kEnd = 1, kPlainStart = 2;
+  static constexpr uint8_t kEnd = 1;
+  static constexpr int kClassShift = 1;  // behind it, CharClassSet of a rule's start
 
   std::vector<Rule> rules_;
   RuleId root_ = 0;

@@ -132,6 +132,19 @@ bool CharSet::contains(char32_t c) const {
   return at != ranges_.end() && at->low <= c;
 }
 
+CharClassSet classes_in(const CharSet& set) {
+  CharClassSet out = 0;
+  for (const CharClass one : kCharClasses) {
+    bool is_part = true;
+    for (char32_t c = 0; c < 0x80 && is_part; ++c)
+      is_part = !is_byte_of(one, static_cast<uint8_t>(c)) || set.contains(c);
+    if (is_part && is_byte_of(one, 0x80))
+      is_part = CharSet{{0x80, kLast}}.without(set).empty();
+    if (is_part) out |= bit_of(one);
+  }
+  return out;
+}
+
 // --- writing ---
 
 void add_char(AutomatonBuilder& builder, StateId from, const CharSet& set, Spelling spelling,
@@ -153,7 +166,7 @@ void add_char(AutomatonBuilder& builder, StateId from, const CharSet& set, Spell
 
 RuleId add_json_char_rule(AutomatonBuilder& builder) {
   const RuleId id = builder.add_rule("string character");
-  builder.rule(id).takes_plain = true;
+  builder.rule(id).takes = classes_in(CharSet::all());
   const StateId start = builder.rule(id).start, end = builder.rule(id).end;
   add_char(builder, start, CharSet{{0x20, kLast}}.without({{'"', '"'}, {'\\', '\\'}}),
            Spelling::kUtf8, end);

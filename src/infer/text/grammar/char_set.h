@@ -39,6 +39,9 @@ class CharSet {
   std::vector<Range> ranges_;
 };
 
+// The classes that are wholly part of `set`.
+CharClassSet classes_in(const CharSet& set);
+
 // How one character is written.
 enum class Spelling : uint8_t {
   kUtf8,

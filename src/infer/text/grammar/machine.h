@@ -78,9 +78,10 @@ class Machine {
     std::vector<uint64_t> words;
     std::vector<int32_t> tokens;
   };
-  struct PlainRun {
-    uint32_t characters = 0;  // as many plain characters may follow in any case
-    bool no_more = false;     // and no plain character after these
+  // What is known of tokens of one class of characters.
+  struct Run {
+    uint32_t characters = 0;  // as many may follow in any case
+    bool no_more = false;     // and not one more
   };
 
   static constexpr int32_t kUnknown = -1;
@@ -108,9 +109,9 @@ class Machine {
   PlacesId keep_set(std::vector<Place>& places, bool complete);
   FramesId adopt_frames(const Machine& other, FramesId frames, std::vector<uint32_t>& known);
 
-  PlainRun plain_run(PlacesId places);
-  PlainRun plain_run_of(Place place) const;
-  bool takes_plain_byte(Place place) const;
+  Run run_of(CharClass one, PlacesId places);
+  uint32_t run_of(CharClass one, Place place) const;
+  bool takes_byte_of(CharClass one, Place place) const;
   int32_t make_mask(PlacesId places);
   void walk(const TokenTrie& trie, PlacesId from, uint64_t& work_left);
   int32_t keep_mask();

@@ -33,17 +33,21 @@ void Machine::mask(PlacesId places, std::span<uint64_t> words) {
 
 int32_t Machine::make_mask(PlacesId places) {
   std::fill(words_.begin(), words_.end(), 0);
-  // Most masks with many tokens are those inside strings; what any string takes is known.
-  const PlainRun run = plain_run(places);
-  const uint32_t known = std::min(run.characters, GrammarVocabulary::kPlainRunMax);
-  const bool all_plain_known = known == GrammarVocabulary::kPlainRunMax || run.no_more;
-  if (known > 0) {
-    const auto plain = vocabulary_->plain_tokens(known);
-    std::copy(plain.begin(), plain.end(), words_.begin());
+  // Most masks with many tokens are those inside strings. What goes in them as a class is known;
+  // the other tokens are looked at.
+  const TokenTrie* others = &vocabulary_->trie();
+  for (const CharClass one : kCharClasses) {
+    const Run run = run_of(one, places);
+    if (run.characters == 0) continue;
+    if (run.characters < TokenSlices::kCharactersMax && !run.no_more) continue;
+    const TokenSlices& slices = vocabulary_->slices(one);
+    const auto known = slices.up_to(std::min(run.characters, TokenSlices::kCharactersMax));
+    std::copy(known.begin(), known.end(), words_.begin());
+    others = &slices.others();
+    break;
   }
   uint64_t work_left = kMaskWorkMax;
-  walk(known > 0 && all_plain_known ? vocabulary_->trie_beside_plain() : vocabulary_->trie(), places,
-       work_left);
+  walk(*others, places, work_left);
   for (uint32_t i = 0; i < sets_[places].count; ++i) {
     const Place place = set_places_[sets_[places].first + i];
     for (const Edge& edge : automaton_->edges(place.state))
@@ -102,45 +106,44 @@ int32_t Machine::keep_mask() {
   return static_cast<int32_t>(id);
 }
 
-bool Machine::takes_plain_byte(Place place) const {
+bool Machine::takes_byte_of(CharClass one, Place place) const {
   for (const Edge& edge : automaton_->edges(place.state)) {
     if (edge.kind != Edge::Kind::kBytes) continue;
     for (int byte = edge.low; byte <= edge.high; ++byte)
-      if (is_plain_byte(static_cast<uint8_t>(byte))) return true;
+      if (is_byte_of(one, static_cast<uint8_t>(byte))) return true;
   }
   return false;
 }
 
-// A rule that takes any plain character, called from a counted repetition.
-Machine::PlainRun Machine::plain_run_of(Place place) const {
-  PlainRun run;
-  if (!automaton_->is_plain_start(place.state)) return run;
-  run.characters = 1;
+// A rule that takes any character of the class, called from a repetition.
+uint32_t Machine::run_of(CharClass one, Place place) const {
+  if ((automaton_->classes_from(place.state) & bit_of(one)) == 0) return 0;
+  uint32_t characters = 1;
   for (const Place& frame : frames_of(place.frames)) {
     if (frame.state == kEndOfText || automaton_->is_stored(frame.state)) continue;
     const Rule& repeat = automaton_->repeat_of(frame.state);
     const Rule& body = automaton_->rules()[repeat.body];
-    if (!body.takes_plain || body.start != place.state) continue;
-    const uint32_t left =
-        repeat.max == kUnbounded ? kUnbounded - 1 : repeat.max - (frame.state - repeat.start);
-    run.characters = std::max(run.characters, left + 1);
+    if (body.is_repeat || body.start != place.state) continue;
+    if (repeat.max == kUnbounded) return kUnbounded;
+    characters = std::max(characters, repeat.max - (frame.state - repeat.start) + 1);
   }
-  return run;
+  return characters;
 }
 
-Machine::PlainRun Machine::plain_run(PlacesId places) {
-  PlainRun run;
+Machine::Run Machine::run_of(CharClass one, PlacesId places) {
+  Run run;
   for (const Place& place : places_of(places))
-    run.characters = std::max(run.characters, plain_run_of(place).characters);
-  if (run.characters == 0 || run.characters >= GrammarVocabulary::kPlainRunMax) return run;
-  // Few are left. No more than these can follow when nothing else takes one all the way.
+    run.characters = std::max(run.characters, run_of(one, place));
+  if (run.characters == 0 || run.characters >= TokenSlices::kCharactersMax) return run;
+  // Few are left. No more than these can follow when nothing else takes one on the way. All
+  // characters of the class lead to the same places, so one of them tells.
   PlacesId at = places;
   for (uint32_t left = run.characters;; --left) {
     uint32_t takers = 0;
     for (const Place& place : places_of(at)) {
-      if (!takes_plain_byte(place)) continue;
+      if (!takes_byte_of(one, place)) continue;
       ++takers;
-      if (plain_run_of(place).characters != left) return run;
+      if (run_of(one, place) != left) return run;
     }
     if (takers != (left > 0 ? 1 : 0)) return run;
     if (left == 0) break;

@@ -18,7 +18,6 @@ const CharSet kWord{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
 const CharSet kSpace{{'\t', '\r'},     {' ', ' '},       {0xA0, 0xA0},     {0x1680, 0x1680},
                      {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F},
                      {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
-const CharSet kPlain = CharSet{{0x20, 0x10FFFF}}.without({{'"', '"'}, {'\\', '\\'}});
 const CharSet kLineEnds{{'\n', '\n'}, {'\r', '\r'}};
 
 Regex of_chars(CharSet chars) { return {.kind = Kind::kChar, .chars = std::move(chars)}; }
@@ -361,6 +360,16 @@ class AnchorResolver {
   std::string_view pattern_;
 };
 
+// Any single character of these classes matches.
+CharClassSet classes_of(const Regex& regex) {
+  CharClassSet out = 0;
+  if (regex.kind == Kind::kChar) out = classes_in(regex.chars);
+  if (regex.kind == Kind::kChoice)
+    for (const Regex& part : regex.parts) out |= classes_of(part);
+  if (regex.kind == Kind::kSequence && regex.parts.size() == 1) out = classes_of(regex.parts[0]);
+  return out;
+}
+
 }  // namespace
 
 Result<Regex> parse_regex(std::string_view pattern, RegexUse use) {
@@ -393,9 +402,9 @@ void add_regex(AutomatonBuilder& builder, StateId from, const Regex& regex, Spel
       return;
     case Kind::kRepeat: {
       const Regex& body = regex.parts[0];
-      // Masks of a rule that takes whatever is plain are quick to make.
-      const bool takes_plain = body.kind == Kind::kChar && kPlain.without(body.chars).empty();
-      if (!takes_plain && regex.min <= 1 && (regex.max == 1 || regex.max == kUnbounded)) {
+      // Masks of a rule that takes whole classes of characters are quick to make.
+      const CharClassSet takes = classes_of(body);
+      if (takes == 0 && regex.min <= 1 && (regex.max == 1 || regex.max == kUnbounded)) {
         // `from` may have other ways out and in, so the loop has states of its own.
         const StateId begin = builder.add_state(), end = builder.add_state();
         builder.empty(from, begin);
@@ -406,7 +415,7 @@ void add_regex(AutomatonBuilder& builder, StateId from, const Regex& regex, Spel
         return;
       }
       const RuleId rule = builder.add_rule(std::string(name));
-      builder.rule(rule).takes_plain = takes_plain;
+      builder.rule(rule).takes = takes;
       add_regex(builder, builder.rule(rule).start, body, spelling, builder.rule(rule).end, name);
       builder.call(from, builder.add_repeat(rule, regex.min, regex.max), to);
       return;

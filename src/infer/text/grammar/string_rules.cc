@@ -281,6 +281,21 @@ class Product {
   std::vector<std::unique_ptr<LetterAutomaton>> parts_;
 };
 
+// A pattern that only counts characters of a class can count to the length's bounds itself.
+void fold_length(StringRules& rules) {
+  if (rules.patterns.size() != 1) return;
+  Regex* only = &rules.patterns[0];
+  while (only->kind != Regex::Kind::kRepeat && only->parts.size() == 1) only = &only->parts[0];
+  if (only->kind != Regex::Kind::kRepeat || only->parts[0].kind != Regex::Kind::kChar) return;
+  const uint32_t min = std::max(only->min, rules.length_min);
+  const uint32_t max = std::min(only->max, rules.length_max);
+  if (min > max) return;
+  only->min = min;
+  only->max = max;
+  rules.length_min = 0;
+  rules.length_max = kUnbounded;
+}
+
 }  // namespace
 
 Result<bool> matches(const StringRules& rules, std::string_view text, Effort& effort) {
@@ -296,8 +311,10 @@ Result<bool> matches(const StringRules& rules, std::string_view text, Effort& ef
   return product->is_end(state);
 }
 
-Status add_string_content(AutomatonBuilder& builder, StateId from, const StringRules& rules,
+Status add_string_content(AutomatonBuilder& builder, StateId from, const StringRules& given,
                           StateId to) {
+  StringRules rules = given;
+  fold_length(rules);
   if (rules.patterns.size() == 1 && rules.forbidden.empty() && rules.length_min == 0 &&
       rules.length_max == kUnbounded) {
     add_regex(builder, from, rules.patterns[0], Spelling::kJsonString, to, "pattern");
@@ -332,7 +349,7 @@ Status add_string_content(AutomatonBuilder& builder, StateId from, const StringR
       // From here on anything goes; masks of such a rule are quick to make.
       if (!any_text) {
         const RuleId one = builder.add_rule("any character");
-        builder.rule(one).takes_plain = true;
+        builder.rule(one).takes = classes_in(CharSet::all());
         add_char(builder, builder.rule(one).start, CharSet::all(), Spelling::kJsonString,
                  builder.rule(one).end);
         any_text = builder.add_repeat(one, 0, kUnbounded);

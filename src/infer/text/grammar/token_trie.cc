@@ -7,7 +7,7 @@
 namespace sis::text::grammar {
 
 TokenTrie::TokenTrie(std::vector<std::pair<std::string_view, int32_t>> tokens) {
-  std::sort(tokens.begin(), tokens.end());
+  if (!std::is_sorted(tokens.begin(), tokens.end())) std::sort(tokens.begin(), tokens.end());
   ids_.reserve(tokens.size());
   std::vector<uint32_t> open;  // nodes of the token before
   std::string_view before;

@@ -12,10 +12,6 @@
 
 namespace sis::text::grammar {
 
-// Plain characters stand for themselves in a JSON string: all but quotes, backslashes and controls
-// below U+0020. These are the bytes they are written with.
-inline bool is_plain_byte(uint8_t byte) { return byte >= 0x20 && byte != '"' && byte != '\\'; }
-
 class TokenTrie {
  public:
   struct Node {

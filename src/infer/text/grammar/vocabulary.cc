@@ -76,13 +76,6 @@ bool looks_like_control(std::string_view name) {
                              (name.starts_with("<\xEF\xBD\x9C") && name.ends_with("\xEF\xBD\x9C>")));
 }
 
-// Characters of a token of plain ones only; 0 for others.
-uint32_t plain_characters(std::string_view bytes) {
-  for (const char byte : bytes)
-    if (!grammar::is_plain_byte(static_cast<uint8_t>(byte))) return 0;
-  return is_utf8(bytes) ? static_cast<uint32_t>(count_code_points(bytes)) : 0;
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const GrammarVocabulary>> GrammarVocabulary::create(
@@ -130,9 +123,7 @@ Result<std::shared_ptr<const GrammarVocabulary>> GrammarVocabulary::create(
   }
   made->offsets_.push_back(static_cast<uint32_t>(made->text_.size()));
 
-  const size_t words = made->mask_words();
-  made->plain_.assign(words * kPlainRunMax, 0);
-  std::vector<std::pair<std::string_view, int32_t>> all, beside_plain;
+  std::vector<std::pair<std::string_view, int32_t>> all;
   std::vector<bool> single(256);
   for (size_t i = 0; i < kept; ++i) {
     const auto id = static_cast<int32_t>(i);
@@ -145,20 +136,15 @@ Result<std::shared_ptr<const GrammarVocabulary>> GrammarVocabulary::create(
     if (made->is_eos(id) || bytes.size() > grammar::TokenTrie::kTokenBytesMax) continue;
     all.emplace_back(bytes, id);
     if (bytes.size() == 1) single[static_cast<uint8_t>(bytes[0])] = true;
-    const uint32_t characters = plain_characters(bytes);
-    if (characters == 0 || characters > kPlainRunMax) {
-      beside_plain.emplace_back(bytes, id);
-      continue;
-    }
-    for (uint32_t limit = characters; limit <= kPlainRunMax; ++limit)
-      made->plain_[(limit - 1) * words + i / 64] |= uint64_t{1} << (i % 64);
   }
   // 0xC0, 0xC1 and 0xF5 onwards are in no UTF-8.
   for (int byte = 0; byte < 0xF5; ++byte)
     if (!single[static_cast<size_t>(byte)] && byte != 0xC0 && byte != 0xC1)
       made->missing_bytes_ += static_cast<char>(byte);
+  std::sort(all.begin(), all.end());
+  for (const grammar::CharClass one : grammar::kCharClasses)
+    made->slices_[static_cast<size_t>(one)] = grammar::TokenSlices(one, all, made->mask_words());
   made->trie_ = grammar::TokenTrie(std::move(all));
-  made->trie_beside_plain_ = grammar::TokenTrie(std::move(beside_plain));
   return std::shared_ptr<const GrammarVocabulary>(std::move(made));
 }
 
@@ -183,8 +169,10 @@ bool GrammarVocabulary::is_eos(int32_t id) const {
 }
 
 size_t GrammarVocabulary::bytes() const {
-  return text_.capacity() + offsets_.capacity() * sizeof(uint32_t) + is_control_.size() / 8 +
-         plain_.capacity() * sizeof(uint64_t) + trie_.bytes() + trie_beside_plain_.bytes();
+  size_t bytes = text_.capacity() + offsets_.capacity() * sizeof(uint32_t) +
+                 is_control_.size() / 8 + trie_.bytes();
+  for (const grammar::TokenSlices& slices : slices_) bytes += slices.bytes();
+  return bytes;
 }
 
 }  // namespace sis::text

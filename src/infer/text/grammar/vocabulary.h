@@ -2,6 +2,7 @@
 // tokens), then const and shared by its grammars; any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "infer/text/grammar/token_slices.h"
 #include "infer/text/grammar/token_trie.h"
 #include "infer/text/tokenizer/tokenizer.h"
 
@@ -57,14 +59,11 @@ class GrammarVocabulary {
   const std::string& missing_bytes() const { return missing_bytes_; }
   size_t bytes() const;  // memory held
 
-  // For the machine. Tokens of up to n plain characters, whole ones, n in [1, kPlainRunMax], as a
-  // mask; all text tokens; and those that are in no such mask.
-  static constexpr uint32_t kPlainRunMax = 32;
-  std::span<const uint64_t> plain_tokens(uint32_t characters_max) const {
-    return {plain_.data() + (characters_max - 1) * mask_words(), mask_words()};
-  }
+  // For the machine: all text tokens, and those of a class of characters.
   const grammar::TokenTrie& trie() const { return trie_; }
-  const grammar::TokenTrie& trie_beside_plain() const { return trie_beside_plain_; }
+  const grammar::TokenSlices& slices(grammar::CharClass one) const {
+    return slices_[static_cast<size_t>(one)];
+  }
 
  private:
   GrammarVocabulary() = default;
@@ -76,8 +75,8 @@ class GrammarVocabulary {
   std::vector<bool> is_control_;
   std::unordered_map<std::string_view, int32_t> control_;
   std::string missing_bytes_;
-  grammar::TokenTrie trie_, trie_beside_plain_;
-  std::vector<uint64_t> plain_;
+  grammar::TokenTrie trie_;
+  std::array<grammar::TokenSlices, grammar::kCharClasses.size()> slices_;
 };
 
 }  // namespace sis::text
