@@ -12,6 +12,7 @@ struct Command {
   int (*run)(const BenchContext&, const std::vector<std::string>&);
 };
 constexpr Command kCommands[] = {
+    {"chat", "POST /v1/chat/completions of any OpenAI-style server", bench_chat},
     {"embeddings", "POST /v1/embeddings of any OpenAI-style server", bench_embeddings},
     {"http", "one request over and over against any HTTP server", bench_http},
 };

@@ -7,44 +7,13 @@
 
 #include "base/strings.h"
 #include "net/http_client_test_server.h"
-#include "perf/bench/commands.h"
+#include "perf/bench/bench_fixture.h"
 
 namespace sis::perf {
 namespace {
 
 using net::plain_answer;
 using net::ScriptedServer;
-
-Environment environment_of(std::map<std::string, std::string> values) {
-  return [values = std::move(values)](const std::string& name) -> std::optional<std::string> {
-    const auto found = values.find(name);
-    return found == values.end() ? std::nullopt : std::optional<std::string>(found->second);
-  };
-}
-
-struct Output {
-  int exit_code = 0;
-  std::string out, messages;
-};
-
-Output bench_with(const std::vector<std::string>& arguments,
-                  std::map<std::string, std::string> environment = {}) {
-  char *out = nullptr, *messages = nullptr;
-  size_t out_bytes = 0, message_bytes = 0;
-  BenchContext context{.environment = environment_of(std::move(environment))};
-  context.out = open_memstream(&out, &out_bytes);
-  context.messages = open_memstream(&messages, &message_bytes);
-  context.command = "sis bench " + shown_command(arguments);
-  Output result;
-  result.exit_code = bench(context, arguments);
-  std::fclose(context.out);
-  std::fclose(context.messages);
-  result.out.assign(out, out_bytes);
-  result.messages.assign(messages, message_bytes);
-  std::free(out);
-  std::free(messages);
-  return result;
-}
 
 TEST(Flags, FlagWinsOverEnvironmentWinsOverDefault) {
   const auto read = [](std::vector<std::string> arguments,
@@ -120,7 +89,7 @@ TEST(Bench, UsageAndHelp) {
   EXPECT_EQ(bench_with({"frobnicate"}).exit_code, 2);
   EXPECT_EQ(bench_with({"http"}).exit_code, 2);
   EXPECT_EQ(bench_with({"http", "http://a", "http://b"}).exit_code, 2);
-  for (const char* what : {"embeddings", "http"}) {
+  for (const char* what : {"chat", "embeddings", "http"}) {
     const Output help = bench_with({what, "--help"});
     EXPECT_EQ(help.exit_code, 0);
     for (const char* text : {"--n-requests", "N_REQUESTS", "(20)", "--json"})

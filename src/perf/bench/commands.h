@@ -12,6 +12,7 @@ namespace sis::perf {
 
 int bench(const BenchContext& context,
           const std::vector<std::string>& arguments);  // arguments[0] is <what>
+int bench_chat(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_embeddings(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_http(const BenchContext& context, const std::vector<std::string>& arguments);
 

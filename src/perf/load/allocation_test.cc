@@ -7,6 +7,8 @@
 
 #include "base/strings.h"
 #include "net/http_client_test_server.h"
+#include "perf/load/chat.h"
+#include "perf/load/chat_test_events.h"
 #include "perf/load/embeddings.h"
 #include "perf/load/run.h"
 
@@ -39,23 +41,50 @@ class WatchedWorkload final : public Workload {
   mutable uint64_t at_first = 0, at_last = 0;
 
  private:
+  void count() const {
+    ++answers_;
+    if (answers_ == 500) at_first = t_allocations;
+    if (answers_ == 4000) at_last = t_allocations;
+  }
+
+  class StreamWatcher final : public StreamJudge {
+   public:
+    StreamWatcher(std::unique_ptr<StreamJudge> inner, const WatchedWorkload& owner)
+        : inner_(std::move(inner)), owner_(owner) {}
+    void begin() override { inner_->begin(); }
+    void take(std::string_view body, TimePoint now) override { inner_->take(body, now); }
+    const std::string& failure() const override { return inner_->failure(); }
+    Judgement end(uint64_t index) override {
+      owner_.count();
+      return inner_->end(index);
+    }
+
+   private:
+    std::unique_ptr<StreamJudge> inner_;
+    const WatchedWorkload& owner_;
+  };
+
   class Watcher final : public Judge {
    public:
     Watcher(std::unique_ptr<Judge> inner, const WatchedWorkload& owner)
         : inner_(std::move(inner)), owner_(owner) {}
     Judgement judge(uint64_t index, const Answer& answer) override {
-      ++answers_;
-      if (answers_ == 500) owner_.at_first = t_allocations;
-      if (answers_ == 4000) owner_.at_last = t_allocations;
+      owner_.count();
       return inner_->judge(index, answer);
+    }
+    std::unique_ptr<StreamJudge> make_stream() override {
+      auto stream = inner_->make_stream();
+      if (!stream) return nullptr;
+      return std::make_unique<StreamWatcher>(std::move(stream), owner_);
     }
 
    private:
     std::unique_ptr<Judge> inner_;
     const WatchedWorkload& owner_;
-    int answers_ = 0;
   };
+
   const Workload& inner_;
+  mutable int answers_ = 0;  // one event loop: one thread
 };
 
 TEST(Allocations, NoneBetweenGoodAnswers) {
@@ -86,6 +115,33 @@ TEST(Allocations, NoneBetweenGoodAnswers) {
   EXPECT_GT(watched.at_first, 0u);
   // The timeline grows by one entry per second, which reallocates now and then.
   EXPECT_LE(watched.at_last - watched.at_first, 10u);
+}
+
+// Streams of ten pieces, some cut in two inside an event.
+TEST(Allocations, NoneBetweenGoodStreams) {
+  net::ScriptedServer server([](net::ScriptedServer::Peer& peer) {
+    const std::string answer =
+        concat(kStreamHead, http_chunk(good_stream("chatcmpl-0123456789abcdef0123456789", 10)),
+               http_chunk(""));
+    for (int i = 0; !peer.read_request().empty(); ++i) {
+      if (i % 3 == 0)
+        peer.send_slowly(answer, answer.size() / 2, std::chrono::microseconds(1));
+      else
+        peer.send(answer);
+    }
+  });
+  const auto url = *net::parse_url(server.url());
+  const auto chat = ChatWorkload::create({.url = url, .model = "m", .distinct = true});
+  const WatchedWorkload watched(**chat);
+  const auto result =
+      run_load({.url = url, .connections = 8, .requests = 4500}, watched, nullptr, nullptr);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  ASSERT_EQ(result->tally.ok, 4500u)
+      << (result->tally.errors.empty() ? "" : result->tally.errors[0].message);
+  EXPECT_EQ(result->tally.generation.itl.count(), 4500u * 9);
+  EXPECT_GT(watched.at_first, 0u);
+  // The timeline grows by one entry per second, and buffers once to the longest part of an event.
+  EXPECT_LE(watched.at_last - watched.at_first, 20u);
 }
 
 }  // namespace

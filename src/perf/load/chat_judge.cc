@@ -150,8 +150,7 @@ class ChatStreamJudge final : public StreamJudge {
     const bool has_usage = !document["usage"].get(usage) && usage.is_object();
     if (!has_usage && choices.begin() == choices.end()) return;
     if (has_usage) {
-      if (const std::string why = read_usage(usage, usage_); !why.empty())
-        return fail(": ", why);
+      if (const std::string why = read_usage(usage, usage_); !why.empty()) return fail(": ", why);
     }
     const std::string_view id = text_of(document, "id");
     if (id.empty()) return fail(" has no 'id'");

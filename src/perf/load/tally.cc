@@ -51,7 +51,7 @@ void GenerationTally::note(const Generation& generation, TimePoint intended, Tim
         std::upper_bound(pieces.begin(), pieces.end(), window_end) - pieces.begin());
     output_tokens_in_window += tokens * in_time / pieces.size();
   }
-  if (generation.per_token > Duration{}) tpot.record(generation.per_token);
+  if (generation.per_token) tpot.record(*generation.per_token);
   for (const Duration gap : generation.gaps) itl.record(gap);
   if (pieces.empty()) {
     ++without_content;

@@ -26,7 +26,7 @@ struct Generation {
   // Streamed answers only; both spans stay valid until the next answer begins.
   std::span<const TimePoint> pieces;  // when each piece of content came
   std::span<const Duration> gaps;     // between neighbouring pieces of one choice
-  Duration per_token{};               // after the first; 0: unknown
+  std::optional<Duration> per_token;  // mean, after the first
 };
 
 struct Judgement {

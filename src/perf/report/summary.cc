@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "perf/report/generation.h"
+#include "perf/report/histogram_text.h"
 
 namespace sis::perf {
 namespace {
@@ -16,14 +18,6 @@ using Json = nlohmann::ordered_json;
 constexpr double kSaturatedShare = 0.95;  // of a core, by the generator's busiest thread
 constexpr double kLateMs = 1.0;           // p99 of the generator's own send delay
 constexpr double kRateReached = 0.98;
-
-struct Quantile {
-  const char* name;
-  double q;
-};
-constexpr Quantile kShown[] = {{"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}};
-constexpr Quantile kStored[] = {{"p50", 0.5},  {"p75", 0.75},    {"p90", 0.9},      {"p95", 0.95},
-                                {"p99", 0.99}, {"p99_9", 0.999}, {"p99_99", 0.9999}};
 
 double per_second(uint64_t count, double wall_s) {
   return wall_s > 0 ? static_cast<double>(count) / wall_s : 0;
@@ -40,34 +34,6 @@ Rates rates(const Tally& tally) {
   out.requests = per_second(window ? tally.ok_in_window : tally.ok, out.wall_s);
   out.items = per_second(window ? tally.items_in_window : tally.items, out.wall_s);
   out.tokens = per_second(window ? tally.prompt_tokens_in_window : tally.prompt_tokens, out.wall_s);
-  return out;
-}
-
-std::string latency_line(const Histogram& histogram) {
-  std::string line;
-  for (const auto& [name, q] : kShown)
-    line += fmt::format("  {} {}", name, short_number(histogram.quantile_ms(q)));
-  return line + fmt::format("  max {}  mean {}", short_number(histogram.max_ms()),
-                            short_number(histogram.mean_ms()));
-}
-
-Json histogram_json(const Histogram& histogram, bool with_counts) {
-  Json out;
-  out["count"] = histogram.count();
-  if (histogram.empty()) return out;
-  out["min"] = histogram.min_ms();
-  for (const auto& [name, q] : kStored) out[name] = histogram.quantile_ms(q);
-  out["max"] = histogram.max_ms();
-  out["mean"] = histogram.mean_ms();
-  out["stdev"] = histogram.stdev_ms();
-  if (histogram.clamped() > 0) out["over_an_hour"] = histogram.clamped();
-  if (with_counts) {
-    Json counts = Json::array();
-    histogram.for_each([&](double upper_ms, uint64_t count) {
-      counts.push_back({upper_ms, count});
-    });
-    out["counts_up_to_ms"] = std::move(counts);
-  }
   return out;
 }
 
@@ -195,20 +161,21 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
                      with_commas(tally.connects), with_commas(tally.connect_failures),
                      with_commas(tally.resent)));
   if (!tally.latency.empty()) {
-    line("latency ms", std::string(trim(latency_line(tally.latency))) +
-                           (options.rate > 0 ? "  (from the intended send)" : ""));
+    line("latency ms",
+         histogram_text(tally.latency) + (options.rate > 0 ? "  (from the intended send)" : ""));
     if (options.rate > 0)
-      line("service ms",
-           std::string(trim(latency_line(tally.service))) + "  (from the actual send)");
+      line("service ms", histogram_text(tally.service) + "  (from the actual send)");
   }
+  if (label.generates) generation_time_lines(tally, options, line);
   if (!tally.failed_latency.empty() && tally.failed > 0)
-    line("failed ms", std::string(trim(latency_line(tally.failed_latency))));
+    line("failed ms", histogram_text(tally.failed_latency));
   line("wall", fmt::format("{} s", short_number(rate.wall_s)));
   std::string throughput = fmt::format("{} requests/s", short_number(rate.requests));
   if (!label.items_name.empty())
     throughput += fmt::format(", {} {}/s", short_number(rate.items), label.items_name);
   line("throughput", throughput);
-  if (label.counts_tokens && tally.ok > 0) {
+  if (label.generates) generation_rate_lines(tally, options, line);
+  if (label.counts_tokens && !label.generates && tally.ok > 0) {
     if (tally.answers_with_prompt_tokens == 0)
       line("tokens", "unknown: no answer had usage.prompt_tokens");
     else
@@ -291,6 +258,7 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
         tally.answers_with_prompt_tokens > 0 ? Json(rate.tokens) : Json(nullptr);
     out["answers_with_usage"] = tally.answers_with_prompt_tokens;
   }
+  if (label.generates) add_generation_json(tally, options, out);
   out["bytes_out"] = tally.bytes_out;
   out["bytes_in"] = tally.bytes_in;
   out["latency_ms"] = histogram_json(tally.latency, true);

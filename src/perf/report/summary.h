@@ -37,6 +37,7 @@ struct RunLabel {
   std::string load;        // "1 text of 'hello world' per request"
   std::string items_name;  // "texts"; empty when items are requests
   bool counts_tokens = false;
+  bool generates = false;  // answers are generated text
 };
 
 std::string summary_text(const RunLabel& label, const RunOptions& options, const RunResult& result,
