@@ -81,8 +81,8 @@ Status check_shapes(std::span<const WeightView> weights, std::span<const WeightV
   for (size_t i = 0; i < weights.size(); ++i) {
     const WeightView& w = weights[i];
     if (w.empty() || !is_float(w.dtype))
-      return invalid(
-          concat("weight ", i, " of type ", dtype_name(w.dtype), ", want f32, bf16, f16 or f8_e4m3 data"));
+      return invalid(concat("weight ", i, " of type ", dtype_name(w.dtype),
+                            ", want f32, bf16, f16 or f8_e4m3 data"));
     if (w.cols != in || w.cols < 1 || w.rows < 1 || in > in_max || w.rows > kOutMax - out)
       return invalid(concat("weight ", i, " is [", w.rows, ", ", w.cols, "], want [1.., ", in,
                             "] with at most ", in_max, " columns and ", kOutMax, " rows in all"));

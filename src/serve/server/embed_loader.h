@@ -15,14 +15,16 @@ namespace sis::server {
 struct EmbedLoadOptions {
   std::string name;
   std::string folder;
-  std::string dtype = "auto";  // f32, bf16, int8, int4; auto: bf16 where the CPU multiplies it, else f32
+  std::string dtype =
+      "auto";  // f32, bf16, int8, int4; auto: bf16 where the CPU multiplies it, else f32
   std::optional<ops::Pooling>
       pooling;  // instead of the checkpoint's own; the vectors are then normalised
   bool any_dimensions = false;
   std::vector<int32_t> dimensions_allowed;
 };
 
-// "f32", "bf16", "int8", "int4" or "auto" on a machine of this level; kInvalidArgument for another word.
+// "f32", "bf16", "int8", "int4" or "auto" on a machine of this level; kInvalidArgument for another
+// word.
 Result<DType> choose_dtype(const std::string& word, Isa isa);
 
 // Packs on the executor's thread. Errors name the file and what is wrong with it.

@@ -87,6 +87,12 @@ inline void multiply_block_few(const uint8_t* x, int64_t x_row, const uint8_t* b
   }
 }
 
+#if defined(__AVX512F__)
+using FewVec = F32x16;
+#else
+using FewVec = F32x1;  // never called: for reading this header by itself
+#endif
+
 template <class Acc>
 inline void finish_few(const Product& p, int64_t rows, int64_t block, const uint8_t* sums) {
   int64_t r = 0;
@@ -94,8 +100,8 @@ inline void finish_few(const Product& p, int64_t rows, int64_t block, const uint
     return reinterpret_cast<const Acc*>(sums + r / 16 * 2 * kHalfBytes + r % 16 * 64);
   };
   for (; r + 4 <= rows; r += 4)
-    finish_rows<F32x16, 4>(p, r, block, at(), at() + kHalfBytes / 4, 16);
-  for (; r < rows; ++r) finish_rows<F32x16, 1>(p, r, block, at(), at() + kHalfBytes / 4, 16);
+    finish_rows<FewVec, 4>(p, r, block, at(), at() + kHalfBytes / 4, 16);
+  for (; r < rows; ++r) finish_rows<FewVec, 1>(p, r, block, at(), at() + kHalfBytes / 4, 16);
 }
 
 // Copies `bytes` bytes of each of `rows` rows.

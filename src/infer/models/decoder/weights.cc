@@ -42,7 +42,8 @@ class Loader {
   Result<ops::Linear> linear(const std::vector<Part>& parts, int64_t in, bool bias) const {
     std::vector<WeightView> weights, biases;
     for (const auto& part : parts) {
-      SIS_ASSIGN(const WeightView weight, matrix(part.name + ".weight", part.out, in));
+      SIS_ASSIGN(const WeightView weight,
+                 source_.linear(prefix_ + part.name + ".weight", part.out, in));
       weights.push_back(weight);
       if (!bias) continue;
       SIS_ASSIGN(const WeightView values, matrix(part.name + ".bias", 1, part.out));
