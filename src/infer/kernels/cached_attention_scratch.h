@@ -28,7 +28,7 @@ struct CachedScratch {
   const auto dim = static_cast<size_t>(dim_padded);
   s.queries = take(kCachedRowsMax * dim);
   s.totals = take(kCachedRowsMax * (dim + 2));
-  s.span = take(2 * kRowBlock * (dim + 2));
+  s.span = take(3 * kRowBlock * (dim + 2));
   s.tiles = take(2 * kSpanKeys * dim);
   s.scores = take(2 * kRowBlock * kStepKeys);
   s.weights = take(2 * kRowBlock * kStepKeys);

@@ -36,119 +36,95 @@ SIS_INLINE void zero_tile() {
 
 // The tile unit's share of one stage: the scores of the next unit, then the sums of the one before.
 //
-// All of it is a stream of quads: C [32, 32] (+)= A [32, 32] · B [32, 32] on tiles 0-3 = 2x2 of C,
-// 4-5 = A, 6-7 = B. One call issues a quarter of a quad, one product with the loads it needs, so
-// that products spread evenly among vector instructions. A tile of C is stored when its place is
-// needed again, by when it is done.
-class TileStream {
+// All of it are quads: C [32, 32] (+)= A [32, 32] · B [32, 32] on tiles 0-3 = 2x2 of C, 4-5 = A,
+// 6-7 = B. hook(scored) is called twice in each, so that products spread among vector instructions;
+// `scored` once all scores are in memory. A tile of C is stored when its place is needed again, by
+// when it is done.
+template <class Hook>
+class TileStage {
  public:
-  [[gnu::always_inline]] inline TileStream(const AmxWork& w, const Unit& next, const Unit& before)
-      : w_(w), next_(next), before_(before), deep_(w.l.dim / 32) {
-    if (next.valid) scores_left_ = next.step.keys / 32;
-    if (before.valid) sums_left_ = deep_;
-    count_ = (scores_left_ * deep_ + (before.valid ? deep_ * before.step.keys / 32 : 0)) * 4;
-  }
-  [[gnu::always_inline]] inline int count() const { return count_; }
+  [[gnu::always_inline]] inline explicit TileStage(Hook& hook) : hook_(hook) {}
 
-  [[gnu::always_inline]] inline void quarter() {
-    settle_memory();
-    switch (at_) {
-      case 0:
-        begin_quad();
-        if (starts_) start_tile<0>();
-        _tile_loadd(4, a_, a_stride_);
-        _tile_loadd(6, b_, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        break;
-      case 1:
-        if (starts_) start_tile<1>();
-        _tile_loadd(7, b_ + 256, 64);
-        _tile_dpbf16ps(1, 4, 7);
-        break;
-      case 2:
-        if (starts_) start_tile<2>();
-        _tile_loadd(5, a_ + 4 * a_stride_, a_stride_);
-        _tile_dpbf16ps(2, 5, 6);
-        break;
-      default:
-        if (starts_) start_tile<3>();
-        _tile_dpbf16ps(3, 5, 7);
-        if (starts_) {
-          store_ = to_;
-          store_stride_ = to_stride_;
-        }
-        --depth_;
+  [[gnu::always_inline]] inline void score(const AmxWork& w, const Unit& u) {
+    const int64_t stride = int64_t{w.l.dim} * 2;
+    const float* const queries = w.queries + u.row * w.dwords;
+    for (int half = 0; half < u.step.keys / kKvBlockTokens; ++half) {
+      const float* k = u.step.k[half];
+      float* const to = u.scores + half * kKvBlockTokens;
+      begin(queries, stride, k, to, kStepKeys, false);
+      for (int d = 16; d < w.dwords; d += 16) go_on(queries + d, stride, k += 512);
     }
-    at_ = (at_ + 1) & 3;
-    settle_memory();
   }
-
+  [[gnu::always_inline]] inline void add(const AmxWork& w, const Unit& u) {
+    adding_ = true;
+    for (int c = 0; c < w.l.dim; c += 32) {
+      float* const to = u.sums.values + c;
+      begin(u.weights, kStepKeys * 2, u.step.v[0] + c * 16, to, w.l.dim, !u.first);
+      if (u.step.keys > kKvBlockTokens) go_on(u.weights + 16, kStepKeys * 2, u.step.v[1] + c * 16);
+    }
+  }
   // Stores what is still in tiles.
   [[gnu::always_inline]] inline void finish() {
-    if (!store_) return;
-    settle_memory();
-    store_tile<0>(store_, store_stride_);
-    store_tile<1>(store_, store_stride_);
-    store_tile<2>(store_, store_stride_);
-    store_tile<3>(store_, store_stride_);
+    if (!done_) return;
+    store_tile<0>(done_, done_stride_);
+    store_tile<1>(done_, done_stride_);
+    store_tile<2>(done_, done_stride_);
+    store_tile<3>(done_, done_stride_);
     settle_memory();
   }
 
  private:
   template <int kTile>
-  [[gnu::always_inline]] inline void start_tile() {
-    if (store_) store_tile<kTile>(store_, store_stride_);
-    if (load_)
-      load_tile<kTile>(load_, to_stride_);
+  [[gnu::always_inline]] inline void start(const float* to, int64_t stride, bool load) {
+    if (done_) store_tile<kTile>(done_, done_stride_);
+    if (load)
+      load_tile<kTile>(to, stride);
     else
       zero_tile<kTile>();
   }
-
-  [[gnu::always_inline]] inline void begin_quad() {
-    starts_ = depth_ == 0;
-    if (!starts_) {
-      if (scoring_) {
-        a_ += 16;
-        b_ += 512;
-      } else {  // the second half of the step
-        a_ += 16;
-        b_ = before_.step.v[1] + (b_ - before_.step.v[0]);
-      }
-      return;
-    }
-    scoring_ = scores_left_ > 0;
-    if (scoring_) {
-      const int half = next_.step.keys / 32 - scores_left_--;
-      depth_ = deep_;
-      a_ = w_.queries + next_.row * w_.dwords;
-      a_stride_ = w_.l.dim * 2;
-      b_ = next_.step.k[half];
-      to_ = next_.scores + half * kKvBlockTokens;
-      to_stride_ = kStepKeys;
-      load_ = nullptr;
-    } else {
-      const int column = deep_ - sums_left_--;
-      depth_ = before_.step.keys / 32;
-      a_ = before_.weights;
-      a_stride_ = kStepKeys * 2;
-      b_ = before_.step.v[0] + column * 512;
-      to_ = before_.sums.values + column * 32;
-      to_stride_ = w_.l.dim;
-      load_ = before_.first ? nullptr : to_;
-    }
+  // The first quad of a C.
+  [[gnu::always_inline]] inline void begin(const float* a, int64_t a_stride, const float* b,
+                                           float* to, int64_t stride, bool load) {
+    start<0>(to, stride, load);
+    _tile_loadd(4, a, a_stride);
+    _tile_stream_loadd(6, b, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    start<1>(to, stride, load);
+    _tile_stream_loadd(7, b + 256, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    pause();
+    start<2>(to, stride, load);
+    _tile_loadd(5, a + 4 * a_stride, a_stride);
+    _tile_dpbf16ps(2, 5, 6);
+    start<3>(to, stride, load);
+    _tile_dpbf16ps(3, 5, 7);
+    done_ = to;
+    done_stride_ = stride;
+    scored_ = adding_;
+    pause();
+  }
+  [[gnu::always_inline]] inline void go_on(const float* a, int64_t a_stride, const float* b) {
+    _tile_loadd(4, a, a_stride);
+    _tile_stream_loadd(6, b, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_stream_loadd(7, b + 256, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    pause();
+    _tile_loadd(5, a + 4 * a_stride, a_stride);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    pause();
+  }
+  [[gnu::always_inline]] inline void pause() {
+    settle_memory();
+    hook_(scored_);
+    settle_memory();
   }
 
-  const AmxWork& w_;
-  const Unit& next_;
-  const Unit& before_;
-  const int deep_;
-  int count_ = 0, scores_left_ = 0, sums_left_ = 0, at_ = 0;
-  int depth_ = 0;        // quads left on the same C
-  bool starts_ = false;  // this quad is the first of its C
-  bool scoring_ = false;
-  const float *a_ = nullptr, *b_ = nullptr;
-  int64_t a_stride_ = 0, to_stride_ = 0, store_stride_ = 0;
-  float *to_ = nullptr, *load_ = nullptr, *store_ = nullptr;
+  Hook& hook_;
+  float* done_ = nullptr;  // the C whose tiles are not stored yet
+  int64_t done_stride_ = 0;
+  bool adding_ = false, scored_ = false;
 };
 
 // The same products for at most sixteen rows, with the next step's lines asked for in between.

@@ -31,9 +31,9 @@ struct Ahead {
 
 struct AmxWork : Work<PairTiles> {
   const float* const queries;
+  const float factor;   // of scores: powers of two instead of e
   float* const maxima;  // [32, 16]: by row and lane
   float* const lanes;   // [32, 16]: sixteen running sums of weights
-  float* const bases;   // [32]: what a row's weights are relative to
   float* const partials;
   // Walks span, block of rows, step.
   const int32_t first_span, last_span;
@@ -52,9 +52,9 @@ struct AmxWork : Work<PairTiles> {
                                         int32_t last, std::byte* scratch)
       : Work<PairTiles>(a, scratch),
         queries(at(l.queries)),
+        factor(a.scale * kLog2E),
         maxima(at(l.lanes)),
         lanes(maxima + kRowBlock * 16),
-        bases(lanes + kRowBlock * 16),
         partials(partials),
         first_span(first),
         last_span(last),
@@ -92,8 +92,8 @@ SIS_INLINE bool next_rows(AmxWork& w) {
       bool& started = w.started[w.row / kRowBlock];
       w.merges = started && !w.partials;
       started = true;
-      // The sums of the block before may still be in the making: two take turns.
-      w.turn ^= 1;
+      // The sums of the two blocks before may still be in the making: three take turns.
+      w.turn = (w.turn + 1) % 3;
       w.sums = w.merges ? sums_at(w.at(w.l.span) + w.turn * partial_floats(kRowBlock, dim),
                                   kRowBlock, 0, dim)
                         : w.all;
