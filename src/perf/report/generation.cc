@@ -84,7 +84,7 @@ void generation_time_lines(const Tally& tally, const RunOptions& options, const 
   if (!generation.ttft.empty())
     line("ttft ms",
          histogram_text(generation.ttft) + (options.rate > 0 ? "  (from the intended send)" : "") +
-             (generation.without_content > 0 ? fmt::format("  ({} answers had no content)",
+             (generation.without_content > 0 ? fmt::format("  (answers without content: {})",
                                                            with_commas(generation.without_content))
                                              : ""));
   if (!generation.itl.empty())

@@ -117,6 +117,54 @@ TEST(Summary, ThroughputOfATimedRunCountsOnlyItsWindow) {
   EXPECT_DOUBLE_EQ(json["requests_per_s"].get<double>(), 300);
 }
 
+// 10 streamed answers, one of them over the window's end; two without usage, one without content.
+TEST(Summary, GeneratedTextHasItsOwnLines) {
+  const RunLabel label{.what = "chat", .model = "demo", .counts_tokens = true, .generates = true};
+  RunOptions options = example_options();
+  options.slo = {.ttft = milliseconds(200), .itl = milliseconds(30)};
+  RunResult result{.tally = {}, .peer = "127.0.0.1:8000"};
+  Tally& tally = result.tally;
+  tally.started = TimePoint(seconds(100));
+  tally.window_end = TimePoint(seconds(104));
+  tally.ok = 10;
+  tally.ok_in_window = 9;
+  tally.failed = 2;
+  tally.prompt_tokens = 200;
+  tally.prompt_tokens_in_window = 180;
+  tally.answers_with_prompt_tokens = 8;
+  for (int i = 0; i < 10; ++i) {
+    const TimePoint sent = tally.window_end - milliseconds(i < 9 ? 500 : 250);
+    const std::vector<TimePoint> pieces = {sent + milliseconds(200), sent + milliseconds(300)};
+    const std::vector<Duration> gaps = {milliseconds(i < 6 ? 20 : 100)};
+    Generation generation{.output_tokens = i + 1, .counted_by_server = i >= 2};
+    if (i != 4) generation.pieces = pieces, generation.gaps = gaps;
+    if (i == 5) generation.cached_tokens = 50;
+    tally.generation.note(generation, sent, sent + milliseconds(400), tally.window_end,
+                          options.slo);
+  }
+  const std::string text = summary_text(label, options, result, false);
+  for (const char* line :
+       {"ttft ms:     p50 200  p90 200  p95 200  p99 200  max 200  mean 200  (answers without "
+        "content: 1)\n",
+        "itl ms:      p50 20.0  p90 100  p95 100  p99 100  max 100  mean 55.6  (9 gaps)\n",
+        "throughput:  2.25 requests/s\n",
+        "output:      12.5 tokens/s, 55 tokens in all, 5.50 per answer (1 to 10); 2 of 10 answers "
+        "had no usage: their pieces of content are counted\n",
+        "prompt:      45.0 tokens/s, 200 tokens in all, 25.0 per request, 25.0 % from a prefix "
+        "cache; only 8 of 10 answers had usage.prompt_tokens\n",
+        "goodput:     41.7 % of requests, 1.25 requests/s had their first token within 200 ms and "
+        "99 % of the gaps within 30.0 ms\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+  EXPECT_EQ(text.find("tpot"), std::string::npos);
+  const auto json = summary_json(label, options, result);
+  EXPECT_EQ(json["output_tokens"], 55);
+  EXPECT_DOUBLE_EQ(json["output_tokens_per_s"].get<double>(), 12.5);
+  EXPECT_EQ(json["answers_with_output_tokens"], 8);
+  EXPECT_EQ(json["answers_without_content"], 1);
+  EXPECT_EQ(json["goodput"]["answers"], 5);
+  EXPECT_EQ(json["itl_ms"]["count"], 9);
+}
+
 TEST(Verdict, TellsServerFromGenerator) {
   RunOptions closed = example_options(), open = example_options();
   open.rate = 1000;
