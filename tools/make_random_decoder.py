@@ -6,7 +6,7 @@
     python make_random_decoder.py OUT --preset tiny --dtype f32
 
 Writes a Hugging Face folder: config.json, generation_config.json, model.safetensors, tokenizer.json (one token per
-byte, and ChatML's marks) and tokenizer_config.json with a chat template. Matrices are normal with --std, norms 1,
+byte, ChatML's marks, and made-up words that are only ever decoded) and tokenizer_config.json with a chat template. Matrices are normal with --std, norms 1,
 biases 0; the same seed gives the same bytes. Wants Python 3.9 and numpy, nothing else.
 """
 import argparse
@@ -63,9 +63,19 @@ def byte_characters():
     return [table[b] for b in range(256)]
 
 
-def tokenizer():
+def filler_words(count):
+    """Texts for ids that a real vocabulary would have: decoded, but never made from text, as nothing merges to them."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    for i in range(count):
+        word = "".join(letters[i // 26 ** k % 26] for k in range(4))
+        yield "\u0120" + word  # a space in front
+
+
+def tokenizer(vocab_size):
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     vocab = {c: i for i, c in enumerate(byte_characters())}
+    first = 256 + len(MARKS)
+    vocab |= {word: first + i for i, word in enumerate(filler_words(max(0, vocab_size - first)))}
     return {"version": "1.0", "truncation": None, "padding": None,
             "added_tokens": [special_token(256 + i, mark) for i, mark in enumerate(MARKS)],
             "normalizer": None, "pre_tokenizer": byte_level, "post_processor": None, "decoder": byte_level,
@@ -89,7 +99,7 @@ def write_checkpoint(folder, shape, dtype, std, seed):
         "tie_word_embeddings": shape["tied"], "eos_token_id": 258,
         "torch_dtype": {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}[dtype]} | rope)
     write_json(folder / "generation_config.json", {"eos_token_id": [258, 256]})
-    write_json(folder / "tokenizer.json", tokenizer())
+    write_json(folder / "tokenizer.json", tokenizer(shape["vocab"]))
     write_json(folder / "tokenizer_config.json", {
         "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
         "model_max_length": shape["positions"], "chat_template": TEMPLATE})

@@ -88,6 +88,12 @@ double median(std::vector<double> values) {
   return values.empty() ? 0 : values[values.size() / 2];
 }
 
+// Steps until the last of `batch` prompts is read, while the first ones decode already: so many
+// tokens more let all of them decode together for `new_tokens` steps.
+int32_t steps_of_prefill(const GenerateBenchOptions& options, int batch, int32_t step_tokens) {
+  return batch * options.prompt_tokens / std::max(1, step_tokens - batch) + 2;
+}
+
 // One batch from nothing: its error, or empty.
 std::string run_once(LocalChat& chat, const GenerateBenchOptions& options, int batch, Rng& rng) {
   Gate gate;
@@ -99,7 +105,9 @@ std::string run_once(LocalChat& chat, const GenerateBenchOptions& options, int b
     for (int32_t t = 0; t < options.prompt_tokens; ++t)
       request.prompt.push_back(
           static_cast<int32_t>(rng.below(static_cast<uint64_t>(chat.model.decoder->info().vocab))));
-    request.tokens_max = options.new_tokens;
+    request.tokens_max =
+        options.new_tokens +
+        steps_of_prefill(options, batch, chat.generator->options().step_tokens_max);
     request.ignore_eos = true;
     request.sampling = {.temperature = 0};
     auto ticket = chat.generator->submit(std::move(request), std::make_shared<CountingSink>(gate));
@@ -158,7 +166,10 @@ Row measure(const nn::DecoderInfo& info, const kernels::KvLayout& layout,
 int run_generate_bench(LocalChatOptions model, const GenerateBenchOptions& options) {
   model.sequences = *std::max_element(options.batches.begin(), options.batches.end());
   model.prefix_cache = false;
-  if (model.context == 0) model.context = options.prompt_tokens + options.new_tokens;
+  model.step_tokens = std::max(model.step_tokens, 2 * model.sequences);
+  if (model.context == 0)
+    model.context = options.prompt_tokens + options.new_tokens +
+                    steps_of_prefill(options, model.sequences, model.step_tokens);
   StepLog log;
   auto loaded = load_local_chat(model, log);
   if (!loaded.ok()) {
