@@ -125,14 +125,15 @@ class Bench {
     const int64_t rows_max = rows_list.back();
     std::vector<float> weights(static_cast<size_t>(shape.in * shape.out));
     for (auto& w : weights)
-      w = static_cast<float>(rng.normal()) * 0.02f * (type == DType::kI8 ? 50.0f : 1.0f);
+      w = static_cast<float>(rng.normal()) * 0.02f * (type != DType::kBf16 ? 50.0f : 1.0f);
     std::vector<float> x(static_cast<size_t>(rows_max * shape.in));
     for (auto& v : x) v = static_cast<float>(rng.normal());
     for (int i = 0; i < options_.loud; ++i)
       for (int64_t r = 0; r < rows_max; ++r)
         x[static_cast<size_t>(r * shape.in + (i * 397 + 5) % shape.in)] *= 50;
 
-    const int64_t bytes = shape.in * shape.out * dtype_bytes(type);
+    const int64_t bytes = type == DType::kI4 ? shape.in * shape.out * 9 / 16
+                                             : shape.in * shape.out * dtype_bytes(type);
     const int copies = options_.smoke ? 2 : static_cast<int>((int64_t{72} << 20) / bytes + 1);
     const std::vector<float> bias(static_cast<size_t>(shape.out), 0.1f);
     const WeightView weight_view[] = {{weights.data(), DType::kF32, shape.out, shape.in}};
@@ -172,7 +173,9 @@ class Bench {
         layer.forward(context, low, call, y);
       }
     };
-    OneDnnProduct::Options plain{type,   rows,  shape.in,   shape.out,
+    // int4 is set beside oneDNN's int8.
+    const DType other = type == DType::kI4 ? DType::kI8 : type;
+    OneDnnProduct::Options plain{other,  rows,  shape.in,   shape.out,
                                  copies, false, shape.gelu, shape.residual};
     OneDnnProduct::Options with = plain;
     with.fused = true;
@@ -305,7 +308,7 @@ int run(int argc, char** argv) {
               "rows", "K", "N", "ours T/s [min max]", "peak", "oneDNN bare T/s", "oneDNN fused T/s",
               "ours/ bare fused", "cpu");
   Bench bench(*options);
-  for (const DType type : {DType::kBf16, DType::kI8})
+  for (const DType type : {DType::kBf16, DType::kI8, DType::kI4})
     for (const Shape& shape : kShapes) {
       if (options->smoke && shape.in != 384) continue;
       if (std::string(dtype_name(type)).append(" ").append(shape.name).find(options->only) ==

@@ -247,7 +247,7 @@ void run_decode(const DecodeOptions& options) {
   std::printf(
       "%-4s %-10s %4s  %5s  %-10s  %-10s  %-10s  %-10s  %-10s  %-10s  GB/s and share of read\n",
       "type", "model", "rows", "read", "all layers", "qkv", "o", "gate_up", "down", "head");
-  for (const DType type : {DType::kBf16, DType::kI8}) {
+  for (const DType type : {DType::kBf16, DType::kI8, DType::kI4}) {
     if (options.smoke) {
       bench.model(kTiny, type);
       continue;

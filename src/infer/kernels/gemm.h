@@ -12,6 +12,13 @@
 //
 // K is padded with zeros to whole tiles, the columns to whole blocks.
 //
+// int4 weights are int8 weights kept in 4.5 bits: 32 elements of K of a column, a group, are
+// n * step - shift with n in [0, 15], step in [0, 17] and shift in [0, 128], every one a value of
+// int8. With the int8 scale of the column on top the products are those of int8, integers to the
+// end, and all variants give the same bits. A tile's half is then 576 bytes: for both groups of its
+// 64 elements, 16 columns of {step, shift} as bytes, then 8 lines of n, line r with line r of the
+// first group in the low and of the second group (line r + 8) in the high nibbles.
+//
 // int8 products sum integers, so every variant gives the same bits. A row of x becomes q = round(x
 // / s) with s = threshold / 127. The threshold is the row's largest magnitude, or where few
 // elements are far above the others, the largest of these others. Elements above the
@@ -35,6 +42,11 @@ enum : int64_t {
   kHalfBytes = 1024,  // 16 lines of 64 bytes
   kPanelRows = 32,    // rows of x prepared together
   kOutliersMax = 16,  // high digits a row may have
+  kGroup = 32,        // int4: elements of K with one step
+  kInt4StepMax = 17,  // 15 * 17 is the largest byte
+  kInt4ShiftMax = 128,
+  kInt4StepBytes = 64,  // {step, shift} of a half
+  kInt4HalfBytes = kInt4StepBytes + 512,
 };
 
 struct Weights {
@@ -44,8 +56,9 @@ struct Weights {
   int64_t prepared_stride =
       0;  // bytes of a prepared row: an odd number of lines, which spreads rows over cache sets
   const float* bias = nullptr;    // [blocks * 32], zeros where there is none
-  const float* scale = nullptr;   // [blocks * 32], int8: W = q * scale
-  const int32_t* sums = nullptr;  // [blocks * 32], int8: sum of q over K
+  const float* scale = nullptr;   // [blocks * 32], int8 and int4: W = q * scale
+  const int32_t* sums = nullptr;  // [blocks * 32], int8 and int4: sum of q over the padded K
+  bool int4 = false;              // how q is stored
 };
 
 // A quantised row: x = q * scale, and how many of its elements have a high digit.
@@ -67,8 +80,8 @@ struct Product {
   int64_t rows = 0;
   // Scratch that prepare() fills and multiply() reads.
   uint8_t* prepared = nullptr;    // weights.prepared_stride per row, rows rounded up to a panel
-  RowScale* row_scale = nullptr;  // [rows], int8
-  HighDigits* high = nullptr;     // [rows], int8
+  RowScale* row_scale = nullptr;  // [rows], int8 and int4
+  HighDigits* high = nullptr;     // [rows], int8 and int4
   // y [rows, out]; may be the residual.
   Act act = Act::kNone;
   const float* residual = nullptr;  // or null
@@ -79,8 +92,8 @@ struct Product {
 };
 
 struct Kernel {
-  // Copies rows [begin, end) of x into the order multiply() wants (int8: quantises them). `begin`
-  // is a multiple of 32. Null where multiply() reads x as it is.
+  // Copies rows [begin, end) of x into the order multiply() wants (int8, int4: quantises them).
+  // `begin` is a multiple of 32. Null where multiply() reads x as it is.
   void (*prepare)(const Product& product, int64_t begin, int64_t end);
   // Rows [row_begin, row_end) times blocks [block_begin, block_end). row_begin is a multiple of 32.
   // `scratch` is this worker's own, 64-byte aligned.
@@ -94,19 +107,19 @@ struct Kernel {
 };
 
 namespace ref {
-extern const Kernel kF32, kBf16, kInt8;
+extern const Kernel kF32, kBf16, kInt8, kInt4;
 }
 namespace avx2 {
-extern const Kernel kF32, kBf16, kInt8;
+extern const Kernel kF32, kBf16, kInt8, kInt4;
 }
 namespace avx512 {
-extern const Kernel kF32, kBf16, kInt8;
+extern const Kernel kF32, kBf16, kInt8, kInt4;
 }
 namespace avx512_bf16 {
-extern const Kernel kBf16, kInt8;
+extern const Kernel kBf16, kInt8, kInt4;
 }
 namespace amx {
-extern const Kernel kBf16, kInt8;
+extern const Kernel kBf16, kInt8, kInt4;
 }
 
 }  // namespace sis::gemm

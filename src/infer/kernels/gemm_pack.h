@@ -4,6 +4,8 @@
 //   bf16  rounded to nearest even
 //   int8  per output column: scale = max |W| / 127, q = round(W / scale); a column below 2^-100
 //   counts as zeros
+//   int4  int8's scale per output column; then per group of 32 the step and shift, among a few near
+//         the range of its values, that change the values least (sum of squares)
 //
 // Blocks are independent: the caller spreads them over its workers.
 #pragma once
@@ -17,23 +19,26 @@
 
 namespace sis::gemm {
 
-// Tiles of 64 bytes that `in` elements of `compute` (f32, bf16, int8) take.
+// Tiles of 64 bytes that `in` elements of `compute` (f32, bf16, int8, int4) take.
 int64_t k_tiles_of(DType compute, int64_t in);
+// Bytes of half a tile: 16 columns.
+int64_t half_bytes_of(DType compute);
 
 struct PackTarget {
   DType compute = DType::kF32;
   int64_t in = 0, out = 0, k_tiles = 0;
   uint8_t* tiles = nullptr;
-  float* scale = nullptr;   // int8 only
-  int32_t* sums = nullptr;  // int8 only
+  float* scale = nullptr;   // int8 and int4
+  int32_t* sums = nullptr;  // int8 and int4
 };
 
 // Scratch of one worker, kept between blocks.
 struct PackScratch {
   std::vector<float> row;
   std::vector<uint32_t> words;
-  // int8: sums over all rows packed with this scratch, of W^2 and of what rounding changed,
-  // squared.
+  std::vector<uint8_t> steps;  // int4: {step, shift} of 16 columns, column after column
+  // int8 and int4: sums over all rows packed with this scratch, of W^2 and of what rounding
+  // changed, squared.
   double squares = 0, error_squares = 0;
 };
 

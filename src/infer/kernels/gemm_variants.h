@@ -36,4 +36,14 @@ inline constexpr GemmVariant kInt8Variants[] = {
     {"ref_int8", Isa::kRef, &ref::kInt8},
 };
 
+inline constexpr GemmVariant kInt4Variants[] = {
+#if defined(__x86_64__)
+    {"amx_int4", Isa::kAmx, &amx::kInt4},
+    {"avx512_vnni_int4", Isa::kAvx512Bf16, &avx512_bf16::kInt4},
+    {"avx512_int4", Isa::kAvx512, &avx512::kInt4},
+    {"avx2_int4", Isa::kAvx2, &avx2::kInt4},
+#endif
+    {"ref_int4", Isa::kRef, &ref::kInt4},
+};
+
 }  // namespace sis::gemm

@@ -35,6 +35,8 @@ const gemm::GemmVariant& variant_for(DType compute, Isa isa) {
       return choose(gemm::kF32Variants, isa);
     case DType::kBf16:
       return choose(gemm::kBf16Variants, isa);
+    case DType::kI4:
+      return choose(gemm::kInt4Variants, isa);
     default:
       return choose(gemm::kInt8Variants, isa);
   }
@@ -60,16 +62,20 @@ Error invalid(std::string message) {
   return {Code::kInvalidArgument, "linear: " + std::move(message)};
 }
 
+// Rows are quantised and sums are integers.
+bool is_quantised(DType compute) { return compute == DType::kI8 || compute == DType::kI4; }
+
 bool is_float(DType dtype) {
   return dtype == DType::kF32 || dtype == DType::kBf16 || dtype == DType::kF16;
 }
 
 Status check_shapes(std::span<const WeightView> weights, std::span<const WeightView> biases,
                     DType compute) {
-  if (compute != DType::kF32 && compute != DType::kBf16 && compute != DType::kI8)
-    return invalid(concat("cannot compute in ", dtype_name(compute), ", want f32, bf16 or int8"));
+  if (compute != DType::kF32 && compute != DType::kBf16 && !is_quantised(compute))
+    return invalid(
+        concat("cannot compute in ", dtype_name(compute), ", want f32, bf16, int8 or int4"));
   if (weights.empty()) return invalid("no weights");
-  const int64_t in = weights[0].cols, in_max = compute == DType::kI8 ? kInMaxInt8 : kInMax;
+  const int64_t in = weights[0].cols, in_max = is_quantised(compute) ? kInMaxInt8 : kInMax;
   int64_t out = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
     const WeightView& w = weights[i];
@@ -121,12 +127,14 @@ struct Linear::Impl {
   const gemm::GemmVariant* variant = nullptr;
   const gemm::Kernel* kernel = nullptr;
 
-  int64_t tile_bytes() const { return weights.blocks * weights.k_tiles * 2 * gemm::kHalfBytes; }
+  int64_t tile_bytes() const {
+    return weights.blocks * weights.k_tiles * 2 * gemm::half_bytes_of(compute);
+  }
 
   Prepared take_prepared(Workspace& workspace, int64_t rows) const {
     Prepared p{workspace.take<uint8_t>(round_up(rows, gemm::kPanelRows) * weights.prepared_stride),
                nullptr, nullptr};
-    if (compute == DType::kI8) {
+    if (is_quantised(compute)) {
       p.row_scale = workspace.take<gemm::RowScale>(rows);
       p.high = workspace.take<gemm::HighDigits>(rows);
     }
@@ -225,14 +233,15 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
   if (w.in % impl->kernel->in_multiple != 0) impl->kernel = impl->kernel->other;
 
   const int64_t columns = w.blocks * gemm::kBlockCols, tile_bytes = impl->tile_bytes();
-  const int64_t vectors = compute == DType::kI8 ? 3 : 1;
+  const int64_t vectors = is_quantised(compute) ? 3 : 1;
   impl->buffer = Buffer(static_cast<size_t>(tile_bytes + vectors * columns * 4));
   auto* base = impl->buffer.as<uint8_t>();
   auto* bias = reinterpret_cast<float*>(base + tile_bytes);
   gemm::PackTarget target{compute, w.in, w.out, w.k_tiles, base};
   w.tiles = base;
   w.bias = bias;
-  if (compute == DType::kI8) {
+  w.int4 = compute == DType::kI4;
+  if (is_quantised(compute)) {
     target.scale = bias + columns;
     target.sums = reinterpret_cast<int32_t*>(bias + 2 * columns);
     w.scale = target.scale;
@@ -257,14 +266,15 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
     return invalid(concat("weight ", i, " has a value in row ", row, " that is not finite in ",
                           compute == DType::kBf16 ? "bf16" : "f32"));
   }
-  if (compute == DType::kI8) {
+  if (is_quantised(compute)) {
     double squares = 0, error_squares = 0;
     for (const auto& scratch : scratches) {
       squares += scratch.squares;
       error_squares += scratch.error_squares;
     }
-    if (error_squares > kInt8RoundingMax * kInt8RoundingMax * squares)
-      return pack(weights, biases, DType::kBf16, isa, team);
+    const double most = w.int4 ? kInt4RoundingMax : kInt8RoundingMax;
+    if (error_squares > most * most * squares)
+      return pack(weights, biases, w.int4 ? DType::kI8 : DType::kBf16, isa, team);
   }
   for (size_t i = 0; i < biases.size(); ++i)
     for (int64_t c = 0; c < biases[i].cols; ++c) {

@@ -160,12 +160,13 @@ TEST(Linear, EveryVariantMatchesPlainSums) {
     const auto exact_bf16 = expected(rounded(c.x), rounded(c.w), c.bias, s.rows, s.in, s.out);
     for (Isa isa : runnable()) {
       const Linear f32 = c.pack(DType::kF32, isa), low = c.pack(DType::kBf16, isa),
-                   i8 = c.pack(DType::kI8, isa);
+                   i8 = c.pack(DType::kI8, isa), i4 = c.pack(DType::kI4, isa);
       const auto y = c.run<float>(f32, DType::kF32, 0, s.rows);
       const auto y_low = c.run<float>(low, DType::kBf16, 0, s.rows);
       const auto y_bf16 = c.run<bf16>(low, DType::kBf16, 0, s.rows);
       const auto y_i8 = c.run<float>(i8, DType::kI8, 0, s.rows);
-      double error_i8 = 0;
+      const auto y_i4 = c.run<float>(i4, DType::kI4, 0, s.rows);
+      double error_i8 = 0, error_i4 = 0;
       for (size_t i = 0; i < exact.size(); ++i) {
         ASSERT_NEAR(y[i], exact[i], 2e-5)
             << f32.variant() << " rows=" << s.rows << " in=" << s.in << " i=" << i;
@@ -174,35 +175,41 @@ TEST(Linear, EveryVariantMatchesPlainSums) {
         ASSERT_NEAR(to_float(y_bf16[i]), exact_bf16[i], 1e-4 + std::fabs(exact_bf16[i]) / 250)
             << low.variant();
         error_i8 += std::pow(y_i8[i] - exact[i], 2);
+        error_i4 += std::pow(y_i4[i] - exact[i], 2);
       }
+      // The outputs are about 1, so this is what rounding changed the weights by.
+      EXPECT_LT(std::sqrt(error_i4 / static_cast<double>(exact.size())), 0.09)
+          << i4.variant() << " in=" << s.in;
       EXPECT_LT(std::sqrt(error_i8 / static_cast<double>(exact.size())), 0.025)
           << i8.variant() << " in=" << s.in;
     }
   }
 }
 
-TEST(Linear, Int8VariantsGiveTheSameBits) {
+TEST(Linear, IntegerVariantsGiveTheSameBits) {
   for (const Shape& s : kShapes) {
     Case c(s.rows, s.in, s.out);
     for (int64_t r = 0; r < s.rows; r += 2)
       c.x[static_cast<size_t>(r * s.in + r % s.in)] = 90;  // loud channels
-    const Linear ref = c.pack(DType::kI8, Isa::kRef);
-    for (auto activation : {Activation::kNone, Activation::kGelu, Activation::kGeluTanh,
-                            Activation::kRelu, Activation::kSilu}) {
-      const Linear::Call plain{activation},
-          residual{activation, Mat<const float>(c.residual.data(), s.rows, s.out)};
-      const auto want = c.run<float>(ref, DType::kI8, 0, s.rows, residual);
-      const auto want_low = c.run<bf16>(ref, DType::kI8, 0, s.rows, plain);
-      for (Isa isa : runnable()) {
-        const Linear linear = c.pack(DType::kI8, isa);
-        const auto got = c.run<float>(linear, DType::kI8, 0, s.rows, residual);
-        const auto got_low = c.run<bf16>(linear, DType::kI8, 0, s.rows, plain);
-        EXPECT_TRUE(same_bits(got.data(), want.data(), got.size()))
-            << linear.variant() << " in=" << s.in << " act=" << static_cast<int>(activation);
-        EXPECT_TRUE(same_bits(got_low.data(), want_low.data(), got.size()))
-            << linear.variant() << " in=" << s.in;
+    for (DType compute : {DType::kI8, DType::kI4})
+      for (auto activation : {Activation::kNone, Activation::kGelu, Activation::kGeluTanh,
+                              Activation::kRelu, Activation::kSilu}) {
+        const Linear ref = c.pack(compute, Isa::kRef);
+        ASSERT_EQ(ref.compute(), compute);
+        const Linear::Call plain{activation},
+            residual{activation, Mat<const float>(c.residual.data(), s.rows, s.out)};
+        const auto want = c.run<float>(ref, compute, 0, s.rows, residual);
+        const auto want_low = c.run<bf16>(ref, compute, 0, s.rows, plain);
+        for (Isa isa : runnable()) {
+          const Linear linear = c.pack(compute, isa);
+          const auto got = c.run<float>(linear, compute, 0, s.rows, residual);
+          const auto got_low = c.run<bf16>(linear, compute, 0, s.rows, plain);
+          EXPECT_TRUE(same_bits(got.data(), want.data(), got.size()))
+              << linear.variant() << " in=" << s.in << " act=" << static_cast<int>(activation);
+          EXPECT_TRUE(same_bits(got_low.data(), want_low.data(), got.size()))
+              << linear.variant() << " in=" << s.in;
+        }
       }
-    }
   }
 }
 
@@ -263,7 +270,7 @@ TEST(Linear, RowsDoNotDependOnTheirCompany) {
   for (const Shape& s : {Shape{70, 203, 100}, Shape{70, 1088, 64}}) {
     Case c(s.rows, s.in, s.out);
     for (int64_t r = 0; r < s.rows; r += 3) c.x[static_cast<size_t>(r * s.in + 5)] = 60;
-    for (DType compute : {DType::kF32, DType::kBf16, DType::kI8})
+    for (DType compute : {DType::kF32, DType::kBf16, DType::kI8, DType::kI4})
       for (Isa isa : runnable()) {
         const Linear linear = c.pack(compute, isa);
         const auto all = c.run<float>(linear, compute, 0, s.rows, {Activation::kGelu});
@@ -287,7 +294,7 @@ TEST(Linear, RowsDoNotDependOnTheirCompany) {
 TEST(Linear, SplitsDoNotChangeResults) {
   for (const Shape& s : {Shape{2100, 96, 64}, Shape{1100, 700, 1200}}) {
     Case c(s.rows, s.in, s.out);
-    for (DType compute : {DType::kF32, DType::kBf16, DType::kI8}) {
+    for (DType compute : {DType::kF32, DType::kBf16, DType::kI8, DType::kI4}) {
       const Linear linear = c.pack(compute, detect_isa());
       const auto want = c.run<float>(linear, compute, 0, s.rows);
       const auto tail = c.run<float>(linear, compute, s.rows - 3, s.rows);
@@ -314,7 +321,7 @@ TEST(Linear, SplitsDoNotChangeResults) {
 // y may be the residual; strides beyond the widths stay untouched.
 TEST(Linear, AddsInPlaceWithinStrides) {
   Case c(50, 100, 45);
-  for (DType compute : {DType::kF32, DType::kBf16, DType::kI8})
+  for (DType compute : {DType::kF32, DType::kBf16, DType::kI8, DType::kI4})
     for (Isa isa : runnable()) {
       const Linear linear = c.pack(compute, isa);
       const auto want =
@@ -404,6 +411,44 @@ TEST(Linear, UnevenWeightsStayBf16) {
   }
 }
 
+// Weights that 4.5 bits hold exactly come back exactly: steps of 1/64 whose groups reach both ends
+// of their range. Sizes are as promised, and weights too uneven for int4 take int8.
+TEST(Linear, Int4HoldsItsOwnValuesAndFallsBack) {
+  Case c(3, 128, 64);
+  for (int64_t o = 0; o < c.out; ++o)
+    for (int64_t k = 0; k < c.in; ++k) {
+      // The first group has the largest magnitude, 127, which makes the column's scale 1/64.
+      const int64_t step = k < 32 ? 16 : 1 + (k / 32 + o) % 8;
+      const int64_t shift = k < 32 ? 113 : o * 3 % (step * 15);
+      const int64_t n = (k * 5 + o) % 16;
+      c.w[static_cast<size_t>(o * c.in + k)] = static_cast<float>(n * step - shift) / 64;
+    }
+  for (auto& x : c.x) x = std::round(x * 20);
+  for (int64_t r = 0; r < c.rows; ++r)  // rows' scale is 1: two are too many for high digits
+    c.x[static_cast<size_t>(r * c.in)] = c.x[static_cast<size_t>(r * c.in + 9)] = 127;
+  const auto want = expected(c.x, c.w, c.bias, c.rows, c.in, c.out);
+  const Linear linear = c.pack(DType::kI4, detect_isa());
+  ASSERT_EQ(linear.compute(), DType::kI4);
+  const auto got = c.run<float>(linear, DType::kI4, 0, c.rows);
+  for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-3) << i;
+
+  Case big(2, 1024, 256);
+  const Linear even = big.pack(DType::kI4, detect_isa());
+  EXPECT_EQ(even.compute(), DType::kI4);
+  const auto sizes = static_cast<double>(even.bytes() - 12 * big.out);  // scale, sum, bias
+  EXPECT_EQ(sizes / static_cast<double>(big.in * big.out), 0.5625);
+
+  // One of 32 is so large that the others fall between two steps, while int8 holds them exactly.
+  for (size_t i = 0; i < big.w.size(); ++i)
+    big.w[i] = i % 32 == 0 ? 127 : std::clamp(std::round(big.w[i] * 128), -6.0f, 6.0f);
+  for (Isa isa : runnable()) {
+    const Linear got = big.pack(DType::kI4, isa), want = big.pack(DType::kI8, isa);
+    EXPECT_EQ(got.compute(), DType::kI8) << isa_name(isa);
+    EXPECT_STREQ(got.variant(), want.variant());
+    EXPECT_EQ(big.run<float>(got, DType::kI8, 0, 2), big.run<float>(want, DType::kI8, 0, 2));
+  }
+}
+
 // Stacked weights of mixed types equal their parts run apart.
 TEST(Linear, StacksWeights) {
   Case c(9, 77, 90);
@@ -415,7 +460,7 @@ TEST(Linear, StacksWeights) {
                               {half_f16.data(), DType::kF16, 50, 77}};
   const WeightView biases[] = {{c.bias.data(), DType::kF32, 1, 40},
                                {c.bias.data() + 40, DType::kF32, 1, 50}};
-  for (DType compute : {DType::kF32, DType::kBf16, DType::kI8}) {
+  for (DType compute : {DType::kF32, DType::kBf16, DType::kI8, DType::kI4}) {
     const Linear both = packed(parts, biases, compute, detect_isa(), c.team);
     ASSERT_EQ(both.out(), 90);
     ASSERT_EQ(both.in(), 77);
@@ -460,13 +505,13 @@ TEST(Linear, OddRowsStayTheirOwn) {
 TEST(Linear, NoRowsAndNoBias) {
   Case c(4, 33, 20);
   const WeightView weights[] = {view(c.w, 20, 33)};
-  for (DType compute : {DType::kF32, DType::kBf16, DType::kI8}) {
+  for (DType compute : {DType::kF32, DType::kBf16, DType::kI8, DType::kI4}) {
     const Linear linear = packed(weights, {}, compute, detect_isa(), c.team);
     EXPECT_GT(linear.bytes(), 0);
     EXPECT_TRUE(c.run<float>(linear, compute, 0, 0).empty());
     const auto got = c.run<float>(linear, compute, 0, 4);
     const auto want = expected(c.x, c.w, {}, 4, 33, 20);
-    EXPECT_GT(cosine(got, want, 0, got.size()), 0.999);
+    EXPECT_GT(cosine(got, want, 0, got.size()), compute == DType::kI4 ? 0.995 : 0.999);
   }
 }
 
@@ -495,7 +540,7 @@ TEST(Linear, RefusesWhatCannotBe) {
   expect_refused(good, std::vector{view(bias, 1, 40), view(bias, 1, 40)}, DType::kF32, "2 biases");
   expect_refused(good, std::vector{view(bias, 1, 39)}, DType::kF32, "[1, 40]");
 
-  for (DType compute : {DType::kF32, DType::kBf16, DType::kI8}) {
+  for (DType compute : {DType::kF32, DType::kBf16, DType::kI8, DType::kI4}) {
     a[17 * 8 + 3] = std::numeric_limits<float>::quiet_NaN();
     expect_refused(good, {}, compute, "row 17");
     a[17 * 8 + 3] = -std::numeric_limits<float>::infinity();

@@ -16,6 +16,8 @@ const char* dtype_name(DType dtype) {
       return "int32";
     case DType::kI64:
       return "int64";
+    case DType::kI4:
+      return "int4";
   }
   return "?";
 }

@@ -31,8 +31,10 @@ struct f16 {
   explicit operator float() const;
 };
 
-enum class DType : uint8_t { kF32, kBf16, kF16, kI8, kI32, kI64 };
+// kI4 is two elements to a byte, packed as the layout that uses it says.
+enum class DType : uint8_t { kF32, kBf16, kF16, kI8, kI32, kI64, kI4 };
 
+// Of one element; 0 for kI4.
 constexpr int64_t dtype_bytes(DType dtype) {
   switch (dtype) {
     case DType::kF32:
@@ -45,6 +47,8 @@ constexpr int64_t dtype_bytes(DType dtype) {
       return 1;
     case DType::kI64:
       return 8;
+    case DType::kI4:
+      return 0;
   }
   return 0;
 }

@@ -36,6 +36,7 @@ constexpr int64_t kChunkBytes = 256 * 1024;  // others go in chunks of this,
 constexpr int64_t kWindowBytes = 1 << 20;    // past windows of weights of this
 constexpr int64_t kFetchAhead = 16 * 1024;   // how far weights are fetched ahead, into L2
 constexpr int64_t kSumsBytes = 2 * kPanelsMax * kBlockSums;
+static_assert(kFewScratchBytes <= kSumsBytes);
 
 inline void fetch_l2(const uint8_t* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
@@ -93,7 +94,7 @@ struct Side {
 };
 
 // 32 rows x 32 columns over `steps` tiles of K.
-template <bool kInt8, class Acc>
+template <Type kType, class Acc>
 inline __attribute__((always_inline)) void multiply_32x32(Half a0, Half a1, const uint8_t* b,
                                                           uint8_t* sums, int64_t steps, bool first,
                                                           Side<Acc>& side) {
@@ -126,7 +127,7 @@ inline __attribute__((always_inline)) void multiply_32x32(Half a0, Half a1, cons
 }
 
 // 16 rows x 32 columns: the last panel, where that is all it has.
-template <bool kInt8, class Acc>
+template <Type kType, class Acc>
 inline __attribute__((always_inline)) void multiply_16x32(Half a, const uint8_t* b, uint8_t* sums,
                                                           int64_t steps, bool first,
                                                           Side<Acc>& side) {
@@ -177,12 +178,13 @@ struct KBlocks {
 };
 
 // Rows [begin, end) times blocks [block_begin, block_end). `fetch`: weights are new to L2.
-template <bool kInt8, class Acc>
+template <Type kType, class Acc>
 void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t end,
                     int64_t block_begin, int64_t block_end, bool fetch, uint8_t* scratch,
                     Side<Acc>& side) {
   const KBlocks k_blocks(p.weights.k_tiles);
-  const int64_t block_bytes = p.weights.k_tiles * kTileStep;
+  const int64_t block_bytes = p.weights.k_tiles * step_bytes(kType);
+  uint8_t* expanded = scratch + kSumsBytes;
   const int64_t steps = (end - begin + kPanelRows - 1) / kPanelRows * p.weights.k_tiles;
   const int64_t y_bytes = p.y_bf16 ? 2 : 4;
   side.y_step = p.y_stride * y_bytes;
@@ -197,14 +199,19 @@ void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t e
         end - begin, steps);
     for (int64_t kb = 0; kb < k_blocks.count; ++kb) {
       const int64_t k0 = k_blocks.begin(kb), k_steps = k_blocks.end(kb) - k0;
-      const uint8_t* b = p.weights.tiles + block * block_bytes + k0 * kTileStep;
+      const uint8_t* b = p.weights.tiles + block * block_bytes + k0 * step_bytes(kType);
+      if constexpr (kType == Type::kInt4) {
+        for (int64_t k = 0; k < k_steps; ++k)
+          expand_int4(b + k * kInt4TileBytes, expanded + k * kTileStep);
+        b = expanded;
+      }
       uint8_t* panel_sums = sums;
       for (int64_t row = begin; row < end; row += kPanelRows, panel_sums += kBlockSums) {
         const Half a0 = rows.half(row, k0);
         if (end - row > 16) {
-          multiply_32x32<kInt8>(a0, rows.half(row + 16, k0), b, panel_sums, k_steps, kb == 0, side);
+          multiply_32x32<kType>(a0, rows.half(row + 16, k0), b, panel_sums, k_steps, kb == 0, side);
         } else {
-          multiply_16x32<kInt8>(a0, b, panel_sums, k_steps, kb == 0, side);
+          multiply_16x32<kType>(a0, b, panel_sums, k_steps, kb == 0, side);
         }
       }
     }
@@ -227,11 +234,11 @@ inline void copy_rows_to(const Product& p, int64_t begin, int64_t end, const Lin
   }
 }
 
-template <bool kInt8, bool kDirect>
+template <Type kType, bool kDirect>
 void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t block_begin,
               int64_t block_end, uint8_t* scratch) {
   if (p.rows <= kFewRows) {
-    return multiply_few<kInt8>(p, kDirect ? static_cast<const uint8_t*>(p.x) : p.prepared,
+    return multiply_few<kType>(p, kDirect ? static_cast<const uint8_t*>(p.x) : p.prepared,
                                kDirect ? p.x_stride * 2 : p.weights.prepared_stride, block_begin,
                                block_end, scratch);
   }
@@ -251,7 +258,8 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
   }
   asm volatile("" ::: "memory");  // nor does it know that tile loads read memory
 
-  const int64_t panel_bytes = p.weights.k_tiles * kTileStep, block_bytes = panel_bytes;
+  const int64_t panel_bytes = p.weights.k_tiles * kTileStep;
+  const int64_t block_bytes = p.weights.k_tiles * step_bytes(kType);
   const int64_t panels = (row_end - row_begin + kPanelRows - 1) / kPanelRows;
   const bool whole = panels <= kPanelsMax && panels * panel_bytes <= kWholeBytes;
   const int64_t fitting = kChunkBytes / panel_bytes;
@@ -262,13 +270,13 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
   const int64_t chunks = (panels + panels_max - 1) / panels_max;
   int64_t window = whole ? block_end - block_begin : kWindowBytes / block_bytes;
   if (window < 1) window = 1;
-  Side<typename SumOf<kInt8>::Type> side{p};
+  Side<typename SumOf<kType>::Type> side{p};
   for (int64_t first = block_begin; first < block_end; first += window) {
     const int64_t last = first + window < block_end ? first + window : block_end;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
       const int64_t begin = row_begin + panels * chunk / chunks * kPanelRows;
       const int64_t end = row_begin + panels * (chunk + 1) / chunks * kPanelRows;
-      multiply_chunk<kInt8>(p, rows, begin, end < row_end ? end : row_end, first, last, chunk == 0,
+      multiply_chunk<kType>(p, rows, begin, end < row_end ? end : row_end, first, last, chunk == 0,
                             scratch, side);
     }
   }
@@ -277,6 +285,7 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
 }
 
 int64_t sums_bytes(const Weights&) { return kSumsBytes; }
+int64_t sums_and_expanded_bytes(const Weights&) { return kSumsBytes + kBlockTiles * kTileStep; }
 int64_t sums_and_rest_bytes(const Weights& w) { return kSumsBytes + w.k_tiles * kHalfBytes; }
 
 void copy_rows(const Product& p, int64_t begin, int64_t end) {
@@ -287,8 +296,10 @@ void copy_rows(const Product& p, int64_t begin, int64_t end) {
 
 }  // namespace
 
-const Kernel kBf16Copied{copy_rows, multiply<false, false>, sums_bytes, 1, nullptr};
-const Kernel kBf16{nullptr, multiply<false, true>, sums_and_rest_bytes, 32, &kBf16Copied};
-const Kernel kInt8{quantise_rows<>, multiply<true, false>, sums_bytes, 1, nullptr};
+const Kernel kBf16Copied{copy_rows, multiply<Type::kBf16, false>, sums_bytes, 1, nullptr};
+const Kernel kBf16{nullptr, multiply<Type::kBf16, true>, sums_and_rest_bytes, 32, &kBf16Copied};
+const Kernel kInt8{quantise_rows<>, multiply<Type::kInt8, false>, sums_bytes, 1, nullptr};
+const Kernel kInt4{quantise_rows<>, multiply<Type::kInt4, false>, sums_and_expanded_bytes, 1,
+                   nullptr};
 
 }  // namespace sis::gemm::amx

@@ -22,39 +22,62 @@ constexpr int64_t kFewRows = kPanelRows;
 constexpr int64_t kDirectRows = 4;    // up to this many rows y is written without a window
 constexpr int64_t kWindowBlocks = 8;  // 256 columns
 constexpr int64_t kWindowStride = kWindowBlocks * kBlockCols;
-constexpr int64_t kFewScratchBytes = kBlockSums + 2 * kFewRows * kWindowStride * 4;
+constexpr int64_t kFewScratchBytes = kBlockSums + 2 * kTileStep + 2 * kFewRows * kWindowStride * 4;
 
-// Lines [kBegin, kEnd) of 32, in the order of four streams.
-template <int kBegin, int kEnd>
+// How far ahead weights are fetched: the next step, which int4 already expands.
+template <Type kType>
+constexpr int64_t kAhead = kType == Type::kInt4 ? 2 * kInt4TileBytes : kTileStep;
+
+// Half kHalf of the lines of one step, in the order of four streams (int4: of three).
+template <Type kType, int kHalf>
 inline __attribute__((always_inline)) void fetch_lines(const uint8_t* p) {
-#pragma GCC unroll 32
-  for (int i = kBegin; i < kEnd; ++i)
-    _mm_prefetch(reinterpret_cast<const char*>(p) + (i % 4 * 8 + i / 4) * 64, _MM_HINT_T0);
+  constexpr int kLines = step_bytes(kType) / 64, kStreams = kType == Type::kInt4 ? 3 : 4;
+#pragma GCC unroll 16
+  for (int i = kHalf * kLines / 2; i < (kHalf + 1) * kLines / 2; ++i)
+    _mm_prefetch(
+        reinterpret_cast<const char*>(p) + (i % kStreams * (kLines / kStreams) + i / kStreams) * 64,
+        _MM_HINT_T0);
 }
 
-// Rows whose K begins at x, x_row bytes apart, times one block; kBoth: more than 16.
-template <bool kInt8, bool kBoth>
+// int4 weights of two steps as tiles: the one at work and the next.
+struct Expanded {
+  uint8_t* tiles;
+  int64_t at = 0;  // of the two
+
+  const uint8_t* current() const { return tiles + at * kTileStep; }
+  inline __attribute__((always_inline)) void next(const uint8_t* from) {
+    at ^= 1;
+    expand_int4(from, tiles + at * kTileStep);
+  }
+};
+
+// Rows whose K begins at x, x_row bytes apart, times one block; kBoth: more than 16. `expanded`
+// holds the first step of int4 weights before, and the first from `after` on afterwards.
+template <Type kType, bool kBoth>
 inline void multiply_block_few(const uint8_t* x, int64_t x_row, const uint8_t* b, int64_t k_tiles,
-                               uint8_t* sums) {
+                               const uint8_t* after, Expanded& expanded, uint8_t* sums) {
+  constexpr int64_t kStep = step_bytes(kType);
   _tile_zero(0);
   _tile_zero(1);
   if (kBoth) {
     _tile_zero(2);
     _tile_zero(3);
   }
-  for (int64_t k = 0; k < k_tiles; ++k, x += kTileBytes, b += kTileStep) {
-    _tile_loadd(6, b, 64);
-    fetch_lines<0, 16>(b + kTileStep);
+  for (int64_t k = 0; k < k_tiles; ++k, x += kTileBytes, b += kStep) {
+    const uint8_t* tiles = kType == Type::kInt4 ? expanded.current() : b;
+    _tile_loadd(6, tiles, 64);
+    fetch_lines<kType, 0>(b + kAhead<kType>);
     _tile_loadd(4, x, x_row);
     SIS_TDP(0, 4, 6);
-    _tile_loadd(7, b + kHalfBytes, 64);
+    _tile_loadd(7, tiles + kHalfBytes, 64);
     SIS_TDP(1, 4, 7);
-    fetch_lines<16, 32>(b + kTileStep);
+    fetch_lines<kType, 1>(b + kAhead<kType>);
     if (kBoth) {
       _tile_loadd(5, x + 16 * x_row, x_row);
       SIS_TDP(2, 5, 6);
       SIS_TDP(3, 5, 7);
     }
+    if (kType == Type::kInt4) expanded.next(k + 1 < k_tiles ? b + kStep : after);
   }
   _tile_stored(0, sums, 64);
   _tile_stored(1, sums + kHalfBytes, 64);
@@ -83,7 +106,7 @@ inline void copy_window(uint8_t* to, int64_t to_row, const uint8_t* from, int64_
 }
 
 // All rows of `p` (at most 32), whose K bytes begin at x, times blocks [begin, end).
-template <bool kInt8>
+template <Type kType>
 void multiply_few(const Product& p, const uint8_t* x, int64_t x_row, int64_t begin, int64_t end,
                   uint8_t* scratch) {
   TileConfig config;
@@ -94,14 +117,18 @@ void multiply_few(const Product& p, const uint8_t* x, int64_t x_row, int64_t beg
       static_cast<uint8_t>(rows > 16 ? rows - 16 : 1);
   config.load();
   uint8_t* sums = scratch;
+  Expanded expanded{scratch + kBlockSums};
+  const int64_t block_bytes = p.weights.k_tiles * step_bytes(kType);
+  if (kType == Type::kInt4) expanded.next(p.weights.tiles + begin * block_bytes);
   const auto multiply = [&](const Product& part, int64_t block) {
-    const uint8_t* b = p.weights.tiles + block * p.weights.k_tiles * kTileStep;
+    const uint8_t* b = p.weights.tiles + block * block_bytes;
+    const uint8_t* after = block + 1 < end ? b + block_bytes : b;
     if (rows > 16) {
-      multiply_block_few<kInt8, true>(x, x_row, b, p.weights.k_tiles, sums);
+      multiply_block_few<kType, true>(x, x_row, b, p.weights.k_tiles, after, expanded, sums);
     } else {
-      multiply_block_few<kInt8, false>(x, x_row, b, p.weights.k_tiles, sums);
+      multiply_block_few<kType, false>(x, x_row, b, p.weights.k_tiles, after, expanded, sums);
     }
-    finish_few<typename SumOf<kInt8>::Type>(part, rows, block, sums);
+    finish_few<typename SumOf<kType>::Type>(part, rows, block, sums);
   };
   if (rows <= kDirectRows) {
     for (int64_t block = begin; block < end; ++block) multiply(p, block);
@@ -110,7 +137,7 @@ void multiply_few(const Product& p, const uint8_t* x, int64_t x_row, int64_t beg
   }
 
   const int64_t y_bytes = p.y_bf16 ? 2 : 4;
-  uint8_t* y = scratch + kBlockSums;
+  uint8_t* y = scratch + kBlockSums + 2 * kTileStep;
   uint8_t* residual = y + kFewRows * kWindowStride * 4;
   for (int64_t block = begin; block < end; block += kWindowBlocks) {
     const int64_t last = block + kWindowBlocks < end ? block + kWindowBlocks : end;

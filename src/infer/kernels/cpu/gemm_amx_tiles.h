@@ -1,11 +1,12 @@
-// What the AMX kernels share: tile configuration, the product instruction of a type, and where a
-// half panel of rows lies.
+// What the AMX kernels share: tile configuration, the product instruction of a type, int4 weights
+// as tiles, and where a half panel of rows lies.
 //
 // Included by gemm_amx.cc alone.
 #pragma once
 
 #include <immintrin.h>
 
+#include "infer/kernels/cpu/gemm_int4.h"
 #include "infer/kernels/gemm.h"
 
 namespace sis::gemm::amx {
@@ -14,14 +15,33 @@ namespace {
 constexpr int64_t kTileStep = 2 * kHalfBytes;   // rows or weights of one step
 constexpr int64_t kBlockSums = 4 * kHalfBytes;  // sums of 32 rows x 32 columns, as four tiles
 
-template <bool kInt8>
+enum class Type : uint8_t { kBf16, kInt8, kInt4 };  // of the weights
+
+template <Type kType>
 struct SumOf {
-  using Type = float;
-};
-template <>
-struct SumOf<true> {
   using Type = int32_t;
 };
+template <>
+struct SumOf<Type::kBf16> {
+  using Type = float;
+};
+
+// Weights of one step as they are stored.
+constexpr int64_t step_bytes(Type type) { return type == Type::kInt4 ? kInt4TileBytes : kTileStep; }
+
+// int4 weights of one step as the tiles want them.
+inline __attribute__((always_inline)) void expand_int4(const uint8_t* from, uint8_t* to) {
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; ++half, from += kInt4HalfBytes, to += kHalfBytes) {
+    const Int4Group low(from), high(from + 32);
+#pragma GCC unroll 8
+    for (int line = 0; line < 8; ++line) {
+      const __m512i both = _mm512_load_si512(from + kInt4StepBytes + line * 64);
+      _mm512_store_si512(to + line * 64, low.weights(int4_low(both)));
+      _mm512_store_si512(to + 512 + line * 64, high.weights(int4_high(both)));
+    }
+  }
+}
 
 // Tiles 0 to 3 are sums (rows 0-15 and 16-31, columns 0-15 and 16-31 each), 4 and 5 the rows, 6
 // and 7 the weights.
@@ -36,12 +56,12 @@ struct __attribute__((packed)) TileConfig {
   }
 };
 
-#define SIS_TDP(c, a, b)       \
-  do {                         \
-    if constexpr (kInt8)       \
-      _tile_dpbssd(c, a, b);   \
-    else                       \
-      _tile_dpbf16ps(c, a, b); \
+#define SIS_TDP(c, a, b)                \
+  do {                                  \
+    if constexpr (kType == Type::kBf16) \
+      _tile_dpbf16ps(c, a, b);          \
+    else                                \
+      _tile_dpbssd(c, a, b);            \
   } while (0)
 
 // 16 rows: the 64 bytes of K tile t of row r are at p + t * tile + r * row.

@@ -2,8 +2,8 @@
 // activation, residual, and the way out as f32 or bf16. V is a vector of gemm_simd.h; all widths
 // give the same bits.
 //
-//   int8   v = fma((acc + 128 * sum(high * q)) * row_scale, scale, bias)
-//   else   v = acc + bias
+//   int8, int4  v = fma((acc + 128 * sum(high * q)) * row_scale, scale, bias)
+//   else        v = acc + bias
 //   y = act(v) + residual
 //
 // Several vectors go through each step together: one polynomial is a chain of dependent operations,
@@ -122,17 +122,35 @@ inline __attribute__((always_inline)) void activate(V (&x)[N], Act act, bool bf1
 }
 #undef SIS_EACH
 
-// The part of row `row`'s high digits for the columns of one vector: lanes from `offset` bytes into
-// the lines of the block's half at `half`.
+// Weights of element k of K for the columns of one vector, whose first is `column` of 16 in a half
+// of `block`.
 template <class V>
-__attribute__((noinline)) V high_part(const Product& p, int64_t row, const uint8_t* half,
-                                      int64_t offset) {
+inline V weights_int8(const Weights& w, int64_t block, int64_t half, int64_t column, uint32_t k) {
+  const uint8_t* line = w.tiles + ((block * w.k_tiles + k / 64) * 2 + half) * kHalfBytes +
+                        k % 64 / 4 * 64 + column * 4;
+  return V::load_byte(line, static_cast<int>(k % 4));
+}
+template <class V>
+inline V weights_int4(const Weights& w, int64_t block, int64_t half, int64_t column, uint32_t k) {
+  const uint8_t* base = w.tiles + ((block * w.k_tiles + k / 64) * 2 + half) * kInt4HalfBytes;
+  const uint32_t group = k % 64 / kGroup;
+  const uint8_t* line = base + kInt4StepBytes + k % kGroup / 4 * 64 + column * 4;
+  const uint8_t* steps = base + group * 32 + column * 2;
+  const V n = V::load_nibble(line, static_cast<int>(k % 4 * 2 + group));
+  return n * V::load_low_byte(steps) - V::load_high_byte(steps);
+}
+
+// The part of row `row`'s high digits for the columns of one vector.
+template <class V>
+__attribute__((noinline)) V high_part(const Product& p, int64_t row, int64_t block, int64_t half,
+                                      int64_t column) {
   const HighDigits& high = p.high[row];
   V sum = V::set(0.0f);  // integers below 2^24: exact in any order
   for (int i = 0; i < p.row_scale[row].loud; ++i) {
     const auto k = static_cast<uint32_t>(high.column[i]);
-    const uint8_t* line = half + k / 64 * (2 * kHalfBytes) + k % 64 / 4 * 64 + offset;
-    sum = fma(V::load_byte(line, static_cast<int>(k % 4)), V::set(high.digit[i]), sum);
+    const V weights = p.weights.int4 ? weights_int4<V>(p.weights, block, half, column, k)
+                                     : weights_int8<V>(p.weights, block, half, column, k);
+    sum = fma(weights, V::set(high.digit[i]), sum);
   }
   return sum;
 }
@@ -165,8 +183,7 @@ inline __attribute__((always_inline)) void finish_full(const Product& p, int64_t
       if constexpr (kIsInt<Acc>) {
         x = V::load_int(acc);
         if constexpr (kLoud) {
-          const uint8_t* half = w.tiles + (block * w.k_tiles * 2 + c / 16) * kHalfBytes;
-          x = fma(high_part<V>(p, row + r, half, c % 16 * 4), V::set(128.0f), x);
+          x = fma(high_part<V>(p, row + r, block, c / 16, c % 16), V::set(128.0f), x);
         }
         x = fma(x * V::set(p.row_scale[row + r].scale), V::load(w.scale + block * kBlockCols + c),
                 V::load(bias + c));

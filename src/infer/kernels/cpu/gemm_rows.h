@@ -2,10 +2,13 @@
 // in registers. The weights of a block stay in L2 while the rows pass.
 //
 // A Micro tells how to multiply:
-//   X, Acc               element of x (uint16_t bf16 bits, float, uint8_t quantised) and of the
-//   sums kRows                most rows at a time kPrepared            x comes from prepare() V
-//   vector of the epilogue run<R>(rows, weights, block, b, sums)   sums[R][32] for R row pointers;
-//   b: the first line of the block
+//   X          element of x: float, uint16_t (bf16 bits) or uint8_t (quantised)
+//   Acc        element of the sums
+//   V          vector of the epilogue
+//   kRows      most rows at a time
+//   kPrepared  x comes from prepare()
+//   run<R>(rows, weights, block, b, sums)   sums[R][32] for R row pointers; b: the block's first
+//   line
 // Rows of one call do not influence each other and each element sums over K in one order.
 //
 // In an unnamed namespace on purpose, see gemm_simd.h.
@@ -25,7 +28,7 @@ template <class Micro, int R>
 inline void run_rows(const Product& p, int64_t row, int64_t block) {
   using X = typename Micro::X;
   using Acc = typename Micro::Acc;
-  constexpr int64_t kBlockBytesPerTile = 2 * kHalfBytes;
+  const int64_t tile_bytes = 2 * (p.weights.int4 ? kInt4HalfBytes : kHalfBytes);
   const X* rows[R];
   for (int r = 0; r < R; ++r) {
     if constexpr (Micro::kPrepared) {
@@ -36,7 +39,7 @@ inline void run_rows(const Product& p, int64_t row, int64_t block) {
   }
   alignas(64) Acc sums[R * kBlockCols];
   Micro::template run<R>(rows, p.weights, block,
-                         p.weights.tiles + block * p.weights.k_tiles * kBlockBytesPerTile, sums);
+                         p.weights.tiles + block * p.weights.k_tiles * tile_bytes, sums);
   constexpr int kStep = R % 4 == 0 && Micro::V::kLanes == 16 ? 4
                         : R % 2 == 0 && Micro::V::kLanes > 1 ? 2
                                                              : 1;

@@ -26,6 +26,13 @@ struct F32x1 {
   static F32x1 load_byte(const uint8_t* p, int b) {
     return {static_cast<float>(static_cast<int8_t>(p[b]))};
   }
+  // Nibble `n` of each 4-byte lane.
+  static F32x1 load_nibble(const uint8_t* p, int n) {
+    return {static_cast<float>(p[n / 2] >> (n % 2 * 4) & 15)};
+  }
+  // Of each 2-byte lane.
+  static F32x1 load_low_byte(const uint8_t* p) { return {static_cast<float>(p[0])}; }
+  static F32x1 load_high_byte(const uint8_t* p) { return {static_cast<float>(p[1])}; }
   void store(float* p) const { *p = v; }
   // Round to nearest even; what is subnormal becomes zero, as vcvtneps2bf16 does.
   void store_bf16(uint16_t* p) const {
@@ -64,6 +71,20 @@ struct F32x8 {
     const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     const __m256i top = _mm256_sll_epi32(lanes, _mm_cvtsi32_si128(24 - 8 * b));
     return {_mm256_cvtepi32_ps(_mm256_srai_epi32(top, 24))};
+  }
+  static F32x8 load_nibble(const uint8_t* p, int n) {
+    const __m256i lanes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    const __m256i low = _mm256_srl_epi32(lanes, _mm_cvtsi32_si128(4 * n));
+    return {_mm256_cvtepi32_ps(_mm256_and_si256(low, _mm256_set1_epi32(15)))};
+  }
+  static __m256i load_2_byte_lanes(const uint8_t* p) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static F32x8 load_low_byte(const uint8_t* p) {
+    return {_mm256_cvtepi32_ps(_mm256_and_si256(load_2_byte_lanes(p), _mm256_set1_epi32(255)))};
+  }
+  static F32x8 load_high_byte(const uint8_t* p) {
+    return {_mm256_cvtepi32_ps(_mm256_srli_epi32(load_2_byte_lanes(p), 8))};
   }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
   void store_bf16(uint16_t* p) const {
@@ -105,6 +126,19 @@ struct F32x16 {
   static F32x16 load_byte(const uint8_t* p, int b) {
     const __m512i top = _mm512_sll_epi32(_mm512_loadu_si512(p), _mm_cvtsi32_si128(24 - 8 * b));
     return {_mm512_cvtepi32_ps(_mm512_srai_epi32(top, 24))};
+  }
+  static F32x16 load_nibble(const uint8_t* p, int n) {
+    const __m512i low = _mm512_srl_epi32(_mm512_loadu_si512(p), _mm_cvtsi32_si128(4 * n));
+    return {_mm512_cvtepi32_ps(_mm512_and_si512(low, _mm512_set1_epi32(15)))};
+  }
+  static __m512i load_2_byte_lanes(const uint8_t* p) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static F32x16 load_low_byte(const uint8_t* p) {
+    return {_mm512_cvtepi32_ps(_mm512_and_si512(load_2_byte_lanes(p), _mm512_set1_epi32(255)))};
+  }
+  static F32x16 load_high_byte(const uint8_t* p) {
+    return {_mm512_cvtepi32_ps(_mm512_srli_epi32(load_2_byte_lanes(p), 8))};
   }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store_bf16(uint16_t* p) const {
