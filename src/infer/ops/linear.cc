@@ -66,7 +66,8 @@ Error invalid(std::string message) {
 bool is_quantised(DType compute) { return compute == DType::kI8 || compute == DType::kI4; }
 
 bool is_float(DType dtype) {
-  return dtype == DType::kF32 || dtype == DType::kBf16 || dtype == DType::kF16;
+  return dtype == DType::kF32 || dtype == DType::kBf16 || dtype == DType::kF16 ||
+         dtype == DType::kF8E4M3;
 }
 
 Status check_shapes(std::span<const WeightView> weights, std::span<const WeightView> biases,
@@ -81,7 +82,7 @@ Status check_shapes(std::span<const WeightView> weights, std::span<const WeightV
     const WeightView& w = weights[i];
     if (w.empty() || !is_float(w.dtype))
       return invalid(
-          concat("weight ", i, " of type ", dtype_name(w.dtype), ", want f32, bf16 or f16 data"));
+          concat("weight ", i, " of type ", dtype_name(w.dtype), ", want f32, bf16, f16 or f8_e4m3 data"));
     if (w.cols != in || w.cols < 1 || w.rows < 1 || in > in_max || w.rows > kOutMax - out)
       return invalid(concat("weight ", i, " is [", w.rows, ", ", w.cols, "], want [1.., ", in,
                             "] with at most ", in_max, " columns and ", kOutMax, " rows in all"));
@@ -96,7 +97,7 @@ Status check_shapes(std::span<const WeightView> weights, std::span<const WeightV
     if (b.empty() || !is_float(b.dtype) || b.rows != 1 || b.cols != weights[i].rows)
       return invalid(concat("bias ", i, " is [", b.rows, ", ", b.cols, "] of type ",
                             dtype_name(b.dtype), ", want [1, ", weights[i].rows,
-                            "] of f32, bf16 or f16 data"));
+                            "] of f32, bf16, f16 or f8_e4m3 data"));
   }
   return {};
 }

@@ -478,6 +478,53 @@ TEST(Linear, StacksWeights) {
   }
 }
 
+// 8-bit weights with a factor for each block equal the same values spelt out, in every type.
+TEST(Linear, TakesScaledF8Weights) {
+  Case c(3, 300, 140);
+  std::vector<f8e4m3> low;
+  for (float& w : c.w) {
+    low.push_back({static_cast<uint8_t>(c.rng.below(256))});
+    if ((low.back().bits & 0x7F) == 0x7F) low.back().bits = 3;  // a NaN
+    w = to_float(low.back());
+  }
+  std::vector<bf16> scales;
+  for (int i = 0; i < 6; ++i) scales.emplace_back(0.001f * static_cast<float>(i + 1));
+  for (int64_t r = 0; r < c.out; ++r)
+    for (int64_t k = 0; k < c.in; ++k)
+      c.w[static_cast<size_t>(r * c.in + k)] *=
+          to_float(scales[static_cast<size_t>(r / 128 * 3 + k / 128)]);
+  WeightView weights[] = {
+      {low.data(), DType::kF8E4M3, c.out, c.in, {scales.data(), DType::kBf16, 128, 128}}};
+  EXPECT_EQ(weights[0].at(139, 299), c.w.back());
+  const WeightView biases[] = {vector_view(c.bias)};
+  for (DType compute : {DType::kF32, DType::kBf16, DType::kI8, DType::kI4}) {
+    const Linear got = packed(weights, biases, compute, detect_isa(), c.team);
+    const Linear want = c.pack(compute, detect_isa());
+    EXPECT_EQ(got.compute(), want.compute());
+    EXPECT_EQ(c.run<float>(got, got.compute(), 0, 3), c.run<float>(want, want.compute(), 0, 3));
+  }
+  low[5 * 300 + 7].bits = 0xFF;
+  const auto refused = Linear::pack(weights, {}, DType::kBf16, detect_isa(), c.team);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("row 5"), std::string::npos) << refused.error().message;
+}
+
+// Every value of f8_e4m3 as the OCP specification has it.
+TEST(Linear, F8ValuesAreRight) {
+  for (int bits = 0; bits < 256; ++bits) {
+    const float got = to_float(f8e4m3{static_cast<uint8_t>(bits)});
+    const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+    if ((bits & 0x7F) == 0x7F) {
+      EXPECT_TRUE(std::isnan(got));
+      continue;
+    }
+    const double magnitude =
+        exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
+    EXPECT_EQ(got, bits < 128 ? magnitude : -magnitude) << bits;
+  }
+  EXPECT_EQ(to_float(f8e4m3{0x7E}), 448.0f);
+}
+
 TEST(Linear, OddRowsStayTheirOwn) {
   Case c(40, 130, 64);
   const Linear linear = c.pack(DType::kI8, detect_isa());

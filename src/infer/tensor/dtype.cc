@@ -18,9 +18,32 @@ const char* dtype_name(DType dtype) {
       return "int64";
     case DType::kI4:
       return "int4";
+    case DType::kF8E4M3:
+      return "f8_e4m3";
   }
   return "?";
 }
+
+namespace {
+
+// By table: workers treat subnormals as zero, so these values cannot be computed by shifting.
+struct F8Values {
+  float of[256];
+  constexpr F8Values() : of() {
+    for (int i = 0; i < 256; ++i) {
+      const int exponent = i >> 3 & 15, mantissa = i & 7;
+      float value = static_cast<float>(exponent == 0 ? mantissa : mantissa + 8) * 0x1p-9f;
+      for (int e = 1; e < exponent; ++e) value *= 2;
+      if ((i & 0x7F) == 0x7F) value = __builtin_nanf("");
+      of[i] = i < 128 ? value : -value;
+    }
+  }
+};
+constexpr F8Values kF8Values;
+
+}  // namespace
+
+f8e4m3::operator float() const { return kF8Values.of[bits]; }
 
 f16::operator float() const {
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16;

@@ -31,8 +31,14 @@ struct f16 {
   explicit operator float() const;
 };
 
+// OCP 8-bit float: 4 bits of exponent, 3 of mantissa, no infinities, up to 448. Storage only.
+struct f8e4m3 {
+  uint8_t bits = 0;
+  explicit operator float() const;
+};
+
 // kI4 is two elements to a byte, packed as the layout that uses it says.
-enum class DType : uint8_t { kF32, kBf16, kF16, kI8, kI32, kI64, kI4 };
+enum class DType : uint8_t { kF32, kBf16, kF16, kI8, kI32, kI64, kI4, kF8E4M3 };
 
 // Of one element; 0 for kI4.
 constexpr int64_t dtype_bytes(DType dtype) {
@@ -44,6 +50,7 @@ constexpr int64_t dtype_bytes(DType dtype) {
     case DType::kF16:
       return 2;
     case DType::kI8:
+    case DType::kF8E4M3:
       return 1;
     case DType::kI64:
       return 8;
@@ -61,6 +68,8 @@ inline constexpr DType kDTypeOf<bf16> = DType::kBf16;
 template <>
 inline constexpr DType kDTypeOf<f16> = DType::kF16;
 template <>
+inline constexpr DType kDTypeOf<f8e4m3> = DType::kF8E4M3;
+template <>
 inline constexpr DType kDTypeOf<int8_t> = DType::kI8;
 template <>
 inline constexpr DType kDTypeOf<int32_t> = DType::kI32;
@@ -70,5 +79,6 @@ inline constexpr DType kDTypeOf<int64_t> = DType::kI64;
 inline float to_float(float x) { return x; }
 inline float to_float(bf16 x) { return static_cast<float>(x); }
 inline float to_float(f16 x) { return static_cast<float>(x); }
+inline float to_float(f8e4m3 x) { return static_cast<float>(x); }
 
 }  // namespace sis

@@ -12,6 +12,7 @@
 namespace sis::weights {
 namespace {
 
+constexpr int64_t kScaleBlock = 128;  // weight_block_size of published FP8 checkpoints
 constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 
@@ -53,13 +54,15 @@ class MappedSource final : public WeightSource {
 
   Result<WeightView> matrix(std::string_view name, int64_t rows, int64_t cols) const override {
     SIS_ASSIGN(const Entry* entry, find_float(name));
-    const std::vector<int64_t>& shape = entry->info.shape;
-    const int64_t rows_found = shape.size() == 2 ? shape[0] : 1;
-    const int64_t cols_found = shape.empty() ? 1 : shape.back();
-    if (shape.size() > 2 || (rows >= 0 && rows != rows_found) || (cols >= 0 && cols != cols_found))
-      return bad(concat(place(*entry), ": want shape [", wanted_text(rows), ", ", wanted_text(cols),
-                        "], found ", shape_text(shape)));
-    return WeightView{data(*entry), *entry->info.dtype, rows_found, cols_found};
+    return view(*entry, rows, cols);
+  }
+
+  Result<WeightView> linear(std::string_view name, int64_t rows, int64_t cols) const override {
+    const Entry* entry = find(name);
+    if (!entry || entry->info.stored != StoredType::kF8E4M3) return matrix(name, rows, cols);
+    SIS_ASSIGN(WeightView weights, view(*entry, rows, cols));
+    SIS_ASSIGN(weights.scales, scales_of(*entry, weights.rows, weights.cols));
+    return weights;
   }
 
   Result<std::vector<float>> vector(std::string_view name, int64_t size) const override {
@@ -84,6 +87,52 @@ class MappedSource final : public WeightSource {
     const auto at = std::ranges::lower_bound(
         entries_, name, {}, [](const Entry& e) -> std::string_view { return e.info.name; });
     return at != entries_.end() && at->info.name == name ? &*at : nullptr;
+  }
+
+  Result<WeightView> view(const Entry& entry, int64_t rows, int64_t cols) const {
+    const std::vector<int64_t>& shape = entry.info.shape;
+    const int64_t rows_found = shape.size() == 2 ? shape[0] : 1;
+    const int64_t cols_found = shape.empty() ? 1 : shape.back();
+    if (shape.size() > 2 || (rows >= 0 && rows != rows_found) || (cols >= 0 && cols != cols_found))
+      return bad(concat(place(entry), ": want shape [", wanted_text(rows), ", ", wanted_text(cols),
+                        "], found ", shape_text(shape)));
+    return WeightView{data(entry), *entry.info.dtype, rows_found, cols_found};
+  }
+
+  // The factors of an F8_E4M3 tensor of [rows, cols].
+  Result<BlockScales> scales_of(const Entry& weights, int64_t rows, int64_t cols) const {
+    const std::string by_block = weights.info.name + "_scale_inv";
+    const std::string by_tensor = weights.info.name + "_scale";
+    const Entry* scales = find(by_block);
+    const bool blocks = scales != nullptr;
+    if (!scales) scales = find(by_tensor);
+    if (!scales)
+      return bad(concat(place(weights), ": F8_E4M3 weights want ", in_quotes(by_block), " or ",
+                        in_quotes(by_tensor), " beside them, found neither"));
+    if (!is_float_weight(scales->info.stored))
+      return bad(concat(place(*scales), ": want F32, F16 or BF16 scales, found ",
+                        stored_type_name(scales->info.stored)));
+    using Shape = std::vector<int64_t>;
+    const Shape& shape = scales->info.shape;
+    BlockScales found{data(*scales), *scales->info.dtype, kScaleBlock, kScaleBlock};
+    if (blocks) {
+      const Shape wanted{(rows + kScaleBlock - 1) / kScaleBlock,
+                         (cols + kScaleBlock - 1) / kScaleBlock};
+      if (shape == wanted) return found;
+      return bad(concat(place(*scales), ": want shape ", shape_text(wanted), " for weights of ",
+                        shape_text(weights.info.shape), ", found ", shape_text(shape)));
+    }
+    found.block_cols = std::max<int64_t>(cols, 1);
+    if (shape.empty() || shape == Shape{1}) {
+      found.block_rows = std::max<int64_t>(rows, 1);
+    } else if (shape == Shape{rows} || shape == Shape{rows, 1}) {
+      found.block_rows = 1;
+    } else {
+      return bad(concat(place(*scales), ": want shape [], [1], [", rows, "] or [", rows,
+                        ", 1] for weights of ", shape_text(weights.info.shape), ", found ",
+                        shape_text(shape)));
+    }
+    return found;
   }
 
   Result<const Entry*> find_float(std::string_view name) const {

@@ -25,7 +25,7 @@ namespace sis::weights {
 struct TensorInfo {
   std::string name;
   StoredType stored = StoredType::kF32;
-  std::optional<DType> dtype;  // empty for what we cannot compute with, FP8 among it
+  std::optional<DType> dtype;  // empty for what we cannot compute with
   std::vector<int64_t> shape;
   int64_t bytes = 0;
 };
@@ -49,7 +49,13 @@ class WeightSource {
   // naming the tensor when it is absent, not f32, f16 or bf16, or of another shape. rows or cols -1
   // match anything.
   virtual Result<WeightView> matrix(std::string_view name, int64_t rows, int64_t cols) const = 0;
-  // The same for a vector, as f32 values. size -1 matches anything.
+  // The same for the weights of a linear layer, which may be F8_E4M3 as well: `name` [rows, cols]
+  // with the factors of its values beside it, f32, f16 or bf16,
+  //   name + "_scale_inv"  [ceil(rows / 128), ceil(cols / 128)], one for a block of 128 x 128
+  //   name + "_scale"      [] or [1] for the whole tensor, [rows] or [rows, 1] for its rows
+  // kInvalidArgument naming the tensor when its factors are absent or of another shape.
+  virtual Result<WeightView> linear(std::string_view name, int64_t rows, int64_t cols) const = 0;
+  // As matrix() for a vector, as f32 values. size -1 matches anything.
   virtual Result<std::vector<float>> vector(std::string_view name, int64_t size) const = 0;
 
   // Tells the system that this tensor's file pages will not be read again (after packing): they

@@ -33,17 +33,18 @@ std::string refusal(const std::string& folder) {
   return source.ok() ? "" : source.error().message;
 }
 
-// [2, 3] f32, [4] bf16, [2] f16, [1] int64, [2] fp8; an odd header, so the data is misaligned.
+// [2, 3] f32, [4] bf16, [2] f16, [1] int64, [2] fp8, [2] of another fp8; an odd header, so the data
+// is misaligned.
 std::string mixed_file() {
   std::string json =
       R"({"matrix":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"brain":{"dtype":"BF16","shape":[4],"data_offsets":[24,32]},)"
       R"("half":{"dtype":"F16","shape":[2],"data_offsets":[32,36]},"ids":{"dtype":"I64","shape":[1],"data_offsets":[36,44]},)"
       R"("eight":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[44,46]},"none":{"dtype":"F32","shape":[0,7],"data_offsets":[46,46]},)"
-      R"("cube":{"dtype":"F32","shape":[1,1,1],"data_offsets":[46,50]},"scalar":{"dtype":"F32","shape":[],"data_offsets":[50,54]}})";
+      R"("cube":{"dtype":"F32","shape":[1,1,1],"data_offsets":[46,50]},"scalar":{"dtype":"F32","shape":[],"data_offsets":[50,54]},"odd":{"dtype":"F8_E5M2","shape":[2],"data_offsets":[54,56]}})";
   while ((json.size() + 8) % 2 == 0) json += ' ';
   return file_of(json, raw<float>({1, 2, 3, 4, 5, 6}) + raw<uint16_t>({0x3F80, 0xBF80, 0x4049, 0}) +
                            raw<uint16_t>({0x3C00, 0xC000}) + raw<int64_t>({9}) + "xx" +
-                           raw<float>({7}) + raw<float>({8}));
+                           raw<float>({7}) + raw<float>({8}) + "yy");
 }
 
 TEST(WeightSource, ReadsEveryFloatTypeFromMisalignedData) {
@@ -52,8 +53,8 @@ TEST(WeightSource, ReadsEveryFloatTypeFromMisalignedData) {
   const auto source = opened(folder.path());
   ASSERT_TRUE(source);
   EXPECT_EQ(source->names(),
-            (Names{"brain", "cube", "eight", "half", "ids", "matrix", "none", "scalar"}));
-  EXPECT_EQ(source->bytes(), 54);
+            (Names{"brain", "cube", "eight", "half", "ids", "matrix", "none", "odd", "scalar"}));
+  EXPECT_EQ(source->bytes(), 56);
   const auto matrix = source->matrix("matrix", 2, 3);
   ASSERT_TRUE(matrix.ok());
   EXPECT_EQ(reinterpret_cast<uintptr_t>(matrix->data) % 2, 1u);  // the case this test is about
@@ -83,7 +84,8 @@ TEST(WeightSource, TellsWhatATensorIs) {
   EXPECT_FALSE(source->has("eightx"));
   EXPECT_EQ(source->info("nothing"), nullptr);
   EXPECT_EQ(source->info("eight")->stored, StoredType::kF8E4M3);
-  EXPECT_FALSE(source->info("eight")->dtype.has_value());
+  EXPECT_EQ(source->info("eight")->dtype, DType::kF8E4M3);
+  EXPECT_FALSE(source->info("odd")->dtype.has_value());
   EXPECT_EQ(source->info("ids")->dtype, DType::kI64);
   EXPECT_EQ(source->info("matrix")->bytes, 24);
 }
@@ -101,11 +103,101 @@ TEST(WeightSource, RefusesWhatIsNotAskedForRight) {
               "want shape [any, any], found [1, 1, 1]");
   EXPECT_SAYS(source->vector("matrix", 6).error().message, "want shape [6], found [2, 3]");
   EXPECT_SAYS(source->vector("half", 3).error().message, "want shape [3], found [2]");
-  EXPECT_SAYS(
-      source->vector("eight", 2).error().message,
-
-      "tensor 'eight': want F32, F16 or BF16 weights, found F8_E4M3, which is not supported");
+  EXPECT_SAYS(source->vector("eight", 2).error().message,
+              "tensor 'eight': want F32, F16 or BF16 weights, found F8_E4M3");
+  EXPECT_SAYS(source->matrix("eight", 1, 2).error().message, "found F8_E4M3");
+  EXPECT_SAYS(source->vector("odd", 2).error().message,
+              "tensor 'odd': want F32, F16 or BF16 weights, found F8_E5M2, which is not supported");
+  EXPECT_SAYS(source->linear("odd", 1, 2).error().message, "found F8_E5M2");
   EXPECT_SAYS(source->matrix("ids", 1, 1).error().message, "found I64");
+}
+
+// A file with one F8_E4M3 tensor "w" of [rows, cols] whose element i is the byte i % 120, and
+// another tensor of the given name, type and shape with these bytes.
+std::string f8_file(int64_t rows, int64_t cols, std::string_view name, std::string_view type,
+                    std::string_view shape, const std::string& data) {
+  std::string weights;
+  for (int64_t i = 0; i < rows * cols; ++i) weights += static_cast<char>(i % 120);
+  return file_of(
+      concat(R"({"w":{"dtype":"F8_E4M3","shape":[)", rows, ",", cols, R"(],"data_offsets":[0,)",
+             weights.size(), R"(]},")", name, R"(":{"dtype":")", type, R"(","shape":)", shape,
+             R"(,"data_offsets":[)", weights.size(), ",", weights.size() + data.size(), "]}}"),
+      weights + data);
+}
+
+float f8(int64_t i) { return to_float(f8e4m3{static_cast<uint8_t>(i % 120)}); }
+
+TEST(WeightSource, ReadsF8WithAScaleForEachBlock) {
+  const ScratchFolder folder;
+  folder.write("model.safetensors",
+               f8_file(130, 257, "w_scale_inv", "BF16", "[2,3]",
+                       raw<uint16_t>({0x3F80, 0x4000, 0x4080, 0x3F00, 0x3E80, 0x4100})));
+  const auto source = opened(folder.path());
+  ASSERT_TRUE(source);
+  const auto view = source->linear("w", 130, 257);
+  ASSERT_TRUE(view.ok()) << view.error().message;
+  const float scales[2][3] = {{1, 2, 4}, {0.5f, 0.25f, 8}};
+  Values row(257);
+  for (const int64_t r : {0, 127, 128, 129}) {
+    view->row_to(r, row.data());
+    for (int64_t c = 0; c < 257; ++c) {
+      ASSERT_EQ(row[static_cast<size_t>(c)], f8(r * 257 + c) * scales[r / 128][c / 128]);
+      ASSERT_EQ(view->at(r, c), row[static_cast<size_t>(c)]) << r << " " << c;
+    }
+  }
+  EXPECT_SAYS(source->linear("w", 257, 130).error().message, "want shape [257, 130]");
+  EXPECT_TRUE(source->linear("w_scale_inv", 2, 3).ok());  // other types as ever
+}
+
+TEST(WeightSource, ReadsF8WithAScaleForTheTensorOrEachRow) {
+  struct {
+    const char *shape, *type;
+    std::string data;
+    float first, second;  // scales of the two rows
+  } const cases[] = {{"[]", "F32", raw<float>({3}), 3, 3},
+                     {"[1]", "BF16", raw<uint16_t>({0x4040}), 3, 3},
+                     {"[2]", "F16", raw<uint16_t>({0x3C00, 0xC000}), 1, -2},
+                     {"[2,1]", "F32", raw<float>({5, 7}), 5, 7}};
+  for (const auto& one : cases) {
+    const ScratchFolder folder;
+    folder.write("model.safetensors", f8_file(2, 150, "w_scale", one.type, one.shape, one.data));
+    const auto source = opened(folder.path());
+    ASSERT_TRUE(source);
+    const auto view = source->linear("w", 2, 150);
+    ASSERT_TRUE(view.ok()) << view.error().message;
+    EXPECT_EQ(view->at(0, 149), f8(149) * one.first) << one.shape;
+    EXPECT_EQ(view->at(1, 3), f8(153) * one.second) << one.shape;
+  }
+}
+
+TEST(WeightSource, RefusesF8WithoutItsScales) {
+  struct {
+    const char *name, *type, *shape;
+    size_t bytes;
+    const char* says;
+  } const cases[] = {
+      {"scales", "F32", "[1]", 4, "want 'w_scale_inv' or 'w_scale' beside them, found neither"},
+      {"w_scale_inv", "F32", "[3,2]", 24,
+       "want shape [2, 3] for weights of [130, 257], found [3, 2]"},
+      {"w_scale_inv", "F32", "[2,2]", 16, "want shape [2, 3]"},
+      {"w_scale_inv", "F32", "[6]", 24, "found [6]"},
+      {"w_scale_inv", "F32", "[]", 4, "found []"},
+      {"w_scale_inv", "I32", "[2,3]", 24, "want F32, F16 or BF16 scales, found I32"},
+      {"w_scale", "F32", "[257]", 1028, "want shape [], [1], [130] or [130, 1]"},
+      {"w_scale", "F8_E4M3", "[1]", 1, "found F8_E4M3"},
+  };
+  for (const auto& one : cases) {
+    const ScratchFolder folder;
+    const std::string file = folder.write(
+        "model.safetensors",
+        f8_file(130, 257, one.name, one.type, one.shape, std::string(one.bytes, '\1')));
+    const auto source = opened(folder.path());
+    ASSERT_TRUE(source);
+    const auto view = source->linear("w", 130, 257);
+    ASSERT_FALSE(view.ok()) << one.says;
+    EXPECT_EQ(view.error().code, Code::kInvalidArgument);
+    EXPECT_SAYS(view.error().message, file, "'w", one.says);
+  }
 }
 
 TEST(WeightSource, OpensAFileOfAnyName) {

@@ -17,7 +17,7 @@ constexpr Row kRows[] = {
     {StoredType::kF16, "F16", 16, DType::kF16},
     {StoredType::kBf16, "BF16", 16, DType::kBf16},
     {StoredType::kF64, "F64", 64, {}},
-    {StoredType::kF8E4M3, "F8_E4M3", 8, {}},
+    {StoredType::kF8E4M3, "F8_E4M3", 8, DType::kF8E4M3},
     {StoredType::kF8E5M2, "F8_E5M2", 8, {}},
     {StoredType::kF8E8M0, "F8_E8M0", 8, {}},
     {StoredType::kF8E4M3Fnuz, "F8_E4M3FNUZ", 8, {}},

@@ -43,6 +43,6 @@ std::optional<StoredType> stored_type_of(
 std::string_view stored_type_name(StoredType type);
 int stored_type_bits(StoredType type);           // of one element: 4 to 64
 std::optional<DType> dtype_of(StoredType type);  // empty when we have no such type
-bool is_float_weight(StoredType type);           // F32, F16, BF16: what a WeightView may hold
+bool is_float_weight(StoredType type);           // F32, F16, BF16: values without scales
 
 }  // namespace sis::weights
