@@ -83,6 +83,7 @@ double median(std::vector<double> values) {
 
 // Operations per second of all threads on registers.
 double register_peak(const Options& options, DType type, double (*clock)(), ThreadTeam& team) {
+  if (type == DType::kI4) type = DType::kI8;  // what its products are
   if (options.isa < Isa::kAmx) return kernels::measure_peak_flops(team, type, options.isa);
   const auto loop = type == DType::kI8 ? kernels::peak::amx_int8 : kernels::peak::amx_bf16;
   std::vector<double> operations(static_cast<size_t>(team.workers()));

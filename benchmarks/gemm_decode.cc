@@ -159,7 +159,7 @@ class DecodeBench {
     while (source_.size() < wanted)
       source_.insert(source_.end(), source_.begin(), source_.begin() + (1 << 18));
     const WeightView weights[] = {{source_.data(), DType::kBf16, shape.out, shape.in}};
-    auto layer = ops::Linear::pack(weights, {}, type, options_.isa, team_);
+    auto layer = ops::Linear::pack(weights, {}, type, options_.isa, team_, &arena_);
     if (!layer.ok()) {
       std::fprintf(stderr, "%s\n", layer.error().message.c_str());
       std::exit(1);
@@ -237,6 +237,7 @@ class DecodeBench {
   MemoryProbe probe_;
   Workspace workspace_;
   std::vector<bf16> source_;
+  ops::WeightArena arena_;
   double pack_s_ = 0;
 };
 

@@ -122,7 +122,7 @@ gemm::Product slice(const gemm::Product& p, DType compute, int64_t begin, int64_
 }  // namespace
 
 struct Linear::Impl {
-  Buffer buffer;  // tiles, bias, scale, sums
+  WeightArena::Part memory;  // tiles, bias, scale, sums
   gemm::Weights weights;
   DType compute = DType::kF32;
   const gemm::GemmVariant* variant = nullptr;
@@ -219,7 +219,7 @@ Linear::Linear(Linear&&) noexcept = default;
 Linear& Linear::operator=(Linear&&) noexcept = default;
 
 Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const WeightView> biases,
-                            DType compute, Isa isa, ThreadTeam& team) {
+                            DType compute, Isa isa, ThreadTeam& team, WeightArena* arena) {
   SIS_TRY(check_shapes(weights, biases, compute));
   auto impl = std::make_unique<Impl>();
   impl->compute = compute;
@@ -235,8 +235,9 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
 
   const int64_t columns = w.blocks * gemm::kBlockCols, tile_bytes = impl->tile_bytes();
   const int64_t vectors = is_quantised(compute) ? 3 : 1;
-  impl->buffer = Buffer(static_cast<size_t>(tile_bytes + vectors * columns * 4));
-  auto* base = impl->buffer.as<uint8_t>();
+  const int64_t bytes = tile_bytes + vectors * columns * 4;
+  impl->memory = arena ? arena->take(bytes) : WeightArena::alone(bytes);
+  uint8_t* base = impl->memory.data;
   auto* bias = reinterpret_cast<float*>(base + tile_bytes);
   gemm::PackTarget target{compute, w.in, w.out, w.k_tiles, base};
   w.tiles = base;
@@ -274,8 +275,10 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
       error_squares += scratch.error_squares;
     }
     const double most = w.int4 ? kInt4RoundingMax : kInt8RoundingMax;
-    if (error_squares > most * most * squares)
-      return pack(weights, biases, w.int4 ? DType::kI8 : DType::kBf16, isa, team);
+    if (error_squares > most * most * squares) {
+      if (arena) arena->give_back(std::move(impl->memory));
+      return pack(weights, biases, w.int4 ? DType::kI8 : DType::kBf16, isa, team, arena);
+    }
   }
   for (size_t i = 0; i < biases.size(); ++i)
     for (int64_t c = 0; c < biases[i].cols; ++c) {
@@ -291,7 +294,7 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
 int64_t Linear::in() const { return impl_->weights.in; }
 int64_t Linear::out() const { return impl_->weights.out; }
 DType Linear::compute() const { return impl_->compute; }
-int64_t Linear::bytes() const { return static_cast<int64_t>(impl_->buffer.size()); }
+int64_t Linear::bytes() const { return impl_->memory.bytes; }
 const char* Linear::variant() const { return impl_->variant->name; }
 
 namespace {

@@ -26,6 +26,7 @@
 
 #include "base/result.h"
 #include "infer/ops/context.h"
+#include "infer/ops/weight_arena.h"
 #include "infer/tensor/mat.h"
 
 namespace sis::ops {
@@ -40,11 +41,12 @@ enum class Activation : uint8_t { kNone, kGelu /* erf */, kGeluTanh, kRelu, kSil
 class Linear {
  public:
   // One or more [out_i, in] weights stacked along out (fused QKV); biases as many, or none at all.
-  // `compute` is kF32, kBf16, kI8 or kI4. kInvalidArgument when shapes disagree or a value is not
-  // finite.
+  // `compute` is kF32, kBf16, kI8 or kI4. The layers of a model take their memory from one `arena`,
+  // which may go before them; without it from the system, each its own. kInvalidArgument when
+  // shapes disagree or a value is not finite.
   static Result<Linear> pack(std::span<const WeightView> weights,
                              std::span<const WeightView> biases, DType compute, Isa isa,
-                             ThreadTeam& team);
+                             ThreadTeam& team, WeightArena* arena = nullptr);
   Linear();
   ~Linear();
   Linear(Linear&&) noexcept;

@@ -449,6 +449,49 @@ TEST(Linear, Int4HoldsItsOwnValuesAndFallsBack) {
   }
 }
 
+// Layers of one arena are the same as layers apart, whatever was packed and refused between them,
+// and live on without it.
+TEST(Linear, ArenaChangesNothingButTheMemory) {
+  auto arena = std::make_unique<WeightArena>();
+  Case c(3, 256, 100), uneven(3, 256, 300);
+  for (size_t i = 0; i < uneven.w.size(); i += 257) uneven.w[i] = 30;
+  std::vector<Linear> layers;
+  for (int i = 0; i < 30; ++i)
+    for (DType compute : {DType::kF32, DType::kI8, DType::kI4})
+      for (Case* one : {&c, &uneven}) {
+        const WeightView weights[] = {view(one->w, one->out, one->in)};
+        auto layer = Linear::pack(weights, {}, compute, detect_isa(), c.team, arena.get());
+        ASSERT_TRUE(layer.ok());
+        layers.push_back(std::move(layer).value());
+      }
+  arena.reset();
+  for (size_t i = 0; i < layers.size(); ++i) {
+    Case& one = i % 2 ? uneven : c;
+    const DType compute = layers[i].compute();
+    const WeightView weights[] = {view(one.w, one.out, one.in)};
+    const Linear apart = packed(weights, {}, compute, detect_isa(), c.team);
+    EXPECT_EQ(one.run<float>(layers[i], compute, 0, 3), one.run<float>(apart, compute, 0, 3)) << i;
+  }
+}
+
+TEST(WeightArena, CutsChunksAndTakesTheLastPartBack) {
+  WeightArena arena;
+  auto first = arena.take(100), second = arena.take(1);
+  EXPECT_EQ(first.chunk, second.chunk);
+  EXPECT_EQ(second.data - first.data, 128);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(second.data) % 64, 0u);
+  std::memset(first.data, 1, 100);
+  uint8_t* const again = second.data;
+  *again = 7;
+  arena.give_back(std::move(first));  // not the last: stays
+  arena.give_back(std::move(second));
+  auto third = arena.take(1000);
+  EXPECT_EQ(third.data, again);
+  EXPECT_EQ(*third.data, 0);
+  EXPECT_NE(arena.take(100 << 20).chunk, third.chunk);
+  EXPECT_EQ(arena.take(64).chunk, third.chunk);
+}
+
 // Stacked weights of mixed types equal their parts run apart.
 TEST(Linear, StacksWeights) {
   Case c(9, 77, 90);

@@ -1,0 +1,7 @@
+#include "infer/kernels/cpu/gemm_pack_loops.h"
+
+namespace sis::gemm::avx512 {
+
+const PackRows kPackRows{largest_of, row_to_bf16, row_to_int8, row_to_int4};
+
+}  // namespace sis::gemm::avx512
