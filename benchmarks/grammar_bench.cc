@@ -61,8 +61,8 @@ std::string word(Rng& rng) {
 }
 
 std::string random_token(Rng& rng) {
-  constexpr std::string_view kMarks[] = {"\"", "\"", ",",  ":",  "{",   "}",  "[",  "]",  "(",
-                                         ")",  ";",  "\n", "\t", "\\",  "'",  ".",  "=",  " ",
+  constexpr std::string_view kMarks[] = {"\"", "\"", ",",  ":",  "{",    "}",   "[", "]", "(",
+                                         ")",  ";",  "\n", "\t", "\\",   "'",   ".", "=", " ",
                                          "  ", "/",  "<",  ">",  "\r\n", "\\n", "-", "_", "|"};
   const uint64_t kind = rng.below(100);
   if (kind < 42) return " " + word(rng);
@@ -116,7 +116,8 @@ std::shared_ptr<const GrammarVocabulary> make_vocabulary(const Options& options)
     if (known.insert(token).second || token.size() > 1) tokens.push_back({.bytes = token});
   }
   tokens.push_back({.bytes = "<|im_end|>", .is_control = true});
-  auto made = GrammarVocabulary::create(tokens, {.eos_tokens = {static_cast<int32_t>(tokens.size()) - 1}});
+  auto made =
+      GrammarVocabulary::create(tokens, {.eos_tokens = {static_cast<int32_t>(tokens.size()) - 1}});
   return made ? *made : nullptr;
 }
 
@@ -133,7 +134,8 @@ std::string wide_schema(int properties) {
 }
 std::string enum_schema(int values) {
   std::string out = R"({"type": "array", "minItems": 3, "items": {"enum": [)";
-  for (int i = 0; i < values; ++i) out += sis::concat(i > 0 ? "," : "", "\"value number ", i * 37, "\"");
+  for (int i = 0; i < values; ++i)
+    out += sis::concat(i > 0 ? "," : "", "\"value number ", i * 37, "\"");
   return out + "]}}";
 }
 
@@ -147,9 +149,10 @@ std::vector<Named> grammars() {
       "filters": {"type": "array", "items": {"type": "string"}, "maxItems": 5},
       "page": {"type": "integer", "minimum": 0}}, "required": ["query"], "additionalProperties": false})";
   const auto call = [](const char* name, const std::string& schema) {
-    return GrammarSource::sequence(
-        {GrammarSource::literal(sis::concat("<tool_call>\n{\"name\": \"", name, "\", \"arguments\": ")),
-         GrammarSource::json_schema(schema), GrammarSource::literal("}\n</tool_call>")});
+    return GrammarSource::sequence({GrammarSource::literal(sis::concat(
+                                        "<tool_call>\n{\"name\": \"", name, "\", \"arguments\": ")),
+                                    GrammarSource::json_schema(schema),
+                                    GrammarSource::literal("}\n</tool_call>")});
   };
   return {
       {"person", GrammarSource::json_schema(R"({"type": "object", "properties": {
@@ -195,10 +198,12 @@ std::vector<Named> grammars() {
       {"enum of 500", GrammarSource::json_schema(enum_schema(500))},
       {"any object", GrammarSource::json_object()},
       {"any, pretty", GrammarSource::json_object(true)},
-      {"tool calls", GrammarSource::repeat(GrammarSource::choice({call("get_weather", weather),
-                                                                  call("search", search)}), 1, 3)},
+      {"tool calls",
+       GrammarSource::repeat(
+           GrammarSource::choice({call("get_weather", weather), call("search", search)}), 1, 3)},
       {"text, tool", GrammarSource::sequence({GrammarSource::any_text_until("<tool_call>"),
-                                             GrammarSource::json_object(), GrammarSource::literal("</tool_call>")})},
+                                              GrammarSource::json_object(),
+                                              GrammarSource::literal("</tool_call>")})},
   };
 }
 
@@ -219,13 +224,15 @@ int32_t pick(const std::vector<uint64_t>& words, Rng& rng) {
     const size_t at = (begin + i) % words.size();
     if (words[at] == 0) continue;
     uint64_t word = words[at];
-    for (uint64_t skip = rng.below(static_cast<uint64_t>(__builtin_popcountll(word))); skip > 0; --skip)
+    for (uint64_t skip = rng.below(static_cast<uint64_t>(__builtin_popcountll(word))); skip > 0;
+         --skip)
       word &= word - 1;
     return static_cast<int32_t>(at * 64) + __builtin_ctzll(word);
   }
   return -1;
 }
-int32_t pick_among(const std::vector<int32_t>& tokens, const std::vector<uint64_t>& words, Rng& rng) {
+int32_t pick_among(const std::vector<int32_t>& tokens, const std::vector<uint64_t>& words,
+                   Rng& rng) {
   const size_t begin = rng.below(tokens.size());
   for (size_t i = 0; i < tokens.size(); ++i)
     if (const int32_t id = tokens[(begin + i) % tokens.size()]; is_set(words, id)) return id;
@@ -254,7 +261,8 @@ void grow(const sis::text::Grammar& grammar, const GrammarVocabulary& vocabulary
     times.push_back(cpu_us() - begin);
     // The longer the text, the more it wants to end.
     int32_t token = -1;
-    if (rng.below(100) < 15 + static_cast<uint64_t>(step) / 4) token = pick_among(closing, words, rng);
+    if (rng.below(100) < 15 + static_cast<uint64_t>(step) / 4)
+      token = pick_among(closing, words, rng);
     if (token < 0) token = pick(words, rng);
     if (token < 0 || vocabulary.is_eos(token) || !matcher->accept(token)) break;
   }
@@ -270,10 +278,11 @@ int run(const Options& options) {
              options.seed, cpu_name(), system.sysname, system.release);
   fmt::print("vocabulary {} tokens, {} trie nodes, {:.1f} MB, made in {:.0f} ms\n\n",
              vocabulary->vocab_size(), vocabulary->trie().size(),
-             static_cast<double>(vocabulary->bytes()) / 1e6,
-             (cpu_us() - begin) / 1e3);
-  fmt::print("{:<12} {:>10} | first text, us: {:>5} {:>7} {:>7} | all, us: {:>5} {:>7} {:>7} | {:>7} {:>8}\n",
-             "grammar", "compile ms", "p50", "p99", "max", "p50", "p99", "max", "masks", "MB");
+             static_cast<double>(vocabulary->bytes()) / 1e6, (cpu_us() - begin) / 1e3);
+  fmt::print(
+      "{:<12} {:>10} | first text, us: {:>5} {:>7} {:>7} | all, us: {:>5} {:>7} {:>7} | {:>7} "
+      "{:>8}\n",
+      "grammar", "compile ms", "p50", "p99", "max", "p50", "p99", "max", "masks", "MB");
   std::vector<double> everything;
   const std::vector<int32_t> closing = closing_tokens(*vocabulary);
   for (const Named& one : grammars()) {
@@ -297,10 +306,12 @@ int run(const Options& options) {
       all.insert(all.end(), times.begin(), times.end());
       bytes = static_cast<double>((*grammar)->bytes());
     }
-    fmt::print("{:<12} {:>10.2f} | {:>21.1f} {:>7.1f} {:>7.1f} | {:>14.1f} {:>7.1f} {:>7.1f} | {:>7} {:>8.1f}\n",
-               one.name, percentile(compile_ms, 50), percentile(first, 50), percentile(first, 99),
-               percentile(first, 100), percentile(all, 50), percentile(all, 99),
-               percentile(all, 100), all.size(), bytes / 1e6);
+    fmt::print(
+        "{:<12} {:>10.2f} | {:>21.1f} {:>7.1f} {:>7.1f} | {:>14.1f} {:>7.1f} {:>7.1f} | {:>7} "
+        "{:>8.1f}\n",
+        one.name, percentile(compile_ms, 50), percentile(first, 50), percentile(first, 99),
+        percentile(first, 100), percentile(all, 50), percentile(all, 99), percentile(all, 100),
+        all.size(), bytes / 1e6);
     everything.insert(everything.end(), all.begin(), all.end());
   }
   fmt::print("\nall {} masks: p50 {:.1f} us, p99 {:.1f} us, max {:.1f} us\n", everything.size(),
@@ -327,7 +338,9 @@ int main(int argc, char** argv) {
     } else if (!argument.starts_with("--")) {
       options.file = argument;
     } else {
-      fmt::print(stderr, "usage: grammar_bench [--smoke] [--tokens N] [--texts N] [--seed N] [tokenizer.json]\n");
+      fmt::print(
+          stderr,
+          "usage: grammar_bench [--smoke] [--tokens N] [--texts N] [--seed N] [tokenizer.json]\n");
       return 2;
     }
   }

@@ -13,9 +13,10 @@ namespace {
 using Kind = JsonNode::Kind;
 
 constexpr std::pair<std::string_view, uint8_t> kTypes[] = {
-    {"null", kNullType},     {"boolean", kBoolType}, {"integer", kIntegerType},
-    {"number", kNumberType | kIntegerType},          {"string", kStringType},
-    {"array", kArrayType},   {"object", kObjectType},
+    {"null", kNullType},       {"boolean", kBoolType},
+    {"integer", kIntegerType}, {"number", kNumberType | kIntegerType},
+    {"string", kStringType},   {"array", kArrayType},
+    {"object", kObjectType},
 };
 
 // Reads one node's keywords into a shape that others may have been read into.
@@ -93,10 +94,10 @@ class ShapeReader {
   }
   static bool is_note(std::string_view key) {
     constexpr std::string_view kNotes[] = {
-        "title",       "description", "default",     "examples",        "example",
-        "$schema",     "$id",         "id",          "$anchor",         "$comment",
-        "$defs",       "definitions", "deprecated",  "readOnly",        "writeOnly",
-        "$vocabulary", "xml",         "externalDocs", "contentEncoding", "contentMediaType",
+        "title",        "description", "default",      "examples",        "example",
+        "$schema",      "$id",         "id",           "$anchor",         "$comment",
+        "$defs",        "definitions", "deprecated",   "readOnly",        "writeOnly",
+        "$vocabulary",  "xml",         "externalDocs", "contentEncoding", "contentMediaType",
         "discriminator"};
     return std::find(std::begin(kNotes), std::end(kNotes), key) != std::end(kNotes) ||
            key.starts_with("x-");
@@ -186,8 +187,7 @@ class ShapeReader {
     if (is_open && value.is(Kind::kBool)) return {};
     SIS_ASSIGN(const Decimal bound, decimal(key, value));
     const JsonNode* flag = node_->find(is_low ? "exclusiveMinimum" : "exclusiveMaximum");
-    const bool flagged =
-        !is_open && flag != nullptr && flag->is(Kind::kBool) && flag->boolean;
+    const bool flagged = !is_open && flag != nullptr && flag->is(Kind::kBool) && flag->boolean;
     if (is_low)
       shape_.numbers.narrow_low(bound, is_open || flagged);
     else
@@ -220,8 +220,8 @@ class ShapeReader {
     const bool is_min = key.starts_with("min");
     if (is_min && *count > kRepeatMax)
       return wrong(key, concat(*count, ": want at most ", kRepeatMax));
-    uint32_t& shape_count = key.ends_with("Length") ? is_min ? shape_.strings.length_min
-                                                             : shape_.strings.length_max
+    uint32_t& shape_count = key.ends_with("Length")
+                                ? is_min ? shape_.strings.length_min : shape_.strings.length_max
                             : key.ends_with("Items") ? is_min ? shape_.items_min : shape_.items_max
                             : is_min                 ? shape_.properties_min
                                                      : shape_.properties_max;
@@ -378,7 +378,8 @@ class ShapeReader {
     return std::move(*regex);
   }
 
-  // Those that are not declared. Where nothing is said of them: any, if none is declared, else none.
+  // Those that are not declared. Where nothing is said of them: any, if none is declared, else
+  // none.
   Status read_other_properties() {
     bool is_open = false, says_names = false;
     for (const JsonNode* node : set_) {
@@ -555,8 +556,7 @@ Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_p
     if (with_properties) {
       for (const auto& property : shape.properties) {
         if (!property.required || property.schemas.empty()) continue;
-        SIS_ASSIGN(SchemaFacts inner,
-                   facts_of(sets, property.schemas, /*with_properties=*/false));
+        SIS_ASSIGN(SchemaFacts inner, facts_of(sets, property.schemas, /*with_properties=*/false));
         ours.properties.emplace_back(property.name, std::move(inner));
       }
     }
