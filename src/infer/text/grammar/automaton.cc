@@ -14,8 +14,7 @@ struct Grouped {
   std::vector<uint32_t> offsets, values;
 
   template <class Items, class KeyOf>
-  Grouped(size_t keys, const Items& items, KeyOf key_of)
-      : offsets(keys + 1), values(items.size()) {
+  Grouped(size_t keys, const Items& items, KeyOf key_of) : offsets(keys + 1), values(items.size()) {
     for (const auto& item : items) ++offsets[key_of(item) + 1];
     for (size_t i = 0; i < keys; ++i) offsets[i + 1] += offsets[i];
     std::vector<uint32_t> next(offsets.begin(), offsets.end() - 1);
@@ -66,8 +65,8 @@ RuleId AutomatonBuilder::add_rule(std::string name, StateId start, StateId end) 
 }
 
 RuleId AutomatonBuilder::add_repeat(RuleId body, uint32_t min, uint32_t max) {
-  SIS_CHECK(min <= max && (max == kUnbounded || max <= kRepeatMax) && min <= kRepeatMax,
-            "repeat {", min, ",", max, "}");
+  SIS_CHECK(min <= max && (max == kUnbounded || max <= kRepeatMax) && min <= kRepeatMax, "repeat {",
+            min, ",", max, "}");
   effort_->spend(1);
   rules_.push_back({.name = concat(rules_[body].name, " repeated"),
                     .is_repeat = true,
@@ -91,8 +90,7 @@ void AutomatonBuilder::call(StateId from, RuleId rule, StateId to) {
   add(from, {.kind = Edge::Kind::kCall, .target = to, .symbol = rule});
 }
 void AutomatonBuilder::token(StateId from, int32_t id, StateId to) {
-  add(from,
-      {.kind = Edge::Kind::kToken, .target = to, .symbol = static_cast<uint32_t>(id)});
+  add(from, {.kind = Edge::Kind::kToken, .target = to, .symbol = static_cast<uint32_t>(id)});
 }
 
 void AutomatonBuilder::literal(StateId from, std::string_view text, StateId to) {
@@ -305,8 +303,7 @@ void AutomatonBuilder::make_byte_classes(Automaton& made) {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     z ^= z >> 31;
-    for (int byte = range.first; byte <= range.second; ++byte)
-      sums[static_cast<size_t>(byte)] += z;
+    for (int byte = range.first; byte <= range.second; ++byte) sums[static_cast<size_t>(byte)] += z;
   }
   std::unordered_map<uint64_t, uint8_t> classes;
   for (size_t byte = 0; byte < 256; ++byte)
@@ -319,8 +316,7 @@ Result<Automaton> AutomatonBuilder::finish(RuleId root) {
   SIS_TRY(effort_->status());
   std::vector<uint8_t> rule_ends;
   const std::vector<uint8_t> useful = states_that_end(/*empty_only=*/false, rule_ends);
-  if (rule_ends[root] == 0)
-    return Error{Code::kInvalidArgument, "grammar: no text can match it"};
+  if (rule_ends[root] == 0) return Error{Code::kInvalidArgument, "grammar: no text can match it"};
   keep_useful_edges(rule_ends);
   SIS_TRY(effort_->status());
   std::erase_if(edges_, [&](const Pending& one) {
@@ -350,9 +346,8 @@ Result<Automaton> AutomatonBuilder::finish(RuleId root) {
     next += rule.states();
     made.repeats_.push_back(id);
     if (next > kRepeatStatesMax)
-      return Error{Code::kInvalidArgument,
-                   concat("grammar: its repetitions count to more than ", kRepeatStatesMax,
-                          " together")};
+      return Error{Code::kInvalidArgument, concat("grammar: its repetitions count to more than ",
+                                                  kRepeatStatesMax, " together")};
   }
   SIS_TRY(rank_rules(made));
   make_byte_classes(made);

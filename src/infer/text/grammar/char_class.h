@@ -34,8 +34,8 @@ constexpr bool is_byte_of(CharClass one, uint8_t byte) {
     case CharClass::kPlain:
       return byte >= 0x20 && byte != '"' && byte != '\\';
     case CharClass::kMild:
-      return is_alnum || byte >= 0x80 || byte == ' ' || byte == '-' || byte == '_' ||
-             byte == '.' || byte == ',';
+      return is_alnum || byte >= 0x80 || byte == ' ' || byte == '-' || byte == '_' || byte == '.' ||
+             byte == ',';
     case CharClass::kAlnum:
       return is_alnum;
     case CharClass::kLower:

@@ -21,10 +21,8 @@ class Utf8Writer {
       : builder_(builder), from_(from), tails_{to, UINT32_MAX, UINT32_MAX, UINT32_MAX} {}
 
   void add(char32_t low, char32_t high) {
-    for (const auto& [begin, end] : {std::pair<char32_t, char32_t>{0, 0x7F},
-                                     {0x80, 0x7FF},
-                                     {0x800, 0xFFFF},
-                                     {0x10000, kLast}})
+    for (const auto& [begin, end] :
+         {std::pair<char32_t, char32_t>{0, 0x7F}, {0x80, 0x7FF}, {0x800, 0xFFFF}, {0x10000, kLast}})
       if (low <= end && high >= begin) add_of_length(std::max(low, begin), std::min(high, end));
   }
 
@@ -59,7 +57,8 @@ class Utf8Writer {
       // The rest takes any continuation bytes.
       bool rest_is_any = true;
       for (size_t k = i + 1; k < count; ++k)
-        rest_is_any &= static_cast<uint8_t>(first[k]) == 0x80 && static_cast<uint8_t>(last[k]) == 0xBF;
+        rest_is_any &=
+            static_cast<uint8_t>(first[k]) == 0x80 && static_cast<uint8_t>(last[k]) == 0xBF;
       const StateId next = rest_is_any ? tail(count - 1 - i) : builder_.add_state();
       builder_.bytes(at, begin, end, next);
       if (rest_is_any) return;
@@ -138,8 +137,7 @@ CharClassSet classes_in(const CharSet& set) {
     bool is_part = true;
     for (char32_t c = 0; c < 0x80 && is_part; ++c)
       is_part = !is_byte_of(one, static_cast<uint8_t>(c)) || set.contains(c);
-    if (is_part && is_byte_of(one, 0x80))
-      is_part = CharSet{{0x80, kLast}}.without(set).empty();
+    if (is_part && is_byte_of(one, 0x80)) is_part = CharSet{{0x80, kLast}}.without(set).empty();
     if (is_part) out |= bit_of(one);
   }
   return out;

@@ -132,8 +132,9 @@ class SourceCompiler {
       return Error{Code::kInvalidArgument, "grammar: text to stop at: want some UTF-8"};
     const std::u32string stop = code_points(node.text);
     if (stop.size() > kStopCharactersMax)
-      return Error{Code::kInvalidArgument, concat("grammar: text to stop at: ", stop.size(),
-                                                  " characters, want at most ", kStopCharactersMax)};
+      return Error{Code::kInvalidArgument,
+                   concat("grammar: text to stop at: ", stop.size(), " characters, want at most ",
+                          kStopCharactersMax)};
     const bool consumes = node.kind == Kind::kAnyTextUntil;
     const size_t count = stop.size();
     std::vector<size_t> fallback(count, 0);  // of the beginning with i + 1 characters

@@ -270,7 +270,8 @@ class Reader {
       else
         return wrong(concat("want ", digits, " hexadecimal digits"));
     }
-    if (value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return wrong("no Unicode character");
+    if (value > 0x10FFFF || (value >= 0xD800 && value < 0xE000))
+      return wrong("no Unicode character");
     return static_cast<char32_t>(value);
   }
 

@@ -185,8 +185,8 @@ Machine::FramesId Machine::keep_frames(std::vector<Place>& frames) {
   uint32_t depth = 0;
   for (const Place& frame : frames)
     if (frame.state != kEndOfText) depth = std::max(depth, lists_[frame.frames].depth + 1);
-  lists_.push_back({static_cast<uint32_t>(frame_places_.size()),
-                    static_cast<uint32_t>(frames.size()), depth});
+  lists_.push_back(
+      {static_cast<uint32_t>(frame_places_.size()), static_cast<uint32_t>(frames.size()), depth});
   frame_places_.insert(frame_places_.end(), frames.begin(), frames.end());
   bytes_ += frames.size() * sizeof(Place) + sizeof(FrameList) + HashIndex::kBytesEach;
   return id;

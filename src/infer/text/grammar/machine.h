@@ -134,10 +134,10 @@ class Machine {
 
   // Of the step in hand.
   uint64_t work_ = 0;  // places followed, ever
-  QuickSet seen_;  // places
+  QuickSet seen_;      // places
   std::vector<Place> to_follow_, kept_;
   bool complete_ = false;
-  std::vector<std::vector<Place>> callers_;  // by rule
+  std::vector<std::vector<Place>> callers_;          // by rule
   std::vector<std::pair<uint32_t, RuleId>> called_;  // heap by rank
   std::vector<uint64_t> words_;                      // of the mask in hand
   std::vector<PlacesId> way_;

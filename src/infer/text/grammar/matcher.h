@@ -48,8 +48,7 @@ class Matcher final : public GrammarMatcher {
   Machine::PlacesId places_;
 };
 
-class CompiledGrammar final : public Grammar,
-                              public std::enable_shared_from_this<CompiledGrammar> {
+class CompiledGrammar final : public Grammar, public std::enable_shared_from_this<CompiledGrammar> {
  public:
   CompiledGrammar(Automaton automaton, std::shared_ptr<const GrammarVocabulary> vocabulary,
                   size_t cache_bytes);
@@ -61,7 +60,8 @@ class CompiledGrammar final : public Grammar,
  private:
   friend class Matcher;
   // The machine that is not full; `full` is the caller's that is.
-  std::shared_ptr<Matcher::Shared> machine_after(const std::shared_ptr<Matcher::Shared>& full) const;
+  std::shared_ptr<Matcher::Shared> machine_after(
+      const std::shared_ptr<Matcher::Shared>& full) const;
   std::shared_ptr<Matcher::Shared> new_machine() const;
 
   const Automaton automaton_;

@@ -27,7 +27,10 @@ TEST(Regex, TakesWholeTexts) {
   expect_texts(regex("\\w+\\s\\S\\W"), {"ab !?"}, {"ab  !"});
   expect_texts(regex("."), {"a", "\xE4\xBD\xA0"}, {"\n", "\xE4\xBD", "ab"});
   expect_texts(regex("\\u4f60\\x41\\u{1F600}\\ud83d\\ude00\\t\\.\\/"),
-               {"\xE4\xBD\xA0" "A\xF0\x9F\x98\x80\xF0\x9F\x98\x80\t./"}, {"\xE4\xBD\xA0" "A"});
+               {"\xE4\xBD\xA0"
+                "A\xF0\x9F\x98\x80\xF0\x9F\x98\x80\t./"},
+               {"\xE4\xBD\xA0"
+                "A"});
   expect_texts(regex("[\\u0370-\\u03ff]{2}"), {"\xCE\xB1\xCE\xB2"}, {"\xCE\xB1", "ab"});
   expect_texts(regex("a*?b+?c?(?:d)(?<n>e)(?P<m>f)"), {"bdef", "aabbcdef"}, {"def"});
   expect_texts(regex("x{a}{,2}"), {"x{a}{,2}"}, {"x"});
@@ -73,17 +76,28 @@ TEST(Regex, AgreesWithTheStandardLibrary) {
 
 TEST(Regex, FaultsAreNamed) {
   const std::pair<const char*, const char*> faults[] = {
-      {"(a", "missing )"},           {"a)", "unmatched )"},
-      {"[a", "missing ]"},           {"*a", "nothing to repeat at byte 0"},
-      {"a**", "nothing to repeat"},  {"a{3,2}", "maximum below its minimum"},
-      {"a{99999999}", "count above"}, {"(?!a)", "look-around"},
-      {"(?<=a)b", "look-around"},    {"(a)\\1", "\\1 is not supported"},
-      {"\\bword", "\\b is not supported"}, {"\\p{L}", "\\p is not supported"},
-      {"(?i)a", "flags"},            {"a$b", "ends of alternatives"},
-      {"(^a)*", "ends of alternatives"}, {"[z-a]", "range with its end first"},
-      {"\\x4", "hexadecimal"},       {"\\ud800", "no Unicode character"},
-      {"\xFF", "not UTF-8"},         {"a\\", "without what it escapes"},
-      {"[[:alpha:]]", "[:name:]"},   {"[]", "no text can match"},
+      {"(a", "missing )"},
+      {"a)", "unmatched )"},
+      {"[a", "missing ]"},
+      {"*a", "nothing to repeat at byte 0"},
+      {"a**", "nothing to repeat"},
+      {"a{3,2}", "maximum below its minimum"},
+      {"a{99999999}", "count above"},
+      {"(?!a)", "look-around"},
+      {"(?<=a)b", "look-around"},
+      {"(a)\\1", "\\1 is not supported"},
+      {"\\bword", "\\b is not supported"},
+      {"\\p{L}", "\\p is not supported"},
+      {"(?i)a", "flags"},
+      {"a$b", "ends of alternatives"},
+      {"(^a)*", "ends of alternatives"},
+      {"[z-a]", "range with its end first"},
+      {"\\x4", "hexadecimal"},
+      {"\\ud800", "no Unicode character"},
+      {"\xFF", "not UTF-8"},
+      {"a\\", "without what it escapes"},
+      {"[[:alpha:]]", "[:name:]"},
+      {"[]", "no text can match"},
   };
   for (const auto& [pattern, message] : faults) {
     const Error error = compile_error(S::regex(pattern));
@@ -105,11 +119,16 @@ ws     ::= " "?
 )")),
                {"[]", "[ 1, 23,yes]", "[\"ab\",no,maybe]"}, {"[,]", "[\"abcd\"]", "[1", "[] "});
   expect_texts(compiled(S::ebnf("root ::= \"\\x41\\u00e9\\n\\\\\" . [\\x30-\\u0039\\-\\]]{2}")),
-               {"A\xC3\xA9\n\\\xE4\xBD\xA0" "3]", "A\xC3\xA9\n\\x--"}, {"A\xC3\xA9\n\\x3"});
+               {"A\xC3\xA9\n\\\xE4\xBD\xA0"
+                "3]",
+                "A\xC3\xA9\n\\x--"},
+               {"A\xC3\xA9\n\\x3"});
   expect_texts(compiled(S::ebnf("root ::= a{3} b{2,} \"x\"{0,1}\na ::= \"p\" | \"\"\nb::=[q]")),
                {"pppqq", "qqqx", "pqq"}, {"ppppqq", "pq", "qqxx"});
-  expect_texts(compiled(S::ebnf("root ::= expr\nexpr ::= term (\"+\" term)*\nterm ::= [0-9] | \"(\" expr \")\"")),
-               {"1+2", "(1+(2+3))+4"}, {"1+", "((1)", "()"});
+  expect_texts(
+      compiled(
+          S::ebnf("root ::= expr\nexpr ::= term (\"+\" term)*\nterm ::= [0-9] | \"(\" expr \")\"")),
+      {"1+2", "(1+(2+3))+4"}, {"1+", "((1)", "()"});
 }
 
 TEST(Ebnf, FaultsNameTheirLine) {
@@ -139,21 +158,30 @@ TEST(Ebnf, FaultsNameTheirLine) {
 
 TEST(Sources, Compose) {
   const auto call = [](const char* name, const char* schema) {
-    return S::sequence({S::literal(concat("<tool_call>\n{\"name\": \"", name, "\", \"arguments\": ")),
-                        S::json_schema(schema), S::literal("}\n</tool_call>")});
+    return S::sequence(
+        {S::literal(concat("<tool_call>\n{\"name\": \"", name, "\", \"arguments\": ")),
+         S::json_schema(schema), S::literal("}\n</tool_call>")});
   };
   const auto grammar = compiled(S::sequence(
       {S::any_text_without("<tool_call>"),
-       S::repeat(S::choice({call("f", R"({"properties": {"x": {"type": "integer"}}, "required": ["x"]})"),
-                            call("g", R"({"type": "object", "additionalProperties": false})")}),
-                 0, 2)}));
+       S::repeat(
+           S::choice({call("f", R"({"properties": {"x": {"type": "integer"}}, "required": ["x"]})"),
+                      call("g", R"({"type": "object", "additionalProperties": false})")}),
+           0, 2)}));
   const std::string f = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n</tool_call>";
   const std::string g = "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>";
   expect_texts(grammar, {"", "hello <tool", f, "Let me see." + f + g, g},
                {"<tool_call>", f + f + g, f + "x", "a<tool_call>\n{\"name\": \"h\""});
-  expect_texts(compiled(S::any_text_until("aab")), {"aab", "aaab", "xaab", "\xC3\xA9" "aab", "a\nabaab"},
-               {"aa", "aabx", "aabaab", "\xC3" "aab"});
-  EXPECT_NE(compile_error(S::repeat(S::literal("a"), 3, 2)).message.find("in order"), std::string::npos);
+  expect_texts(compiled(S::any_text_until("aab")),
+               {"aab", "aaab", "xaab",
+                "\xC3\xA9"
+                "aab",
+                "a\nabaab"},
+               {"aa", "aabx", "aabaab",
+                "\xC3"
+                "aab"});
+  EXPECT_NE(compile_error(S::repeat(S::literal("a"), 3, 2)).message.find("in order"),
+            std::string::npos);
   EXPECT_NE(compile_error(S::any_text_until("")).message.find("some UTF-8"), std::string::npos);
   EXPECT_NE(compile_error(S::literal("\xFF")).message.find("UTF-8"), std::string::npos);
   EXPECT_NE(compile_error(S::choice({})).message.find("no text"), std::string::npos);
@@ -165,9 +193,8 @@ TEST(Sources, Compose) {
 // What hostile grammars cost at run time is bounded: each step and mask here would be a new state.
 TEST(Sources, HostileGrammarsStayWithinBounds) {
   const auto vocabulary = test_vocabulary();
-  for (const auto& source :
-       {S::regex("(a|b)*a(a|b){300}"), S::regex("((a{0,200}){0,200}){0,200}b"),
-        S::ebnf("root ::= \"a\" root \"b\" | \"a\" root \"c\" | \"a\"")}) {
+  for (const auto& source : {S::regex("(a|b)*a(a|b){300}"), S::regex("((a{0,200}){0,200}){0,200}b"),
+                             S::ebnf("root ::= \"a\" root \"b\" | \"a\" root \"c\" | \"a\"")}) {
     const auto grammar = compile(source, vocabulary, {.cache_bytes = 1 << 20});
     ASSERT_TRUE(grammar.ok()) << grammar.error().message;
     const auto matcher = (*grammar)->start();
@@ -200,7 +227,8 @@ TEST(GrammarVocabulary, BytesAreWhatDecodingGives) {
       std::vector<int32_t> ids;
       std::string text;
       while (ids.size() < 6) {
-        const auto id = static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocabulary.vocab_size())));
+        const auto id =
+            static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocabulary.vocab_size())));
         if (vocabulary.is_control(id) || vocabulary.token_bytes(id).empty()) continue;
         if (!ids.empty()) text += vocabulary.token_bytes(id);
         ids.push_back(id);

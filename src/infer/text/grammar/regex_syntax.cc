@@ -261,7 +261,8 @@ class Parser {
     while (!take("]")) {
       if (at_end()) return wrong("missing ]");
       SIS_ASSIGN(const CharSet first, read_class_part());
-      const bool single = first.ranges().size() == 1 && first.ranges()[0].low == first.ranges()[0].high;
+      const bool single =
+          first.ranges().size() == 1 && first.ranges()[0].low == first.ranges()[0].high;
       if (peek() != '-' || pattern_.substr(at_).starts_with("-]")) {
         chars.add(first);
         continue;

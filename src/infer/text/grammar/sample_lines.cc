@@ -87,11 +87,11 @@ json answer(const json& line, const std::shared_ptr<const GrammarVocabulary>& vo
   const std::string kind = line.value("kind", "json_schema");
   const std::string text = line.at("source");
   const GrammarSource source =
-      kind == "regex"  ? GrammarSource::regex(text)
-      : kind == "ebnf" ? GrammarSource::ebnf(text)
-                       : GrammarSource::json_schema(
-                             text, {.strict = line.value("strict", false),
-                                    .line_breaks = line.value("line_breaks", false)});
+      kind == "regex" ? GrammarSource::regex(text)
+      : kind == "ebnf"
+          ? GrammarSource::ebnf(text)
+          : GrammarSource::json_schema(text, {.strict = line.value("strict", false),
+                                              .line_breaks = line.value("line_breaks", false)});
   const auto grammar = compile(source, vocabulary);
   if (!grammar) return {{"error", grammar.error().message}, {"param", grammar.error().param}};
   sis::Rng rng(line.value("seed", uint64_t{1}));
@@ -134,8 +134,8 @@ int main(int argc, char** argv) {
       fmt::print(stderr, "sample_lines: want an object with \"source\" on each line\n");
       return 1;
     }
-    fmt::print("{}\n", answer(asked, *vocabulary, **tokenizer, closing).dump(
-                           -1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace));
+    fmt::print("{}\n", answer(asked, *vocabulary, **tokenizer, closing)
+                           .dump(-1, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace));
   }
   return 0;
 }

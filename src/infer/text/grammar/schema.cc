@@ -125,8 +125,8 @@ class SchemaWriter {
     builder_.bytes(from, '"', '"', open);
     builder_.bytes(close, '"', '"', to);
     if (!rules.is_plain()) return add_string_content(builder_, open, rules, close);
-    builder_.call(open,
-                  builder_.add_repeat(json_.character(), rules.length_min, rules.length_max), close);
+    builder_.call(open, builder_.add_repeat(json_.character(), rules.length_min, rules.length_max),
+                  close);
     return {};
   }
 

@@ -16,8 +16,9 @@ std::string unescaped_pointer(std::string_view part) {
   for (size_t i = 0; i < part.size(); ++i) {
     const auto hex = [&](size_t at) {
       const char c = at < part.size() ? part[at] : 'x';
-      return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                                                 : -1;
+      return c >= '0' && c <= '9'                 ? c - '0'
+             : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                  : -1;
     };
     if (part[i] == '%' && hex(i + 1) >= 0 && hex(i + 2) >= 0) {
       decoded += static_cast<char>(hex(i + 1) * 16 + hex(i + 2));
@@ -28,7 +29,8 @@ std::string unescaped_pointer(std::string_view part) {
   }
   std::string out;
   for (size_t i = 0; i < decoded.size(); ++i) {
-    if (decoded[i] == '~' && i + 1 < decoded.size() && (decoded[i + 1] == '0' || decoded[i + 1] == '1'))
+    if (decoded[i] == '~' && i + 1 < decoded.size() &&
+        (decoded[i + 1] == '0' || decoded[i + 1] == '1'))
       out += decoded[++i] == '0' ? '~' : '/';
     else
       out += decoded[i];
@@ -77,7 +79,8 @@ Result<const JsonNode*> SchemaSets::resolve(const JsonNode& node, const JsonNode
     return wrong(node, "$ref", concat("want a string, found ", kind_name(reference.kind)));
   std::string_view pointer = reference.text;
   if (!pointer.starts_with('#'))
-    return wrong(node, "$ref", concat(in_quotes(pointer), ": want a reference into this schema (#...)"));
+    return wrong(node, "$ref",
+                 concat(in_quotes(pointer), ": want a reference into this schema (#...)"));
   pointer.remove_prefix(1);
   if (!pointer.empty() && !pointer.starts_with('/')) {
     const auto anchor = anchors_.find(pointer);
@@ -92,23 +95,25 @@ Result<const JsonNode*> SchemaSets::resolve(const JsonNode& node, const JsonNode
     const std::string part = unescaped_pointer(pointer.substr(0, end));
     pointer.remove_prefix(end);
     const JsonNode* next = at->find(part);
-    if (const auto index = parse_int(part); at->is(JsonNode::Kind::kArray) && index && *index >= 0 &&
+    if (const auto index = parse_int(part); at->is(JsonNode::Kind::kArray) && index &&
+                                            *index >= 0 &&
                                             static_cast<size_t>(*index) < at->items.size())
       next = at->items[static_cast<size_t>(*index)];
     if (next == nullptr)
-      return wrong(node, "$ref", concat(in_quotes(reference.text), ": there is no ",
-                                        in_quotes(part), " in ", path_of(*at)));
+      return wrong(node, "$ref",
+                   concat(in_quotes(reference.text), ": there is no ", in_quotes(part), " in ",
+                          path_of(*at)));
     at = next;
   }
   return at;
 }
 
-Result<std::vector<SchemaSet>> SchemaSets::alternatives(const SchemaSet& set,
-                                                         bool check_one_of) {
+Result<std::vector<SchemaSet>> SchemaSets::alternatives(const SchemaSet& set, bool check_one_of) {
   std::vector<Way> ways;
   std::vector<SchemaSet> out;
   Draft first;
-  for (auto node = set.rbegin(); node != set.rend(); ++node) first.pending.push_back({*node, kNoWay});
+  for (auto node = set.rbegin(); node != set.rend(); ++node)
+    first.pending.push_back({*node, kNoWay});
   std::vector<Draft> drafts{std::move(first)};  // the next one last
   while (!drafts.empty()) {
     effort_.work(static_cast<int64_t>(drafts.back().nodes.size()) + 16);
@@ -160,7 +165,8 @@ Status SchemaSets::advance(Draft draft, std::vector<Way>& ways, std::vector<Draf
       if (branches == nullptr) continue;
       if (!branches->is(JsonNode::Kind::kArray) || branches->items.empty())
         return wrong(*node, key, "want an array with at least one schema");
-      if (check_one_of && key == std::string_view("oneOf")) SIS_TRY(check_disjoint(*node, *branches));
+      if (check_one_of && key == std::string_view("oneOf"))
+        SIS_TRY(check_disjoint(*node, *branches));
       choices.push_back(branches);
     }
     if (choices.empty()) continue;

@@ -64,8 +64,8 @@ Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode&
 
 // What tells schemas of a oneOf apart.
 struct SchemaFacts {
-  uint8_t types = 0;                                   // it may accept values of
-  std::optional<std::vector<const JsonNode*>> values;  // only these, if known
+  uint8_t types = 0;                                            // it may accept values of
+  std::optional<std::vector<const JsonNode*>> values;           // only these, if known
   std::vector<std::pair<std::string, SchemaFacts>> properties;  // that an object must have
 };
 Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_properties);

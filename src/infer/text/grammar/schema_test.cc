@@ -20,8 +20,8 @@ TEST(JsonSchema, Types) {
   expect_texts(schema_grammar(R"({"type": "integer", "nullable": true})"), {"1", "null"}, {"1.5"});
   expect_texts(schema_grammar(R"({"type": "array"})"), {"[]", "[1, [2,\"x\"], {}]"},
                {"[1,]", "[,1]", "{}", "[1 ,2]", "[ 1]"});
-  expect_texts(schema_grammar(R"({"type": "object"})"),
-               {"{}", "{\"a\": 1, \"b\": {\"c\":[null]}}"}, {"{a: 1}", "{\"a\"}", "[]", "{\"a\":1,}"});
+  expect_texts(schema_grammar(R"({"type": "object"})"), {"{}", "{\"a\": 1, \"b\": {\"c\":[null]}}"},
+               {"{a: 1}", "{\"a\"}", "[]", "{\"a\":1,}"});
   for (const char* any : {"{}", "true", R"({"description": "anything"})"})
     expect_texts(schema_grammar(any), {"1", "\"a\"", "[]", "{}", "null", "true"}, {"", "a"});
 }
@@ -30,16 +30,16 @@ TEST(JsonSchema, StringsAreWellFormed) {
   expect_texts(schema_grammar(R"({"type": "string"})"),
                {R"("")", R"("a b")", R"("\"\\\/\b\f\n\r\t")", R"("\u00e9")", R"("\ud83d\ude00")",
                 "\"d\xC3\xB6g \xF0\x9F\x98\x80\x7F\""},
-               {R"("a)", R"("\x41")", R"("\u12")", R"("\ud83d")", R"("\ude00")", R"("\ud83d\u0041")",
-                "\"\n\"", "\"\xC3\"", "\"\xFF\"", "\"\xC0\xAF\"", "\"\xED\xA0\x80\"",
-                std::string("\"\0\"", 3)});
+               {R"("a)", R"("\x41")", R"("\u12")", R"("\ud83d")", R"("\ude00")",
+                R"("\ud83d\u0041")", "\"\n\"", "\"\xC3\"", "\"\xFF\"", "\"\xC0\xAF\"",
+                "\"\xED\xA0\x80\"", std::string("\"\0\"", 3)});
 }
 
 TEST(JsonSchema, LengthsCountCharacters) {
-  expect_texts(schema_grammar(R"({"type": "string", "minLength": 2, "maxLength": 3})"),
-               {"\"ab\"", "\"abc\"", "\"\xE4\xBD\xA0\xE5\xA5\xBD\"", R"("\u00e9\n")",
-                R"("\ud83d\ude00ab")"},
-               {"\"a\"", "\"abcd\"", "\"\xE4\xBD\xA0\"", R"("\ud83d\ude00")"});
+  expect_texts(
+      schema_grammar(R"({"type": "string", "minLength": 2, "maxLength": 3})"),
+      {"\"ab\"", "\"abc\"", "\"\xE4\xBD\xA0\xE5\xA5\xBD\"", R"("\u00e9\n")", R"("\ud83d\ude00ab")"},
+      {"\"a\"", "\"abcd\"", "\"\xE4\xBD\xA0\"", R"("\ud83d\ude00")"});
   expect_texts(schema_grammar(R"({"type": "string", "maxLength": 0})"), {"\"\""}, {"\"a\""});
   const auto large = schema_grammar(R"({"type": "string", "maxLength": 1000000})");
   EXPECT_TRUE(takes(*large, "\"" + std::string(100'000, 'x') + "\""));
@@ -78,17 +78,21 @@ TEST(JsonSchema, Formats) {
                {"\"24:00:00Z\"", "\"12:00\"", "\"12:60:00Z\""});
   expect_texts(format("date-time"), {"\"2024-02-29T12:00:00Z\"", "\"2024-01-01T00:00:00.5-08:00\""},
                {"\"2024-02-30T12:00:00Z\"", "\"2024-02-29 12:00:00\""});
-  expect_texts(format("uuid"), {"\"123e4567-e89b-12d3-a456-426614174000\""},
-               {"\"123e4567e89b12d3a456426614174000\"", "\"123e4567-e89b-12d3-a456-42661417400g\""});
+  expect_texts(
+      format("uuid"), {"\"123e4567-e89b-12d3-a456-426614174000\""},
+      {"\"123e4567e89b12d3a456426614174000\"", "\"123e4567-e89b-12d3-a456-42661417400g\""});
   expect_texts(format("email"), {"\"a.b+c@example.co.uk\""},
                {"\"a@b\"", "\"@example.com\"", "\"a..b@example.com\"", "\"a@-x.com\""});
-  expect_texts(format("ipv4"), {"\"255.0.10.199\""}, {"\"256.0.0.1\"", "\"1.2.3\"", "\"01.2.3.4\""});
-  expect_texts(format("ipv6"),
-               {"\"::\"", "\"::1\"", "\"2001:db8::ff00:42:8329\"", "\"::ffff:1.2.3.4\"",
-                "\"1:2:3:4:5:6:7:8\"", "\"1::\""},
-               {"\":::\"", "\"1:2:3:4:5:6:7\"", "\"1:2:3:4:5:6:7:8:9\"", "\"12345::\"", "\"1::2::3\""});
-  expect_texts(format("uri"), {"\"https://example.com/a?b=c#d\"", "\"urn:isbn:0451450523\"",
-                               "\"http://localhost:8000\"", "\"mailto:a@b.c\""},
+  expect_texts(format("ipv4"), {"\"255.0.10.199\""},
+               {"\"256.0.0.1\"", "\"1.2.3\"", "\"01.2.3.4\""});
+  expect_texts(
+      format("ipv6"),
+      {"\"::\"", "\"::1\"", "\"2001:db8::ff00:42:8329\"", "\"::ffff:1.2.3.4\"",
+       "\"1:2:3:4:5:6:7:8\"", "\"1::\""},
+      {"\":::\"", "\"1:2:3:4:5:6:7\"", "\"1:2:3:4:5:6:7:8:9\"", "\"12345::\"", "\"1::2::3\""});
+  expect_texts(format("uri"),
+               {"\"https://example.com/a?b=c#d\"", "\"urn:isbn:0451450523\"",
+                "\"http://localhost:8000\"", "\"mailto:a@b.c\""},
                {"\"example.com\"", "\"http://a b\"", "\"//x\""});
   expect_texts(format("duration"), {"\"P3Y6M4DT12H30M5S\"", "\"PT5M\"", "\"P2W\""},
                {"\"P\"", "\"PT\"", "\"3D\""});
@@ -117,17 +121,19 @@ TEST(JsonSchema, WholeNumberRanges) {
 }
 
 TEST(JsonSchema, DecimalRanges) {
-  expect_texts(schema_grammar(R"({"type": "number", "minimum": -1.5, "maximum": 120.25})"),
-               {"-1.5", "-1.500", "-1.49999", "0", "0.0", "120.25", "120.249", "99", "-1", "120.2500"},
-               {"-1.51", "-2", "120.26", "120.2501", "121", "1e1", "1000", "-0"});
+  expect_texts(
+      schema_grammar(R"({"type": "number", "minimum": -1.5, "maximum": 120.25})"),
+      {"-1.5", "-1.500", "-1.49999", "0", "0.0", "120.25", "120.249", "99", "-1", "120.2500"},
+      {"-1.51", "-2", "120.26", "120.2501", "121", "1e1", "1000", "-0"});
   expect_texts(schema_grammar(R"({"type": "number", "exclusiveMinimum": 0, "maximum": 1})"),
                {"0.0001", "1", "1.0", "0.99999"}, {"0", "0.0", "1.0001", "-0.5", "2"});
   expect_texts(schema_grammar(R"({"type": "number", "exclusiveMaximum": 0.05, "minimum": 0.025})"),
                {"0.025", "0.0250", "0.03", "0.0499"}, {"0.05", "0.050", "0.0249", "0", "0.2"});
   expect_texts(schema_grammar(R"({"type": "number", "minimum": 1000000})"),
                {"1000000", "1000000.5", "99999999"}, {"999999.9", "-1000000"});
-  EXPECT_EQ(compile_error(S::json_schema(R"({"type": "number", "minimum": 2, "maximum": 1})")).message,
-            "grammar: no text can match it");
+  EXPECT_EQ(
+      compile_error(S::json_schema(R"({"type": "number", "minimum": 2, "maximum": 1})")).message,
+      "grammar: no text can match it");
 }
 
 TEST(JsonSchema, Multiples) {
@@ -139,15 +145,18 @@ TEST(JsonSchema, Multiples) {
                {"0", "0.05", "1.1", "1.10", "12.35", "3"}, {"0.01", "1.12", "0.051", "-0.05"});
   expect_texts(schema_grammar(R"({"type": "integer", "multipleOf": 2.5})"), {"0", "5", "-10"},
                {"1", "2", "7"});
-  const Error error = compile_error(S::json_schema(R"({"properties": {"a": {"multipleOf": 1234567}}})"));
+  const Error error =
+      compile_error(S::json_schema(R"({"properties": {"a": {"multipleOf": 1234567}}})"));
   EXPECT_EQ(error.param, "schema.properties.a.multipleOf");
 }
 
 TEST(JsonSchema, EnumsAndConstants) {
-  expect_texts(schema_grammar(R"({"enum": ["red", "re", 1, 1.5, null, true, "gr\u00fcn\"", [1, "a"], {"k": []}]})"),
-               {"\"red\"", "\"re\"", "1", "1.5", "null", "true", "\"grün\\\"\"", "[1, \"a\"]",
-                "[1,\"a\"]", "{\"k\": []}"},
-               {"\"r\"", "\"redd\"", "2", "false", "[1]", "{}"});
+  expect_texts(
+      schema_grammar(
+          R"({"enum": ["red", "re", 1, 1.5, null, true, "gr\u00fcn\"", [1, "a"], {"k": []}]})"),
+      {"\"red\"", "\"re\"", "1", "1.5", "null", "true", "\"grün\\\"\"", "[1, \"a\"]", "[1,\"a\"]",
+       "{\"k\": []}"},
+      {"\"r\"", "\"redd\"", "2", "false", "[1]", "{}"});
   expect_texts(schema_grammar(R"({"const": {"a": {"b": 1}}})"), {"{\"a\": {\"b\": 1}}"}, {"{}"});
   expect_texts(schema_grammar(R"({"type": "string", "enum": ["a", 1, null]})"), {"\"a\""},
                {"1", "null"});
@@ -162,40 +171,49 @@ TEST(JsonSchema, EnumsAndConstants) {
 }
 
 TEST(JsonSchema, Arrays) {
-  expect_texts(schema_grammar(R"({"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 3})"),
-               {"[1]", "[1, 2]", "[1,2,3]"}, {"[]", "[1,2,3,4]", "[\"a\"]", "[1,]"});
-  expect_texts(schema_grammar(R"({"type": "array", "items": {"type": "null"}, "maxItems": 0})"), {"[]"},
-               {"[null]"});
+  expect_texts(
+      schema_grammar(
+          R"({"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 3})"),
+      {"[1]", "[1, 2]", "[1,2,3]"}, {"[]", "[1,2,3,4]", "[\"a\"]", "[1,]"});
+  expect_texts(schema_grammar(R"({"type": "array", "items": {"type": "null"}, "maxItems": 0})"),
+               {"[]"}, {"[null]"});
   expect_texts(schema_grammar(R"({"prefixItems": [{"type": "string"}, {"type": "integer"}],
                                  "items": {"type": "boolean"}, "minItems": 2, "maxItems": 4})"),
                {"[\"a\", 1]", "[\"a\", 1, true, false]"},
                {"[\"a\"]", "[1, \"a\"]", "[\"a\", 1, 2]", "[\"a\", 1, true, true, true]"});
-  expect_texts(schema_grammar(R"({"prefixItems": [{"type": "string"}, {"type": "integer"}], "items": false})"),
+  expect_texts(schema_grammar(
+                   R"({"prefixItems": [{"type": "string"}, {"type": "integer"}], "items": false})"),
                {"[]", "[\"a\"]", "[\"a\", 1]"}, {"[\"a\", 1, 2]"});
-  expect_texts(schema_grammar(R"({"items": [{"type": "string"}], "additionalItems": {"type": "null"}})"),
-               {"[]", "[\"a\", null, null]"}, {"[null]", "[\"a\", 1]"});
-  expect_texts(schema_grammar(R"({"type": "array", "items": {"type": "array", "items": {"type": "integer"}}})"),
-               {"[[1], [], [2, 3]]"}, {"[1]"});
+  expect_texts(
+      schema_grammar(R"({"items": [{"type": "string"}], "additionalItems": {"type": "null"}})"),
+      {"[]", "[\"a\", null, null]"}, {"[null]", "[\"a\", 1]"});
+  expect_texts(
+      schema_grammar(
+          R"({"type": "array", "items": {"type": "array", "items": {"type": "integer"}}})"),
+      {"[[1], [], [2, 3]]"}, {"[1]"});
 }
 
 TEST(JsonSchema, Objects) {
   const auto grammar = schema_grammar(R"({"type": "object",
       "properties": {"a": {"type": "integer"}, "b": {"type": "string"}, "c": {"type": "null"}},
       "required": ["b"]})");
-  expect_texts(grammar,
-               {R"({"b": "x"})", R"({"a": 1, "b": "x"})", R"({"b":"x","c":null})",
-                R"({"a": 1, "b": "x", "c": null})"},
-               {"{}", R"({"a": 1})", R"({"b": 1})", R"({"b": "x", "a": 1})", R"({"b": "x", "d": 1})",
-                R"({"b": "x", "b": "y"})", R"({"b": "x",})", R"({,"b": "x"})", R"({ "b": "x"})"});
+  expect_texts(
+      grammar,
+      {R"({"b": "x"})", R"({"a": 1, "b": "x"})", R"({"b":"x","c":null})",
+       R"({"a": 1, "b": "x", "c": null})"},
+      {"{}", R"({"a": 1})", R"({"b": 1})", R"({"b": "x", "a": 1})", R"({"b": "x", "d": 1})",
+       R"({"b": "x", "b": "y"})", R"({"b": "x",})", R"({,"b": "x"})", R"({ "b": "x"})"});
   expect_texts(schema_grammar(R"({"properties": {"a": {"type": "null"}, "b": {"type": "null"}}})"),
                {"{}", R"({"a": null})", R"({"b": null})", R"({"a": null, "b": null})"},
                {R"({"b": null, "a": null})", "null"});
   expect_texts(schema_grammar(R"({"properties": {"a": {"type": "null"}}, "minProperties": 1})"),
                {R"({"a": null})"}, {"{}"});
-  expect_texts(schema_grammar(R"({"properties": {"k\"\n": {"type": "null"}}, "required": ["k\"\n"]})"),
-               {R"({"k\"\n": null})"}, {"{}"});
+  expect_texts(
+      schema_grammar(R"({"properties": {"k\"\n": {"type": "null"}}, "required": ["k\"\n"]})"),
+      {R"({"k\"\n": null})"}, {"{}"});
   // Required but not declared.
-  expect_texts(schema_grammar(R"({"type": "object", "required": ["x"]})"), {R"({"x": [1]})"}, {"{}"});
+  expect_texts(schema_grammar(R"({"type": "object", "required": ["x"]})"), {R"({"x": [1]})"},
+               {"{}"});
 }
 
 TEST(JsonSchema, OtherProperties) {
@@ -203,18 +221,21 @@ TEST(JsonSchema, OtherProperties) {
                {"{}", R"({"x": 1, "y": 2})"}, {R"({"x": "1"})"});
   expect_texts(schema_grammar(R"({"type": "object", "additionalProperties": false})"), {"{}"},
                {R"({"x": 1})"});
-  const auto open = schema_grammar(R"({"properties": {"ab": {"type": "integer"}, "abc": {"type": "null"}},
+  const auto open =
+      schema_grammar(R"({"properties": {"ab": {"type": "integer"}, "abc": {"type": "null"}},
       "required": ["ab"], "additionalProperties": {"type": "string"}})");
-  expect_texts(open, {R"({"ab": 1})", R"({"ab": 1, "abc": null, "x": "y", "a": "", "": "", "abd": "1"})"},
+  expect_texts(open,
+               {R"({"ab": 1})", R"({"ab": 1, "abc": null, "x": "y", "a": "", "": "", "abd": "1"})"},
                {R"({"ab": "s"})", R"({"ab": 1, "ab": "s"})", R"({"ab": 1, "abc": "s"})",
                 R"({"ab": 1, "x": 1})", R"({"ab": 1, "\u0061b": "s"})", R"({"x": "y", "ab": 1})"});
   expect_texts(schema_grammar(R"({"type": "object", "additionalProperties": {"type": "null"},
                                  "minProperties": 1, "maxProperties": 2})"),
                {R"({"a": null})", R"({"a": null, "b": null})"},
                {"{}", R"({"a": null, "b": null, "c": null})"});
-  expect_texts(schema_grammar(R"({"type": "object", "patternProperties": {"^x-": {"type": "integer"}},
+  expect_texts(
+      schema_grammar(R"({"type": "object", "patternProperties": {"^x-": {"type": "integer"}},
                                  "additionalProperties": false})"),
-               {"{}", R"({"x-a": 1})"}, {R"({"y": 1})", R"({"x-a": "s"})"});
+      {"{}", R"({"x-a": 1})"}, {R"({"y": 1})", R"({"x-a": "s"})"});
   expect_texts(schema_grammar(R"({"properties": {"x-a": {"type": ["integer", "string"]}},
                                  "patternProperties": {"^x-": {"type": "integer"}}})"),
                {R"({"x-a": 1, "x-b": 2})"}, {R"({"x-a": "s"})", R"({"x-b": 1, "x-a": 2})"});
@@ -224,23 +245,28 @@ TEST(JsonSchema, OtherProperties) {
 }
 
 TEST(JsonSchema, Combinations) {
-  expect_texts(schema_grammar(R"({"anyOf": [{"type": "integer"}, {"type": "string", "maxLength": 1}]})"),
-               {"1", "\"a\""}, {"\"ab\"", "null"});
-  expect_texts(schema_grammar(R"({"oneOf": [{"type": "integer"}, {"const": "x"}]})"), {"1", "\"x\""},
-               {"\"y\""});
+  expect_texts(
+      schema_grammar(R"({"anyOf": [{"type": "integer"}, {"type": "string", "maxLength": 1}]})"),
+      {"1", "\"a\""}, {"\"ab\"", "null"});
+  expect_texts(schema_grammar(R"({"oneOf": [{"type": "integer"}, {"const": "x"}]})"),
+               {"1", "\"x\""}, {"\"y\""});
   expect_texts(schema_grammar(R"({"allOf": [{"type": "integer", "minimum": 3}, {"maximum": 5}]})"),
                {"3", "5"}, {"2", "6"});
   expect_texts(schema_grammar(R"({"type": "object", "properties": {"a": {"type": "integer"}},
       "allOf": [{"properties": {"b": {"type": "null"}}, "required": ["b"]},
                 {"properties": {"a": {"minimum": 5}}}]})"),
-               {R"({"a": 5, "b": null})", R"({"b": null})"}, {R"({"a": 4, "b": null})", R"({"a": 5})"});
-  expect_texts(schema_grammar(R"({"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}},
+               {R"({"a": 5, "b": null})", R"({"b": null})"},
+               {R"({"a": 4, "b": null})", R"({"a": 5})"});
+  expect_texts(
+      schema_grammar(
+          R"({"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}},
       "anyOf": [{"required": ["a"]}, {"required": ["b"]}]})"),
-               {R"({"a": null})", R"({"b": null})", R"({"a": null, "b": null})"}, {"{}"});
+      {R"({"a": null})", R"({"b": null})", R"({"a": null, "b": null})"}, {"{}"});
   // additionalProperties sees only its own object's properties.
-  expect_texts(schema_grammar(R"({"allOf": [{"properties": {"a": {}}, "additionalProperties": false},
+  expect_texts(
+      schema_grammar(R"({"allOf": [{"properties": {"a": {}}, "additionalProperties": false},
                                            {"properties": {"b": {}}, "required": []}]})"),
-               {"{}", R"({"a": 1})"}, {R"({"b": 1})"});
+      {"{}", R"({"a": 1})"}, {R"({"b": 1})"});
 }
 
 TEST(JsonSchema, References) {
@@ -255,10 +281,12 @@ TEST(JsonSchema, References) {
   expect_texts(tree, {text}, {text + "}", text.substr(1), R"({"v": 1})"});
   expect_texts(schema_grammar(R"({"type": "array", "items": {"$ref": "#"}})"), {"[]", "[[], [[]]]"},
                {"[1]"});
-  expect_texts(schema_grammar(R"({"$ref": "#/$defs/a", "minimum": 3, "$defs": {"a": {"type": "integer"}}})"),
-               {"3"}, {"2", "\"a\""});
-  expect_texts(schema_grammar(R"({"$ref": "#here", "$defs": {"a": {"$anchor": "here", "type": "null"}}})"),
-               {"null"}, {"1"});
+  expect_texts(
+      schema_grammar(R"({"$ref": "#/$defs/a", "minimum": 3, "$defs": {"a": {"type": "integer"}}})"),
+      {"3"}, {"2", "\"a\""});
+  expect_texts(
+      schema_grammar(R"({"$ref": "#here", "$defs": {"a": {"$anchor": "here", "type": "null"}}})"),
+      {"null"}, {"1"});
 }
 
 TEST(JsonSchema, LineBreaks) {
@@ -327,12 +355,13 @@ TEST(JsonSchema, StrictRefusesWhatIsNotSupported) {
     EXPECT_EQ(error.param, path) << error.message;
     EXPECT_NE(schema_grammar(schema), nullptr);
   }
-  for (const char* fine :
-       {R"({"oneOf": [{"type": "integer"}, {"type": "string"}]})",
-        R"({"oneOf": [{"const": 1}, {"enum": [2, 3]}]})",
-        R"({"oneOf": [{"properties": {"k": {"const": "a"}}, "required": ["k"]},
+  for (
+      const char* fine :
+      {R"({"oneOf": [{"type": "integer"}, {"type": "string"}]})",
+       R"({"oneOf": [{"const": 1}, {"enum": [2, 3]}]})",
+       R"({"oneOf": [{"properties": {"k": {"const": "a"}}, "required": ["k"]},
                       {"properties": {"k": {"enum": ["b", "c"]}}, "required": ["k"]}]})",
-        R"({"title": "t", "description": "d", "default": 1, "examples": [1], "x-y": 2, "type": "integer"})"})
+       R"({"title": "t", "description": "d", "default": 1, "examples": [1], "x-y": 2, "type": "integer"})"})
     EXPECT_NE(schema_grammar(fine, {.strict = true}), nullptr) << fine;
 }
 
@@ -349,11 +378,11 @@ TEST(JsonSchema, HostileSchemasAreRefused) {
   EXPECT_NE(compile_error(S::json_schema(wide + "]}")).message.find("combinations"),
             std::string::npos);
   // 2^30 states when determinised.
-  const Error blown = compile_error(S::json_schema(
-      R"({"type": "string", "pattern": "a.{30}$", "maxLength": 1000})"));
+  const Error blown = compile_error(
+      S::json_schema(R"({"type": "string", "pattern": "a.{30}$", "maxLength": 1000})"));
   EXPECT_TRUE(blown.message.starts_with("grammar: ")) << blown.message;
-  const Error counted = compile_error(S::json_schema(
-      R"({"type": "string", "pattern": "(a{1000}){1000}", "maxLength": 10})"));
+  const Error counted = compile_error(
+      S::json_schema(R"({"type": "string", "pattern": "(a{1000}){1000}", "maxLength": 10})"));
   EXPECT_NE(counted.message.find("too large to combine"), std::string::npos) << counted.message;
   EXPECT_EQ(counted.param, "schema");
   std::string many = R"({"properties": {)";

@@ -27,8 +27,8 @@ GrammarSource GrammarSource::json_schema(std::string schema, JsonSchemaOptions o
       Node{.kind = Kind::kJsonSchema, .text = std::move(schema), .json = std::move(options)}));
 }
 GrammarSource GrammarSource::json_value(bool line_breaks) {
-  return GrammarSource(std::make_shared<Node>(
-      Node{.kind = Kind::kJsonValue, .json = {.line_breaks = line_breaks}}));
+  return GrammarSource(
+      std::make_shared<Node>(Node{.kind = Kind::kJsonValue, .json = {.line_breaks = line_breaks}}));
 }
 GrammarSource GrammarSource::json_object(bool line_breaks) {
   return GrammarSource(std::make_shared<Node>(
@@ -53,8 +53,7 @@ GrammarSource GrammarSource::choice(std::vector<GrammarSource> parts) {
   return GrammarSource(
       std::make_shared<Node>(Node{.kind = Kind::kChoice, .parts = std::move(parts)}));
 }
-GrammarSource GrammarSource::repeat(GrammarSource part, uint32_t min,
-                                    std::optional<uint32_t> max) {
+GrammarSource GrammarSource::repeat(GrammarSource part, uint32_t min, std::optional<uint32_t> max) {
   return GrammarSource(std::make_shared<Node>(
       Node{.kind = Kind::kRepeat, .parts = {std::move(part)}, .min = min, .max = max}));
 }

@@ -1,6 +1,7 @@
 // What a grammar says, before it is compiled: a small tree that callers put together.
 //
-//   auto call = GrammarSource::sequence({GrammarSource::literal("<tool_call>\n{\"name\": \"f\", \"arguments\": "),
+//   auto call = GrammarSource::sequence({GrammarSource::literal("<tool_call>\n{\"name\": \"f\",
+//   \"arguments\": "),
 //                                        GrammarSource::json_schema(schema),
 //                                        GrammarSource::literal("}\n</tool_call>")});
 //

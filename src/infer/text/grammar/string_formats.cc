@@ -9,14 +9,12 @@ namespace {
 
 // Years from 0001, every month with its days, 29 February in leap years only.
 #define SIS_YEAR "(\\d{3}[1-9]|\\d{2}[1-9]\\d|\\d[1-9]\\d{2}|[1-9]\\d{3})"
-#define SIS_LEAP_YEAR \
-  "(\\d{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"
-#define SIS_DATE                                                 \
-  "(" SIS_YEAR                                                   \
-  "-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|"                   \
+#define SIS_LEAP_YEAR "(\\d{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)"
+#define SIS_DATE                               \
+  "(" SIS_YEAR                                 \
+  "-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|" \
   "(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8]))|" SIS_LEAP_YEAR "-02-29)"
-#define SIS_TIME \
-  "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,9})?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)"
+#define SIS_TIME "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,9})?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)"
 #define SIS_LABEL "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 #define SIS_ATOM "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 #define SIS_OCTET "(25[0-5]|2[0-4]\\d|1\\d{2}|[1-9]?\\d)"
@@ -31,8 +29,8 @@ const std::unordered_map<std::string_view, std::string_view>& patterns() {
       {"date", SIS_DATE},
       {"time", SIS_TIME},
       {"date-time", SIS_DATE "T" SIS_TIME},
-      {"duration", "P((\\d+D|\\d+M(\\d+D)?|\\d+Y(\\d+M(\\d+D)?)?)(" SIS_DUR_TIME ")?|" SIS_DUR_TIME
-                   "|\\d+W)"},
+      {"duration",
+       "P((\\d+D|\\d+M(\\d+D)?|\\d+Y(\\d+M(\\d+D)?)?)(" SIS_DUR_TIME ")?|" SIS_DUR_TIME "|\\d+W)"},
       {"uuid", "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"},
       {"email", SIS_ATOM "(\\." SIS_ATOM ")*@" SIS_LABEL "(\\." SIS_LABEL ")+"},
       {"hostname", SIS_LABEL "(\\." SIS_LABEL ")*"},
@@ -42,12 +40,11 @@ const std::unordered_map<std::string_view, std::string_view>& patterns() {
        "(" SIS_H16 ":){6}" SIS_LS32 "|::(" SIS_H16 ":){5}" SIS_LS32 "|(" SIS_H16 ")?::(" SIS_H16
        ":){4}" SIS_LS32 "|((" SIS_H16 ":){0,1}" SIS_H16 ")?::(" SIS_H16 ":){3}" SIS_LS32
        "|((" SIS_H16 ":){0,2}" SIS_H16 ")?::(" SIS_H16 ":){2}" SIS_LS32 "|((" SIS_H16
-       ":){0,3}" SIS_H16 ")?::" SIS_H16 ":" SIS_LS32 "|((" SIS_H16 ":){0,4}" SIS_H16
-       ")?::" SIS_LS32 "|((" SIS_H16 ":){0,5}" SIS_H16 ")?::" SIS_H16 "|((" SIS_H16
-       ":){0,6}" SIS_H16 ")?::"},
-      {"uri", "[A-Za-z][A-Za-z0-9+.-]*:(//" SIS_LABEL "(\\." SIS_LABEL ")*(:\\d{1,5})?(/" SIS_PCHAR
-              "*)*|" SIS_PCHAR "+(/" SIS_PCHAR "*)*)(\\?(" SIS_PCHAR "|[/?])*)?(#(" SIS_PCHAR
-              "|[/?])*)?"},
+       ":){0,3}" SIS_H16 ")?::" SIS_H16 ":" SIS_LS32 "|((" SIS_H16 ":){0,4}" SIS_H16 ")?::" SIS_LS32
+       "|((" SIS_H16 ":){0,5}" SIS_H16 ")?::" SIS_H16 "|((" SIS_H16 ":){0,6}" SIS_H16 ")?::"},
+      {"uri",
+       "[A-Za-z][A-Za-z0-9+.-]*:(//" SIS_LABEL "(\\." SIS_LABEL ")*(:\\d{1,5})?(/" SIS_PCHAR
+       "*)*|" SIS_PCHAR "+(/" SIS_PCHAR "*)*)(\\?(" SIS_PCHAR "|[/?])*)?(#(" SIS_PCHAR "|[/?])*)?"},
       {"json-pointer", "(/([^/~]|~[01])*)*"},
   };
   return table;

@@ -214,8 +214,7 @@ class RegexAutomaton final : public LetterAutomaton {
       set.insert(set.end(), empty.begin(), empty.end());
     }
     std::sort(closed.begin(), closed.end());
-    const auto [at, is_new] =
-        ids_.try_emplace(std::move(closed), static_cast<int>(sets_.size()));
+    const auto [at, is_new] = ids_.try_emplace(std::move(closed), static_cast<int>(sets_.size()));
     if (is_new) sets_.push_back(at);
     return at->second;
   }
@@ -241,8 +240,7 @@ class Product {
       for (const char32_t c : code_points(text)) made->alphabet_.split_by(c);
     made->alphabet_.finish();
     if (rules.length_min > 0 || rules.length_max != kUnbounded)
-      made->parts_.push_back(
-          std::make_unique<LengthAutomaton>(rules.length_min, rules.length_max));
+      made->parts_.push_back(std::make_unique<LengthAutomaton>(rules.length_min, rules.length_max));
     if (!rules.forbidden.empty())
       made->parts_.push_back(
           std::make_unique<ForbiddenAutomaton>(rules.forbidden, made->alphabet_));

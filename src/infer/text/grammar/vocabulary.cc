@@ -18,7 +18,8 @@ class TokenReader {
  public:
   explicit TokenReader(const Tokenizer& tokenizer) : decoder_(tokenizer.decoder()) {
     if (decoder_ == nullptr) return;
-    byte_level_ = decoded({kAnchor, "\xC4\xA0\xC4\x8A", kAnchor}) == concat(kAnchor, " \n", kAnchor);
+    byte_level_ =
+        decoded({kAnchor, "\xC4\xA0\xC4\x8A", kAnchor}) == concat(kAnchor, " \n", kAnchor);
     byte_fallback_ = decoded({kAnchor, "<0x0A>", kAnchor}) == concat(kAnchor, "\n", kAnchor);
     begin_ = decoded({kAnchor});
     const std::string two = decoded({kAnchor, kAnchor});
@@ -33,8 +34,7 @@ class TokenReader {
       return bytes;
     }
     if (byte_fallback_) {
-      if (const int byte = fallback_byte(token); byte >= 0)
-        return {static_cast<char>(byte)};
+      if (const int byte = fallback_byte(token); byte >= 0) return {static_cast<char>(byte)};
     }
     bytes = decoded({kAnchor, std::string(token), kAnchor});
     if (bytes.size() < begin_.size() + end_.size() || !bytes.starts_with(begin_) ||
@@ -72,8 +72,9 @@ class TokenReader {
 };
 
 bool looks_like_control(std::string_view name) {
-  return name.size() > 4 && ((name.starts_with("<|") && name.ends_with("|>")) ||
-                             (name.starts_with("<\xEF\xBD\x9C") && name.ends_with("\xEF\xBD\x9C>")));
+  return name.size() > 4 &&
+         ((name.starts_with("<|") && name.ends_with("|>")) ||
+          (name.starts_with("<\xEF\xBD\x9C") && name.ends_with("\xEF\xBD\x9C>")));
 }
 
 }  // namespace
@@ -87,8 +88,8 @@ Result<std::shared_ptr<const GrammarVocabulary>> GrammarVocabulary::create(
     const auto name = tokenizer.token_to_decode(index, /*skip_special_tokens=*/false);
     if (!name) continue;
     Token& token = tokens[id];
-    token.is_control =
-        !tokenizer.token_to_decode(index, /*skip_special_tokens=*/true) || looks_like_control(*name);
+    token.is_control = !tokenizer.token_to_decode(index, /*skip_special_tokens=*/true) ||
+                       looks_like_control(*name);
     token.bytes = token.is_control ? std::string(*name) : reader.bytes_of(*name);
   }
   return create(tokens, options);
@@ -106,8 +107,8 @@ Result<std::shared_ptr<const GrammarVocabulary>> GrammarVocabulary::create(
   made->eos_tokens_ = options.eos_tokens;
   for (const int32_t id : options.eos_tokens)
     if (id < 0 || id >= made->vocab_size_)
-      return Error{Code::kInvalidArgument, concat("vocabulary: end token ", id, ", want one of 0 to ",
-                                                  made->vocab_size_ - 1)};
+      return Error{Code::kInvalidArgument, concat("vocabulary: end token ", id,
+                                                  ", want one of 0 to ", made->vocab_size_ - 1)};
   const size_t kept = std::min(tokens.size(), static_cast<size_t>(made->vocab_size_));
   size_t text_bytes = 0;
   for (const Token& token : tokens) text_bytes += token.bytes.size();
