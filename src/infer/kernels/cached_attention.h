@@ -19,7 +19,7 @@
 
 namespace sis::kernels {
 
-inline constexpr int kSpanKeys = 512;
+inline constexpr int kSpanKeys = 1024;
 inline constexpr int kCachedRowsMax = 512;  // rows of a call: tokens * group
 inline constexpr int kCachedHeadDimMax = 256;
 

@@ -25,13 +25,18 @@ constexpr float kBaseSlack = 8;
 // Scores up to here may be weighed with a fused product, whose error then stays far below 1.
 constexpr float kFusedMax = 0x1p20f;
 
-// 2^x, relative error below 8e-5: a twentieth of what rounding to bf16 does.
-SIS_INLINE Vec exp2_short(Vec x) {
-  const Vec r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  Vec p = Simd::fma(Simd::set1(7.802453637e-02f), r, Simd::set1(2.260672003e-01f));
-  p = Simd::fma(p, r, Simd::set1(6.958335042e-01f));
-  p = Simd::fma(p, r, Simd::set1(9.999252558e-01f));
-  return _mm512_scalef_ps(p, x);
+#define SIS_EACH _Pragma("GCC unroll 8") for (int i = 0; i < N; ++i)
+
+// 2^x, relative error below 8e-5: a twentieth of what rounding to bf16 does. Several vectors go
+// through each step together: the CPU's window is too small to overlap whole chains by itself.
+template <int N>
+SIS_INLINE void exp2_short(Vec (&x)[N]) {
+  Vec r[N], p[N];
+  SIS_EACH r[i] = _mm512_reduce_ps(x[i], _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  SIS_EACH p[i] = Simd::fma(Simd::set1(7.802453637e-02f), r[i], Simd::set1(2.260672003e-01f));
+  SIS_EACH p[i] = Simd::fma(p[i], r[i], Simd::set1(6.958335042e-01f));
+  SIS_EACH p[i] = Simd::fma(p[i], r[i], Simd::set1(9.999252558e-01f));
+  SIS_EACH x[i] = _mm512_scalef_ps(p[i], x[i]);
 }
 
 SIS_INLINE Vec seen_only(const Unit& u, Keys keys, int j, Vec v, Vec other) {
@@ -39,24 +44,32 @@ SIS_INLINE Vec seen_only(const Unit& u, Keys keys, int j, Vec v, Vec other) {
   return Simd::keep_n(other, clamp(keys.begin - u.step.key - j, 16), v);
 }
 
-// The largest score by lane: of what the row sees; with scales, times the factors.
+// The largest score by lane; with scales, times the factors.
+template <bool kScaled>
+[[gnu::noinline]] Vec seen_maximum(const AmxWork& w, const Unit& u, int r) {
+  const float* const s = u.scores + r * kStepKeys;
+  const Vec nothing = Simd::set1(-__builtin_inff());
+  const Keys keys = keys_seen(w.a, u.row + r);
+  Vec top = nothing;
+  for (int j = 0; j < u.step.keys; j += 16) {
+    Vec v = Simd::load(s + j);
+    if constexpr (kScaled) v = Simd::mul(v, u.step.factor[j / 16]);
+    top = Simd::max(top, seen_only(u, keys, j, v, nothing));
+  }
+  return top;
+}
 template <bool kScaled>
 SIS_INLINE void row_maximum(const AmxWork& w, const Unit& u, int r) {
   const float* const s = u.scores + r * kStepKeys;
-  const Vec nothing = Simd::set1(-__builtin_inff());
   const auto score = [&](int j) __attribute__((always_inline)) {
     const Vec v = Simd::load(s + j);
     return kScaled ? Simd::mul(v, u.step.factor[j / 16]) : v;
   };
   Vec top;
-  if (u.whole && u.step.keys == kStepKeys) {
+  if (u.whole && u.step.keys == kStepKeys)
     top = Simd::max(Simd::max(score(0), score(16)), Simd::max(score(32), score(48)));
-  } else {
-    const Keys keys = keys_seen(w.a, u.row + r);
-    top = nothing;
-    for (int j = 0; j < u.step.keys; j += 16)
-      top = Simd::max(top, seen_only(u, keys, j, score(j), nothing));
-  }
+  else
+    top = seen_maximum<kScaled>(w, u, r);
   Simd::store(w.maxima + r * 16, top);
 }
 
@@ -65,6 +78,7 @@ template <bool kScaled>
 SIS_INLINE void find_bases(const AmxWork& w, Unit& u) {
   const auto max = [](Vec a, Vec b) __attribute__((always_inline)) { return Simd::max(a, b); };
   u.shrinks = false;
+  __mmask16 large = 0;
   for (int r = 0; r < u.count; r += 16) {
     Vec top = PairNumbers::reduce_sixteen(w.maxima + r * 16, max);
     if constexpr (!kScaled) top = Simd::mul(top, Simd::set1(w.factor));
@@ -78,58 +92,84 @@ SIS_INLINE void find_bases(const AmxWork& w, Unit& u) {
       u.shrinks |= rises != 0;
     }
     Simd::store(u.sums.tops + r, top);
+    Simd::store(u.base + r, top);
+    large |= _mm512_mask_cmp_ps_mask(Simd::mask(clamp(u.count - r, 16)), Simd::abs(top),
+                                     Simd::set1(kFusedMax), _CMP_NLE_UQ);
   }
+  u.plain = u.whole && u.step.keys == kStepKeys && large == 0;
 }
 
-// Weights of the row's keys as bf16, and their sum by lane: as rounded, so that their common error
-// cancels when the row is divided by it; with scales as they are, because what will be rounded is
-// the product with the scale.
-template <bool kScaled, bool kFused, bool kWhole>
-SIS_INLINE Vec weigh_keys(const Unit& u, Keys keys, const float* s, float base, float factor,
-                          float* p, Vec total) {
-  const auto weight = [&](int j) __attribute__((always_inline)) {
-    const Vec v = Simd::load(s + j), top = Simd::set1(base);
-    const Vec f = kScaled ? u.step.factor[j / 16] : Simd::set1(factor);
-    Vec e =
-        exp2_short(kFused ? _mm512_fmsub_ps(v, f, top) : Simd::sub(Simd::rounded_mul(v, f), top));
-    if constexpr (!kWhole) e = seen_only(u, keys, j, e, Simd::zero());
-    return e;
-  };
+// Weights of N / 4 rows and 64 keys as bf16, and their sums by lane: as rounded, so that their
+// common error cancels when the row is divided by it; with scales as they are, because what will be
+// rounded is the product with the scale. v: scores times factors, less the base.
+template <bool kScaled, int N>
+SIS_INLINE void store_weights(const Unit& u, Vec (&v)[N], float* p, Vec (&total)[N / 4]) {
   const Vec ones = _mm512_castsi512_ps(_mm512_set1_epi32(0x3F803F80));
-  const int count = kWhole ? kStepKeys : u.step.keys;
-#pragma GCC unroll 2
-  for (int j = 0; j < count; j += 32) {
-    Vec p0 = weight(j), p1 = weight(j + 16);
-    if constexpr (kScaled) {
-      total = Simd::add(total, Simd::add(p0, p1));
-      p0 = Simd::mul(p0, u.step.scale[j / 16]);
-      p1 = Simd::mul(p1, u.step.scale[j / 16 + 1]);
-    }
-    const Vec pairs = PairNumbers::upper_pairs(PairNumbers::half_up(p0), PairNumbers::half_up(p1));
-    if constexpr (!kScaled) total = PairNumbers::pair_dot(pairs, ones, total);
-    Simd::store(p + j / 2, pairs);
+  if constexpr (kScaled) {
+    SIS_EACH total[i / 4] = Simd::add(total[i / 4], v[i]);
+    SIS_EACH v[i] = Simd::mul(v[i], u.step.scale[i % 4]);
   }
-  return total;
+  SIS_EACH v[i] = PairNumbers::half_up(v[i]);
+#pragma GCC unroll 4
+  for (int i = 0; i < N; i += 2) {
+    const Vec pairs = PairNumbers::upper_pairs(v[i], v[i + 1]);
+    if constexpr (!kScaled) total[i / 4] = PairNumbers::pair_dot(pairs, ones, total[i / 4]);
+    Simd::store(p + i * 8, pairs);
+  }
 }
-template <bool kScaled>
-SIS_INLINE void weigh_row(const AmxWork& w, const Unit& u, int r) {
-  float* const lanes = w.lanes + r * 16;
+// Rows that see all 64 keys.
+template <bool kScaled, int N>
+SIS_INLINE void weigh_whole(const AmxWork& w, const Unit& u, int r, Vec (&total)[N / 4]) {
   const float* const s = u.scores + r * kStepKeys;
-  float* const p = u.weights + r * (kStepKeys / 2);
-  Vec total = u.first ? Simd::zero() : Simd::load(lanes);
-  if (u.shrinks) total = Simd::mul(total, Simd::set1(u.shrink[r]));
-  const float top = u.sums.tops[r];
-  if (u.whole && u.step.keys == kStepKeys && __builtin_fabsf(top) <= kFusedMax) {
-    total = weigh_keys<kScaled, true, true>(u, {}, s, top, w.factor, p, total);
-  } else {
-    const Keys keys = keys_seen(w.a, u.row + r);
-    // A row that has seen no key yet has weights of zero, relative to anything.
-    const float base = top == -__builtin_inff() ? 0 : top;
-    total = __builtin_fabsf(base) <= kFusedMax
-                ? weigh_keys<kScaled, true, false>(u, keys, s, base, w.factor, p, total)
-                : weigh_keys<kScaled, false, false>(u, keys, s, base, w.factor, p, total);
+  const Vec factor = Simd::set1(w.factor);
+  Vec v[N];
+  SIS_EACH v[i] = _mm512_fmsub_ps(Simd::load(s + i * 16), kScaled ? u.step.factor[i % 4] : factor,
+                                  Simd::set1(u.base[r + i / 4]));
+  exp2_short(v);
+  store_weights<kScaled>(u, v, u.weights + r * (kStepKeys / 2), total);
+}
+// Any row.
+template <bool kScaled>
+[[gnu::noinline]] Vec weigh_seen(const AmxWork& w, const Unit& u, int r, Vec total) {
+  constexpr int N = 4;
+  const float* const s = u.scores + r * kStepKeys;
+  const Keys keys = keys_seen(w.a, u.row + r);
+  // A row that has seen no key yet has weights of zero, relative to anything.
+  const float top = u.base[r], base = top == -__builtin_inff() ? 0 : top;
+  const bool fused = __builtin_fabsf(base) <= kFusedMax;
+  Vec v[N], sum[1] = {total};
+  SIS_EACH {
+    const Vec score = Simd::load(s + i * 16), t = Simd::set1(base);
+    const Vec f = kScaled ? u.step.factor[i] : Simd::set1(w.factor);
+    v[i] = fused ? _mm512_fmsub_ps(score, f, t) : Simd::sub(Simd::rounded_mul(score, f), t);
   }
-  Simd::store(lanes, total);
+  exp2_short(v);
+  SIS_EACH v[i] =
+      i * 16 < u.step.keys ? seen_only(u, keys, i * 16, v[i], Simd::zero()) : Simd::zero();
+  store_weights<kScaled>(u, v, u.weights + r * (kStepKeys / 2), sum);
+  return sum[0];
+}
+// Rows r and r + 1.
+template <bool kScaled>
+SIS_INLINE void weigh_rows(const AmxWork& w, const Unit& u, int r) {
+  float* const lanes = w.lanes + r * 16;
+  Vec total[2] = {Simd::zero(), Simd::zero()};
+  if (!u.first) {
+    total[0] = Simd::load(lanes);
+    total[1] = Simd::load(lanes + 16);
+  }
+  if (u.shrinks) {
+    total[0] = Simd::mul(total[0], Simd::set1(u.shrink[r]));
+    total[1] = Simd::mul(total[1], Simd::set1(u.shrink[r + 1]));
+  }
+  if (u.plain) {
+    weigh_whole<kScaled, 8>(w, u, r, total);
+  } else {
+    total[0] = weigh_seen<kScaled>(w, u, r, total[0]);
+    total[1] = weigh_seen<kScaled>(w, u, r + 1, total[1]);
+  }
+  Simd::store(lanes, total[0]);
+  Simd::store(lanes + 16, total[1]);
 }
 
 SIS_INLINE void shrink_values(const AmxWork& w, const Unit& u) {
@@ -148,38 +188,46 @@ SIS_INLINE void add_totals(const AmxWork& w, const Unit& u) {
     Simd::store(u.sums.totals + r, PairNumbers::reduce_sixteen(w.lanes + r * 16, add));
 }
 
-// The vectors' share of one stage: the weights of a unit, row by row, then the maxima of the
-// next, whose last products are done when it comes to them. Handed out in even portions.
+// The vectors' share of one stage: the weights of a unit, row by row, and the maxima of the
+// next one's scores as soon as they are there. Handed out in even portions.
 template <bool kScaled>
 struct VectorStage {
   const AmxWork& w;
   const Unit& now;
-  const Unit& next;
+  Unit& next;
   // Weighing a row costs about six times as much as looking for its maximum.
   static constexpr int kWeighCost = 6, kLookCost = 1;
-  const int weigh_rows = now.valid ? now.count : 0, look_rows = next.valid ? next.count : 0;
+  const int now_rows = now.valid ? now.count : 0, next_rows = next.valid ? next.count : 0;
   const int portion;
   int due = 0, weighed = 0, looked = 0;
 
-  [[gnu::always_inline]] inline VectorStage(const AmxWork& w, const Unit& now, const Unit& next,
+  [[gnu::always_inline]] inline VectorStage(const AmxWork& w, const Unit& now, Unit& next,
                                             int portions)
       : w(w),
         now(now),
         next(next),
-        portion((weigh_rows * kWeighCost + look_rows * kLookCost) / (portions > 0 ? portions : 1)) {
-  }
+        portion((now_rows * kWeighCost + next_rows * kLookCost) / (portions > 0 ? portions : 1)) {}
   // `scored`: all scores of the next unit are there.
   [[gnu::always_inline]] inline void go_on(bool scored) {
     due += portion;
-    for (; due > 0 && weighed < weigh_rows; due -= kWeighCost)
-      weigh_row<kScaled>(w, now, weighed++);
-    if (scored)
-      for (; due > 0 && looked < look_rows; due -= kLookCost)
-        row_maximum<kScaled>(w, next, looked++);
+    if (scored) look();
+    for (; due > 0 && weighed < now_rows; due -= 2 * kWeighCost) {
+      weigh_rows<kScaled>(w, now, weighed);
+      weighed += 2;
+    }
   }
   [[gnu::always_inline]] inline void finish() {
-    while (weighed < weigh_rows) weigh_row<kScaled>(w, now, weighed++);
-    while (looked < look_rows) row_maximum<kScaled>(w, next, looked++);
+    while (weighed < now_rows) {
+      weigh_rows<kScaled>(w, now, weighed);
+      weighed += 2;
+    }
+    due = INT32_MAX;
+    look();
+  }
+  [[gnu::always_inline]] inline void look() {
+    if (looked >= next_rows) return;
+    for (; due > 0 && looked < next_rows; due -= kLookCost) row_maximum<kScaled>(w, next, looked++);
+    if (looked >= next_rows) find_bases<kScaled>(w, next);
   }
 };
 
@@ -195,7 +243,6 @@ SIS_INLINE void run_stage(const AmxWork& w, const Unit& before, const Unit& now,
   if (before.valid) tiles.add(w, before);
   tiles.finish();
   vectors.finish();
-  if (next.valid) find_bases<kScaled>(w, next);
 }
 
 template <bool kScaled>
@@ -228,7 +275,7 @@ SIS_INLINE void attend_few(AmxWork& w) {
     score_few(w, u);
     for (int r = 0; r < u.count; ++r) row_maximum<kScaled>(w, u, r);
     find_bases<kScaled>(w, u);
-    for (int r = 0; r < u.count; ++r) weigh_row<kScaled>(w, u, r);
+    for (int r = 0; r < u.count; r += 2) weigh_rows<kScaled>(w, u, r);
     if (u.shrinks) shrink_values(w, u);
     add_few(w, u);
     if (!u.last) continue;

@@ -14,11 +14,13 @@ struct Unit {
   Step step;
   bool first = false, last = false;  // of these rows in this span
   bool whole = false;                // all rows see all keys
+  bool plain = false;                // and their bases are small enough for a fused product
   bool merges = false;               // at the end, sums into `all`
   bool shrinks = false;              // some of `shrink` may differ from 1
   Sums sums, all;
   float* scores = nullptr;
   float* weights = nullptr;
+  alignas(64) float base[kRowBlock];    // what weights are relative to
   alignas(64) float shrink[kRowBlock];  // what earlier sums are multiplied with
 };
 
