@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "chat_session.h"
 #include "commands.h"
+#include "serve/server/catalog.h"
 #include "telemetry/json_text.h"
 
 namespace sis::apps {
@@ -212,14 +213,13 @@ int run(const LocalChatOptions& model, const AnswerOptions& answer, const std::s
 }  // namespace
 
 int chat_main(int argc, char** argv) {
-  LocalChatOptions model;
+  LocalChatOptions model{.model = server::kDemoChatName};
   AnswerOptions answer;
   std::string system, prompt;
   CLI::App app{"Talks with a model in this process, without a server. A pipe is one question.",
                "sis chat"};
   add_options(app, model);
   add_options(app, answer);
-  app.get_option("--model")->required();
   app.add_option("--system,-s", system, "system message");
   app.add_option("--prompt,-p", prompt, "one question; the answer ends the program");
   try {

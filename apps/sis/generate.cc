@@ -9,12 +9,13 @@
 #include "chat_session.h"
 #include "commands.h"
 #include "generate_bench.h"
+#include "serve/server/catalog.h"
 
 namespace sis::apps {
 namespace {
 
 struct Options {
-  LocalChatOptions model;
+  LocalChatOptions model{.model = server::kDemoChatName};
   GenerateBenchOptions bench;
   AnswerOptions answer;
   std::string prompt, input;
@@ -66,7 +67,6 @@ int generate_main(int argc, char** argv) {
   CLI::App app{"Generates text from a prompt with a model in this process, without a server.",
                "sis generate"};
   add_options(app, options.model);
-  app.get_option("--model")->required();
   add_options(app, options.answer);
   app.add_option("--prompt,-p", options.prompt, "text to go on from, as it is (no template)");
   app.add_option("--input,-i", options.input, "file with the prompt; -: stdin (default)");

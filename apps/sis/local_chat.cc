@@ -28,7 +28,8 @@ Result<Isa> choose_isa(const std::string& word) {
 }  // namespace
 
 void add_options(CLI::App& app, LocalChatOptions& options) {
-  app.add_option("--model,-m", options.model, "checkpoint folder")->capture_default_str();
+  app.add_option("--model,-m", options.model, "checkpoint folder, or demo/chat")
+      ->capture_default_str();
   app.add_option("--dtype", options.dtype, "weights: f32, bf16, int8, int4 or auto")
       ->capture_default_str();
   app.add_option("--kv-dtype", options.kv_dtype, "cache: bf16, int8 or auto")

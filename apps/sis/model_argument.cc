@@ -1,6 +1,8 @@
 #include "model_argument.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 #include "serve/server/catalog.h"
 #include "serve/server/model_folder.h"
@@ -8,7 +10,9 @@
 namespace sis::apps {
 
 Result<std::string> folder_of_model(const std::string& model) {
-  if (model != server::kDemoEmbedName) return model;
+  if (std::find(std::begin(server::kDemoNames), std::end(server::kDemoNames), model) ==
+      std::end(server::kDemoNames))
+    return model;
   const char* data_dir = std::getenv("SIS_DATA_DIR");
   return server::resolve_model_folder(
       {.name = model, .path = ""},

@@ -362,13 +362,17 @@ void lay_over(std::vector<Tree>& items, const std::vector<Tree>& overlay) {
   }
 }
 
-ModelEntry demo_entry() {
-  ModelEntry entry;
-  entry.name = kDemoEmbedName;
-  entry.hf_repo_id = kDemoEmbedName;
-  entry.handler = "embedding";
-  entry.skip_download = true;
-  return entry;
+void add_demo_models(Catalog& catalog) {
+  for (const char* name : kDemoNames) {
+    if (catalog.find(name)) continue;
+    ModelEntry entry;
+    entry.name = entry.hf_repo_id = name;
+    entry.kind = entry.name == kDemoChatName ? ModelKind::kChat : ModelKind::kEmbedding;
+    entry.handler = model_kind_name(entry.kind);
+    entry.supports_structured_outputs = true;
+    entry.skip_download = true;
+    catalog.models.push_back(std::move(entry));
+  }
 }
 
 }  // namespace
@@ -472,7 +476,7 @@ Result<Catalog> load_catalog(const std::string& path, bool missing_ok) {
     if (items.error().code != Code::kNotFound) return std::move(items).error();
     if (!missing_ok) return prefixed("MODEL_CONFIG_PATH", std::move(items).error());
     catalog.source = concat("no ", path);
-    catalog.models.push_back(demo_entry());
+    add_demo_models(catalog);
     return catalog;
   }
   if (const std::string overlay = overlay_path(path); !overlay.empty()) {
@@ -492,14 +496,15 @@ Result<Catalog> load_catalog(const std::string& path, bool missing_ok) {
       return Error{Code::kInvalidArgument, concat(place, ": another entry has this name")};
     catalog.models.push_back(std::move(entry));
   }
-  if (!catalog.find(kDemoEmbedName)) catalog.models.push_back(demo_entry());
+  add_demo_models(catalog);
   return catalog;
 }
 
 Result<std::vector<ModelEntry>> select_models(const Catalog& catalog,
                                               const std::vector<std::string>& names) {
   const std::vector<std::string> wanted =
-      names.empty() ? std::vector<std::string>{kDemoEmbedName} : names;
+      names.empty() ? std::vector<std::string>(std::begin(kDemoNames), std::end(kDemoNames))
+                    : names;
   for (const auto& name : wanted)
     if (!catalog.find(name)) {
       // A fault in the case or in the part before the slash is the usual one.

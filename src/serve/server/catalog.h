@@ -2,8 +2,8 @@
 // entries.
 //
 // Everything an entry says is checked when the file is read; what its weights are is found out when
-// it is loaded. Fields nobody knows are warnings. The demo embedding model is always there under
-// its own name.
+// it is loaded. Fields nobody knows are warnings. The demo models are always there under
+// their own names.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,10 @@
 
 namespace sis::server {
 
+// In the box: demo/NAME lies in the folder models/NAME of the demo folder.
 inline constexpr const char* kDemoEmbedName = "demo/embed";
+inline constexpr const char* kDemoChatName = "demo/chat";
+inline constexpr const char* kDemoNames[] = {kDemoEmbedName, kDemoChatName};
 
 enum class ModelKind : uint8_t {
   kEmbedding,
@@ -88,7 +91,7 @@ struct Catalog {
 // model is there.
 Result<Catalog> load_catalog(const std::string& path, bool missing_ok = false);
 
-// The entries with these API names, in catalog order, each once; no names: the demo model. An
+// The entries with these API names, in catalog order, each once; no names: the demo models. An
 // unknown name is an error that lists the nearest ones.
 Result<std::vector<ModelEntry>> select_models(const Catalog& catalog,
                                               const std::vector<std::string>& names);

@@ -75,7 +75,7 @@ models:
 )");
   const Catalog catalog = load();
   EXPECT_TRUE(catalog.warnings.empty());
-  ASSERT_EQ(catalog.models.size(), 5u);  // and the demo model
+  ASSERT_EQ(catalog.models.size(), 6u);  // and the demo models
   EXPECT_EQ(catalog.models[0].name, "BAAI/bge-m3");
   EXPECT_EQ(catalog.models[0].kind, ModelKind::kEmbedding);
   EXPECT_EQ(default_pooling(catalog.models[0]), ModelPooling::kMean);
@@ -98,6 +98,8 @@ models:
   EXPECT_EQ(chat.context, 16384);
   EXPECT_EQ(chat.kv_memory_mb, 2048);
   EXPECT_NE(catalog.find(kDemoEmbedName), nullptr);
+  ASSERT_NE(catalog.find(kDemoChatName), nullptr);
+  EXPECT_EQ(catalog.find(kDemoChatName)->kind, ModelKind::kChat);
 }
 
 // Overlay entries match by name, else by repository; maps merge, the rest is replaced or appended.
@@ -213,6 +215,7 @@ TEST_F(CatalogFiles, Selection) {
         "models: [{hf_repo_id: org/b, handler: chat}, {hf_repo_id: org/Model-A, handler: chat}]");
   const Catalog catalog = load();
   EXPECT_EQ(select_models(catalog, {})->at(0).name, kDemoEmbedName);
+  EXPECT_EQ(select_models(catalog, {})->at(1).name, kDemoChatName);
   const auto both = select_models(catalog, {"org/Model-A", "org/b", "org/b"});
   ASSERT_EQ(both->size(), 2u);
   EXPECT_EQ(both->at(0).name, "org/b");  // catalog order

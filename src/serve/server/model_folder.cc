@@ -66,7 +66,8 @@ Result<std::string> resolve_model_folder(const ModelEntry& entry, const ModelPla
     if (has_config(entry.path)) return entry.path;
     return missing(" (the entry's path)");
   }
-  if (entry.name == kDemoEmbedName) {
+  if (std::find(std::begin(kDemoNames), std::end(kDemoNames), entry.name) != std::end(kDemoNames)) {
+    const std::string name = entry.name.substr(entry.name.find('/') + 1);
     std::vector<fs::path> roots;
     if (!places.data_dir.empty())
       roots.insert(roots.end(), {places.data_dir, fs::path(places.data_dir) / "demo"});
@@ -77,7 +78,7 @@ Result<std::string> resolve_model_folder(const ModelEntry& entry, const ModelPla
                                  (program / "../share/sis/demo").lexically_normal()});
     }
     for (const auto& root : roots)
-      if (const fs::path folder = root / "models" / "embed"; has_config(folder))
+      if (const fs::path folder = root / "models" / name; has_config(folder))
         return folder.string();
     return missing("; set SIS_DATA_DIR to the folder that holds the demo models");
   }

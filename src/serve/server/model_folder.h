@@ -16,7 +16,7 @@ struct ModelPlaces {
 
 // The folder with the entry's config.json, the first of
 //   its `path`;
-//   for the demo model: models/embed under $SIS_DATA_DIR, ./demo, <program>/../../demo,
+//   for a demo model: models/NAME under $SIS_DATA_DIR, ./demo, <program>/../../demo,
 //   <program>/../share/sis/demo; $HF_HOME/hub/models--org--name/snapshots/<commit of refs/main>,
 //   the same without hub/; $HF_HOME/org/name.
 // kNotFound lists every place looked at.
