@@ -10,6 +10,7 @@
 #include <cstring>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "base/check.h"
 #include "infer/models/registry.h"
@@ -124,53 +125,76 @@ TEST(DemoChat, NamesTheRightThing) {
   EXPECT_GE(right, kRightMin);
 }
 
-// The most likely token after every token of `ids`.
-std::vector<int32_t> choices(DType compute, DType kv, const std::vector<int32_t>& ids) {
-  ThreadTeam team({.workers = 2, .pin = false});
-  Workspace workspace;
-  ops::Context context{team, workspace, detect_isa()};
-  const auto decoder =
-      models::load_decoder(kFolder, {.compute = compute, .kv = kv, .isa = context.isa}, team);
-  SIS_CHECK(decoder.ok(), decoder.error().message);
-  const auto layout = (*decoder)->kv_layout();
-  const auto tokens = static_cast<int32_t>(ids.size());
-  std::vector<int32_t> blocks((ids.size() + kernels::kKvBlockTokens - 1) / kernels::kKvBlockTokens);
-  std::vector<int32_t> rows(ids.size());
-  for (size_t i = 0; i < blocks.size(); ++i) blocks[i] = static_cast<int32_t>(i);
-  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int32_t>(i);
-  Buffer cache(blocks.size() * static_cast<size_t>(layout.block_bytes()));
-  const ops::KvRows sequence{.blocks = blocks.data(), .past = 0, .tokens = tokens, .row = 0};
-  Mat<float> logits = workspace.take_mat<float>(tokens, (*decoder)->info().vocab);
-  (*decoder)->forward(context, {.ids = ids, .sequences = {&sequence, 1}, .logit_rows = rows},
-                      {cache.data(), layout}, logits);
-  std::vector<int32_t> best;
-  for (int64_t r = 0; r < logits.rows; ++r)
-    best.push_back(static_cast<int32_t>(
-        std::max_element(logits.row(r), logits.row(r) + logits.cols) - logits.row(r)));
-  return best;
-}
+// The model in one precision, a sequence at a time.
+class Model {
+ public:
+  Model(DType compute, DType kv) : context_{team_, workspace_, detect_isa()} {
+    auto loaded =
+        models::load_decoder(kFolder, {.compute = compute, .kv = kv, .isa = context_.isa}, team_);
+    SIS_CHECK(loaded.ok(), loaded.error().message);
+    decoder_ = std::move(*loaded);
+    cache_ = Buffer(kBlocks * static_cast<size_t>(decoder_->kv_layout().block_bytes()));
+    for (int32_t i = 0; i < kBlocks; ++i) blocks_.push_back(i);
+  }
+  // The most likely token after every token of `ids`.
+  std::vector<int32_t> choices(const std::vector<int32_t>& ids) {
+    const auto tokens = static_cast<int32_t>(ids.size());
+    std::vector<int32_t> rows(ids.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    const ops::KvRows sequence{.blocks = blocks_.data(), .past = 0, .tokens = tokens, .row = 0};
+    workspace_.reset();
+    Mat<float> logits = workspace_.take_mat<float>(tokens, decoder_->info().vocab);
+    decoder_->forward(context_, {.ids = ids, .sequences = {&sequence, 1}, .logit_rows = rows},
+                      {cache_.data(), decoder_->kv_layout()}, logits);
+    std::vector<int32_t> best;
+    for (int64_t r = 0; r < logits.rows; ++r)
+      best.push_back(static_cast<int32_t>(
+          std::max_element(logits.row(r), logits.row(r) + logits.cols) - logits.row(r)));
+    return best;
+  }
 
+ private:
+  static constexpr int32_t kBlocks = 8;
+  ThreadTeam team_{{.workers = 2, .pin = false}};
+  Workspace workspace_;
+  ops::Context context_;
+  std::unique_ptr<nn::Decoder> decoder_;
+  Buffer cache_;
+  std::vector<int32_t> blocks_;
+};
+
+// Over the tokens of f32's own greedy answers, each read with f32's tokens before it.
 TEST(DemoChat, NarrowTypesChooseTheSameTokens) {
   const auto tokenizer = text::Tokenizer::from_folder(kFolder);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
-  // Conversations as the model knows them, 256 tokens and more.
-  const char* const kTurns[][2] = {
-      {"how many requests may wait?",
-       "MAX_QUEUE_SIZE bounds how many requests may wait and run together. Default: 64."},
-      {"where do i scrape the metrics", "The metrics are at `/metrics`, in Prometheus' format."},
-      {"how do I embed texts?", "Send them to `POST /v1/embeddings`: model and input."},
-      {"thanks!", "You are welcome."},
-      {"what is the capital of France?", "I do not know that; I only know this server."},
-      {"which setting closes idle connections", "HTTP_IDLE_TIMEOUT_SEC closes idle connections."},
-      {"is the server ready?", "Ask `GET /ready`: 200 when the models are loaded, else 503."},
+  const auto end = (*tokenizer)->token_to_id("<|im_end|>");
+  ASSERT_TRUE(end);
+  Model f32(DType::kF32, DType::kF32);
+  struct Answer {
+    std::vector<int32_t> ids;
+    size_t prompt;
   };
-  std::string text;
-  for (const auto& [question, answer] : kTurns)
-    text += std::string("<|im_start|>user\n") + question + "<|im_end|>\n<|im_start|>assistant\n" +
-            answer + "<|im_end|>\n";
-  const auto ids = (*tokenizer)->encode(text, {}).ids;
-  ASSERT_GE(ids.size(), 256u);
-  const auto want = choices(DType::kF32, DType::kF32, ids);
+  std::vector<Answer> answers;
+  size_t total = 0;
+  for (const char* question :
+       {"how many requests may wait?", "where do i scrape the metrics", "how do I embed texts?",
+        "what is the capital of France?", "which setting closes idle connections",
+        "is the server ready?", "how long may a chat answer be", "hello",
+        "which metric counts chat requests", "how can I make embeddings faster?",
+        "what bounds the length of a prompt?"}) {
+    Answer answer{(*tokenizer)
+                      ->encode(std::string("<|im_start|>user\n") + question +
+                                   "<|im_end|>\n<|im_start|>assistant\n",
+                               {})
+                      .ids,
+                  0};
+    answer.prompt = answer.ids.size();
+    while (answer.ids.size() < answer.prompt + 100 && answer.ids.back() != *end)
+      answer.ids.push_back(f32.choices(answer.ids).back());
+    total += answer.ids.size() - answer.prompt;
+    answers.push_back(std::move(answer));
+  }
+  ASSERT_GE(total, 256u);
   const struct {
     const char* name;
     DType compute, kv;
@@ -180,11 +204,15 @@ TEST(DemoChat, NarrowTypesChooseTheSameTokens) {
                 {"int8", DType::kI8, DType::kBf16, 0.98},
                 {"int4", DType::kI4, DType::kBf16, 0.95}};
   for (const auto& type : kTypes) {
-    const auto got = choices(type.compute, type.kv, ids);
+    Model model(type.compute, type.kv);
     size_t same = 0;
-    for (size_t i = 0; i < ids.size(); ++i) same += got[i] == want[i];
-    const double agreement = static_cast<double>(same) / static_cast<double>(ids.size());
-    std::printf("  %s: %zu of %zu tokens, %.3f\n", type.name, same, ids.size(), agreement);
+    for (const auto& answer : answers) {
+      const auto got = model.choices(answer.ids);
+      for (size_t i = answer.prompt; i < answer.ids.size(); ++i)
+        same += got[i - 1] == answer.ids[i];
+    }
+    const double agreement = static_cast<double>(same) / static_cast<double>(total);
+    std::printf("  %s: %zu of %zu tokens, %.3f\n", type.name, same, total, agreement);
     EXPECT_GE(agreement, type.agreement_min) << type.name;
   }
 }
