@@ -232,12 +232,15 @@ struct VectorStage {
 };
 
 template <bool kScaled>
-SIS_INLINE void run_stage(const AmxWork& w, const Unit& before, const Unit& now, Unit& next) {
+SIS_INLINE void run_stage(AmxWork& w, const Unit& before, const Unit& now, Unit& next) {
   const int quads =
       w.l.dim / 32 *
       ((before.valid ? before.step.keys / 32 : 0) + (next.valid ? next.step.keys / 32 : 0));
   VectorStage<kScaled> vectors(w, now, next, 2 * quads);
-  const auto hook = [&](bool scored) __attribute__((always_inline)) { vectors.go_on(scored); };
+  const auto hook = [&](bool scored) __attribute__((always_inline)) {
+    vectors.go_on(scored);
+    ask_ahead(w);
+  };
   TileStage tiles(hook);
   if (next.valid) tiles.score(w, next);
   if (before.valid) tiles.add(w, before);
@@ -251,6 +254,8 @@ SIS_INLINE void attend_many(AmxWork& w) {
   Unit *before = &units[0], *now = &units[1], *next = &units[2];
   for (int parity = 0;; parity ^= 1) {
     next_unit(w, parity, *next);
+    // The first rows of a span bring its keys nearer for all.
+    if (next->valid && next->row == 0) plan_ahead(w, *next);
     if (before->valid && before->shrinks) shrink_values(w, *before);
     run_stage<kScaled>(w, *before, *now, *next);
     if (now->valid && now->last) add_totals(w, *now);
@@ -272,12 +277,12 @@ SIS_INLINE void attend_few(AmxWork& w) {
     next_unit(w, parity, u);
     if (!u.valid) break;
     plan_ahead(w, u);
-    score_few(w, u);
+    score_few<kScaled>(w, u);
     for (int r = 0; r < u.count; ++r) row_maximum<kScaled>(w, u, r);
     find_bases<kScaled>(w, u);
     for (int r = 0; r < u.count; r += 2) weigh_rows<kScaled>(w, u, r);
     if (u.shrinks) shrink_values(w, u);
-    add_few(w, u);
+    add_few<kScaled>(w, u);
     if (!u.last) continue;
     add_totals(w, u);
     if (u.merges) merge_sums(u.all, u.sums, u.count, w.l.dim);
