@@ -60,6 +60,7 @@ class Plan {
                   out.stride >= width,
               "q ", q.rows, "x", q.cols, " out ", out.rows, "x", out.cols, " heads=", args.heads,
               " head_dim=", cache_.head_dim);
+    SIS_CHECK(args.scale > 0, "scale=", args.scale);
     SIS_CHECK(group_ <= kernels::kCachedRowsMax && args.window >= 0, "heads=", args.heads,
               " kv_heads=", cache_.kv_heads, " window=", args.window);
   }
