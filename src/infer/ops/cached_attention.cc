@@ -60,6 +60,7 @@ class Plan {
                   out.stride >= width,
               "q ", q.rows, "x", q.cols, " out ", out.rows, "x", out.cols, " heads=", args.heads,
               " head_dim=", cache_.head_dim);
+    SIS_CHECK(args.scale > 0, "scale=", args.scale);
     SIS_CHECK(group_ <= kernels::kCachedRowsMax && args.window >= 0, "heads=", args.heads,
               " kv_heads=", cache_.kv_heads, " window=", args.window);
   }
@@ -185,19 +186,41 @@ class Plan {
 
   void run_worker(int worker, std::byte* scratch) const {
     const int64_t from = begin_of(worker), to = begin_of(worker + 1);
-    each_item([&](const Item& item) {
-      if (item.at + item.cost <= from || item.at >= to) return;
-      const Share share = share_of(item, worker);
-      if (share.first >= share.last) return;
-      float* partials = nullptr;
-      if (!share.all) {
-        for (int i = 0; i < cut_count_; ++i)
-          if (cuts_[i].item.at == item.at) partials = cuts_[i].partials;
-        partials += (share.first - item.first_span()) *
-                    kernels::partial_floats(int64_t{item.tokens} * group_, cache_.dim_padded);
-      }
-      kernel_.attend(rows_of(item), share.first, share.last, partials, scratch);
+    // One call behind, so that each knows where the next one will read.
+    Item item{};
+    Share share{};
+    bool some = false;
+    each_item([&](const Item& next) {
+      if (next.at + next.cost <= from || next.at >= to) return;
+      const Share next_share = share_of(next, worker);
+      if (next_share.first >= next_share.last) return;
+      if (some) attend(item, share, &next, &next_share, scratch);
+      item = next;
+      share = next_share;
+      some = true;
     });
+    if (some) attend(item, share, nullptr, nullptr, scratch);
+  }
+
+  void attend(const Item& item, const Share& share, const Item* next, const Share* next_share,
+              std::byte* scratch) const {
+    float* partials = nullptr;
+    if (!share.all) {
+      for (int i = 0; i < cut_count_; ++i)
+        if (cuts_[i].item.at == item.at) partials = cuts_[i].partials;
+      partials += (share.first - item.first_span()) *
+                  kernels::partial_floats(int64_t{item.tokens} * group_, cache_.dim_padded);
+    }
+    CachedRows<T> rows = rows_of(item);
+    if (next) {
+      const int32_t* const blocks = args_.sequences[static_cast<size_t>(next->sequence)].blocks;
+      const std::byte* const head = cache_.data + next->head * cache_.head_bytes;
+      const int64_t key = std::max(next->key_begin, int64_t{next_share->first} * kSpanKeys);
+      for (int64_t i = 0, block = key / kernels::kKvBlockTokens;
+           i < 2 && block * kernels::kKvBlockTokens < next->key_end; ++i, ++block)
+        rows.after[i] = head + blocks[block] * cache_.block_bytes;
+    }
+    kernel_.attend(rows, share.first, share.last, partials, scratch);
   }
 
   Context& context_;

@@ -1,5 +1,8 @@
 // The steps of causal decoders over a paged cache, split over the device's workers.
 //
+// The cache is of the activations' type or int8 (KvLayout::dtype). head_dim is even and at most
+// 256.
+//
 // Rows are ragged: the new tokens of all sequences of this step, one flat row each. Activations are
 // f32 (compute f32) or bf16 (compute bf16 and int8); the residual stream is always f32. Every row's
 // result is the same bits alone and in company, in one chunk or many, in whatever blocks its keys
@@ -49,7 +52,7 @@ void add_rms_norm(Context& context, Mat<const float> x, std::span<const float> s
 //   qkv [tokens, (heads + 2 kv_heads) * head_dim]: q heads, then k heads, then v heads. Queries are
 //   left in place, ready for attention(); k and v columns are left undefined.
 //   With d = head_dim and i < rotated / 2 (halves, not pairs: "rotate_half"; arXiv 2104.09864):
-//     angle = position * inverse_frequency[i]
+//     angle = position * inverse_frequency[i]                                   (rounded to f32)
 //     y[i]               = (x[i] * cos(angle) - x[i + rotated / 2] * sin(angle)) * rope_factor
 //     y[i + rotated / 2] = (x[i + rotated / 2] * cos(angle) + x[i] * sin(angle)) * rope_factor
 //   rotated = 2 * inverse_frequency.size() <= d; dimensions behind it stay as they are.
@@ -69,11 +72,17 @@ void rotate_and_cache(Context& context, const RotaryArgs& args, Mat<bf16> qkv);
 
 // Grouped-query attention over the cache, which holds the new tokens' keys already.
 //
-//   p[i,j]   = softmax_j(scale * q[i,:]·k[j,:])     query head n reads key/value head n / (heads /
-//   kv_heads); causal: j <= i; not causal: all past + tokens positions. window > 0: |i - j| <
-//   window as well. i, j are positions. out[i,:] = sum_j p[i,j] * v[j,:]
+//   p[i,j]   = softmax_j(scale * q[i,:]·k[j,:])
+//   out[i,:] = sum_j p[i,j] * v[j,:]
 //
-//   q [tokens, >= heads * head_dim]; out [tokens, heads * head_dim]
+// i and j are positions; query head n reads key/value head n / (heads / kv_heads). Causal: j <= i;
+// otherwise all past + tokens positions. window > 0: |i - j| < window as well; blocks that lie
+// before all windows of the step are not read and may be gone.
+//
+//   q [tokens, >= heads * head_dim]; out [tokens, heads * head_dim]; scale above 0
+//
+// Scores, exponentials and sums are f32. Where the CPU multiplies bf16, weights are rounded to bf16
+// before the second product, times the value's scale where the cache is int8.
 struct CachedAttentionArgs {
   std::span<const KvRows> sequences;
   KvView cache;

@@ -39,9 +39,13 @@ SIS_INLINE void exp2_short(Vec (&x)[N]) {
   SIS_EACH x[i] = _mm512_scalef_ps(p[i], x[i]);
 }
 
-SIS_INLINE Vec seen_only(const Unit& u, Keys keys, int j, Vec v, Vec other) {
-  v = Simd::keep_n(v, clamp(keys.end - u.step.key - j, 16), other);
-  return Simd::keep_n(other, clamp(keys.begin - u.step.key - j, 16), v);
+// A bit for every key of the unit that the row sees.
+SIS_INLINE uint64_t seen_keys(const AmxWork& w, const Unit& u, int r) {
+  const Keys keys = keys_seen(w.a, u.row + r);
+  const auto below = [&](int64_t key) __attribute__((always_inline)) {
+    return _bzhi_u64(~uint64_t{0}, static_cast<unsigned>(clamp(key - u.step.key, u.step.keys)));
+  };
+  return below(keys.end) & ~below(keys.begin);
 }
 
 // The largest score by lane; with scales, times the factors.
@@ -49,12 +53,12 @@ template <bool kScaled>
 [[gnu::noinline]] Vec seen_maximum(const AmxWork& w, const Unit& u, int r) {
   const float* const s = u.scores + r * kStepKeys;
   const Vec nothing = Simd::set1(-__builtin_inff());
-  const Keys keys = keys_seen(w.a, u.row + r);
+  const uint64_t seen = seen_keys(w, u, r);
   Vec top = nothing;
   for (int j = 0; j < u.step.keys; j += 16) {
     Vec v = Simd::load(s + j);
     if constexpr (kScaled) v = Simd::mul(v, u.step.factor[j / 16]);
-    top = Simd::max(top, seen_only(u, keys, j, v, nothing));
+    top = Simd::max(top, _mm512_mask_mov_ps(nothing, static_cast<__mmask16>(seen >> j), v));
   }
   return top;
 }
@@ -133,7 +137,7 @@ template <bool kScaled>
 [[gnu::noinline]] Vec weigh_seen(const AmxWork& w, const Unit& u, int r, Vec total) {
   constexpr int N = 4;
   const float* const s = u.scores + r * kStepKeys;
-  const Keys keys = keys_seen(w.a, u.row + r);
+  const uint64_t seen = seen_keys(w, u, r);
   // A row that has seen no key yet has weights of zero, relative to anything.
   const float top = u.base[r], base = top == -__builtin_inff() ? 0 : top;
   const bool fused = __builtin_fabsf(base) <= kFusedMax;
@@ -144,8 +148,7 @@ template <bool kScaled>
     v[i] = fused ? _mm512_fmsub_ps(score, f, t) : Simd::sub(Simd::rounded_mul(score, f), t);
   }
   exp2_short(v);
-  SIS_EACH v[i] =
-      i * 16 < u.step.keys ? seen_only(u, keys, i * 16, v[i], Simd::zero()) : Simd::zero();
+  SIS_EACH v[i] = _mm512_maskz_mov_ps(static_cast<__mmask16>(seen >> i * 16), v[i]);
   store_weights<kScaled>(u, v, u.weights + r * (kStepKeys / 2), sum);
   return sum[0];
 }
@@ -232,12 +235,15 @@ struct VectorStage {
 };
 
 template <bool kScaled>
-SIS_INLINE void run_stage(const AmxWork& w, const Unit& before, const Unit& now, Unit& next) {
+SIS_INLINE void run_stage(AmxWork& w, const Unit& before, const Unit& now, Unit& next) {
   const int quads =
       w.l.dim / 32 *
       ((before.valid ? before.step.keys / 32 : 0) + (next.valid ? next.step.keys / 32 : 0));
   VectorStage<kScaled> vectors(w, now, next, 2 * quads);
-  const auto hook = [&](bool scored) __attribute__((always_inline)) { vectors.go_on(scored); };
+  const auto hook = [&](bool scored) __attribute__((always_inline)) {
+    vectors.go_on(scored);
+    ask_ahead(w);
+  };
   TileStage tiles(hook);
   if (next.valid) tiles.score(w, next);
   if (before.valid) tiles.add(w, before);
@@ -251,6 +257,8 @@ SIS_INLINE void attend_many(AmxWork& w) {
   Unit *before = &units[0], *now = &units[1], *next = &units[2];
   for (int parity = 0;; parity ^= 1) {
     next_unit(w, parity, *next);
+    // The first rows of a span bring its keys nearer for all.
+    if (next->valid && next->row == 0) plan_ahead(w, *next);
     if (before->valid && before->shrinks) shrink_values(w, *before);
     run_stage<kScaled>(w, *before, *now, *next);
     if (now->valid && now->last) add_totals(w, *now);
@@ -272,12 +280,12 @@ SIS_INLINE void attend_few(AmxWork& w) {
     next_unit(w, parity, u);
     if (!u.valid) break;
     plan_ahead(w, u);
-    score_few(w, u);
+    score_few<kScaled>(w, u);
     for (int r = 0; r < u.count; ++r) row_maximum<kScaled>(w, u, r);
     find_bases<kScaled>(w, u);
     for (int r = 0; r < u.count; r += 2) weigh_rows<kScaled>(w, u, r);
     if (u.shrinks) shrink_values(w, u);
-    add_few(w, u);
+    add_few<kScaled>(w, u);
     if (!u.last) continue;
     add_totals(w, u);
     if (u.merges) merge_sums(u.all, u.sums, u.count, w.l.dim);

@@ -127,16 +127,51 @@ class TileStage {
   bool adding_ = false, scored_ = false;
 };
 
+// Pairs of neighbouring tiles, [2][16][16] dwords, in the order in which few rows use them. int8 is
+// copied to bf16 one pair ahead, so that tile loads need not wait for what was just stored.
+template <bool kScaled>
+class TilePairs {
+ public:
+  // `pairs` from each of `halves` places, one after another.
+  [[gnu::always_inline]] inline TilePairs(const AmxWork& w, const float* first, const float* second,
+                                          int pairs, int halves)
+      : ring_(w.at(w.l.tiles)), from_{first, second}, pairs_(pairs), count_(pairs * halves) {
+    prepare(0);
+  }
+  // Every pair once, in order.
+  [[gnu::always_inline]] inline const float* get(int pair) {
+    prepare(pair + 1);
+    return kScaled ? slot(pair) : source(pair, 512);
+  }
+
+ private:
+  [[gnu::always_inline]] inline float* slot(int pair) const { return ring_ + pair % 4 * 512; }
+  [[gnu::always_inline]] inline const float* source(int pair, int dwords) const {
+    return from_[pair / pairs_] + pair % pairs_ * dwords;
+  }
+  [[gnu::always_inline]] inline void prepare(int pair) {
+    if (!kScaled || pair >= count_) return;
+    PairTiles::copy_pairs(reinterpret_cast<const int8_t*>(source(pair, 256)), 512, slot(pair));
+    settle_memory();
+  }
+
+  float* const ring_;
+  const float* const from_[2];
+  const int pairs_, count_;
+};
+
 // The same products for at most sixteen rows, with the next step's lines asked for in between.
+template <bool kScaled>
 SIS_INLINE void score_few(AmxWork& w, const Unit& u) {
   settle_memory();
-  const int dim = w.l.dim;
-  for (int half = 0; half < u.step.keys / kKvBlockTokens; ++half) {
+  const int dim = w.l.dim, deep = dim / 32, halves = u.step.keys / kKvBlockTokens;
+  TilePairs<kScaled> tiles(w, u.step.k[0], u.step.k[1], deep, halves);
+  for (int half = 0, pair = 0; half < halves; ++half) {
     _tile_zero(0);
     _tile_zero(1);
-    const float* k = u.step.k[half];
-    for (int d = 0; d < dim / 2; d += 16, k += 512) {
-      _tile_loadd(4, w.queries + d, dim * 2);
+    for (int d = 0; d < deep; ++d, ++pair) {
+      const float* const k = tiles.get(pair);
+      _tile_loadd(4, w.queries + d * 16, dim * 2);
       _tile_loadd(6, k, 64);
       _tile_dpbf16ps(0, 4, 6);
       ask_ahead(w);
@@ -150,9 +185,10 @@ SIS_INLINE void score_few(AmxWork& w, const Unit& u) {
   }
   settle_memory();
 }
+template <bool kScaled>
 SIS_INLINE void add_few(AmxWork& w, const Unit& u) {
   settle_memory();
-  const int dim = w.l.dim;
+  const int dim = w.l.dim, halves = u.step.keys / kKvBlockTokens;
   for (int c = 0; c < dim; c += 32) {
     float* const to = u.sums.values + c;
     if (u.first) {
@@ -162,8 +198,10 @@ SIS_INLINE void add_few(AmxWork& w, const Unit& u) {
       load_tile<0>(to, dim);
       load_tile<1>(to, dim);
     }
-    for (int half = 0; half < u.step.keys / kKvBlockTokens; ++half) {
-      const float* const v = u.step.v[half] + c * 16;
+    const int dwords = kScaled ? 8 : 16;  // of the cache, per row of 32 columns
+    TilePairs<kScaled> tiles(w, u.step.v[0] + c * dwords, u.step.v[1] + c * dwords, 1, halves);
+    for (int half = 0; half < halves; ++half) {
+      const float* const v = tiles.get(half);
       _tile_loadd(4, u.weights + half * 16, kStepKeys * 2);
       _tile_loadd(6, v, 64);
       _tile_dpbf16ps(0, 4, 6);

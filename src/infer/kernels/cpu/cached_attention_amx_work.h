@@ -61,8 +61,12 @@ struct AmxWork : Work<PairTiles> {
         first_span(first),
         last_span(last),
         span(first) {
-    // Units before and after this one have copies as well, of the neighbouring span even.
-    slots = rows > 16 ? 2 * kSpanKeys / kKvBlockTokens : 2;
+    // Units before and after this one have copies as well, of the neighbouring span even. Few rows
+    // copy two tiles at a time, just before they are used.
+    if (rows > 16)
+      slots = 2 * kSpanKeys / kKvBlockTokens;
+    else
+      direct = true;
   }
 };
 

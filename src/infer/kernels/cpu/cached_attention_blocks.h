@@ -88,7 +88,8 @@ struct Work {
   const CachedScratch l;
   std::byte* const scratch;
   const int rows, dwords;
-  const bool direct, scaled;
+  bool direct;        // steps point into the cache
+  const bool scaled;  // int8
   const bool shared;  // copies of a whole span
   int slots;          // for copies of blocks
 
