@@ -167,6 +167,22 @@ Status read_windows(const Reader& read, bool gemma, Config& c) {
   return {};
 }
 
+// Quantised checkpoints: fp8 with a scale per 128 x 128 block, or per tensor or row.
+Status check_quantisation(const json& whole) {
+  const auto it = whole.find("quantization_config");
+  if (it == whole.end() || it->is_null()) return {};
+  const std::string at = "config.json: quantization_config";
+  if (!it->is_object()) return Error{Code::kInvalidArgument, concat(at, ": want an object")};
+  const Reader read(*it, at + ".");
+  const json* method = read.find("quant_method");
+  if (!method || (*method != "fp8" && *method != "compressed-tensors"))
+    return read.wrong("quant_method", "fp8 or compressed-tensors with fp8 weights");
+  if (const json* block = read.find("weight_block_size");
+      block && *block != json::array({128, 128}))
+    return read.wrong("weight_block_size", "[128, 128]");
+  return {};
+}
+
 Status read_activation(const Reader& read, Config& c) {
   const char* key = read.find("hidden_activation") ? "hidden_activation" : "hidden_act";
   const json* name = read.find(key);
@@ -216,6 +232,7 @@ Result<Config> read_config(const json& whole) {
   SIS_TRY(read.number_or("rms_norm_eps", 0, 1, eps));
   c.norm_eps = static_cast<float>(eps);
   SIS_TRY(read_activation(read, c));
+  SIS_TRY(check_quantisation(whole));
 
   c.qk_norm = c.family == "qwen3" || gemma;
   bool attention_bias = false;

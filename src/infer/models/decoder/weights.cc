@@ -49,7 +49,7 @@ class Loader {
       SIS_ASSIGN(const WeightView values, matrix(part.name + ".bias", 1, part.out));
       biases.push_back(values);
     }
-    auto packed = ops::Linear::pack(weights, biases, compute_, isa_, team_);
+    auto packed = ops::Linear::pack(weights, biases, compute_, isa_, team_, &arena_);
     if (!packed.ok()) return prefixed(prefix_ + parts[0].name, std::move(packed).error());
     for (const auto& part : parts) source_.release(prefix_ + part.name + ".weight");
     return packed;
@@ -85,6 +85,7 @@ class Loader {
   const DType compute_;
   const Isa isa_;
   ThreadTeam& team_;
+  mutable ops::WeightArena arena_;  // layers share large pages
 };
 
 }  // namespace
