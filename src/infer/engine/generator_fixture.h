@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <atomic>
 
 #include <algorithm>
 #include <cstring>
@@ -167,7 +168,9 @@ struct Observed final : GeneratorObserver {
   void on_admission(int32_t, Duration) override { ++admissions; }
   void on_preemption() override { ++preemptions; }
   void on_tokens_after_cancel(int32_t tokens) override { after_cancel += tokens; }
-  int64_t prefill = 0, decode = 0, steps = 0, admissions = 0, preemptions = 0, after_cancel = 0;
+  // Read by tests while the executor runs.
+  std::atomic<int64_t> prefill{0}, decode{0}, steps{0}, admissions{0}, preemptions{0},
+      after_cancel{0};
 };
 
 struct Call {
