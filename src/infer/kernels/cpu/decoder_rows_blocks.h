@@ -56,8 +56,10 @@ SIS_INLINE void embed_some_tokens(const EmbedTokensArgs& a, int64_t begin, int64
 
 #if defined(__AVX512F__)
 using ActVec = gemm::F32x16;
-#else
+#elif defined(__AVX2__)
 using ActVec = gemm::F32x8;
+#else  // read for no CPU level; never compiled
+using ActVec = gemm::F32x1;
 #endif
 
 template <class T>
