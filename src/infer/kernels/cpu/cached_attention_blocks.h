@@ -214,10 +214,10 @@ SIS_INLINE void attend_span(const Work<P>& w, int row, int count, Keys keys, con
   Step step;
   for (int64_t key = begin; key < keys.end; key += kStepKeys) {
     take_step(w, key, keys, step);
-    if (key + kStepKeys < keys.end)
-      prefetch_tiles(w.block(key + kStepKeys), 2 * w.a.cache.tile_bytes);
-    if (key + kStepKeys + kKvBlockTokens < keys.end)
-      prefetch_tiles(w.block(key + kStepKeys + kKvBlockTokens), 2 * w.a.cache.tile_bytes);
+    // The first rows of a span bring its keys nearer for all.
+    for (int64_t next = key + kStepKeys; row == 0 && next < least(keys.end, key + 2 * kStepKeys);
+         next += kKvBlockTokens)
+      prefetch_tiles(w.block(next), 2 * w.a.cache.tile_bytes);
     P::scores(queries, count, step, w.l.dim, scores);
     const bool whole = key >= all_begin && key + step.keys <= all_end;
     weigh_step(w, step, row, count, whole, key == begin, scores, weights, lanes, sums);

@@ -58,8 +58,8 @@ SIS_INLINE void embed_some_tokens(const EmbedTokensArgs& a, int64_t begin, int64
 using ActVec = gemm::F32x16;
 #elif defined(__AVX2__)
 using ActVec = gemm::F32x8;
-#else
-using ActVec = gemm::F32x1;  // never called: for reading this header by itself
+#else  // read for no CPU level; never compiled
+using ActVec = gemm::F32x1;
 #endif
 
 template <class T>

@@ -8,29 +8,42 @@
 namespace sis::kernels {
 namespace {
 
-// Cosine and sine of f32 angles, times `factor`: reduced and summed in double, so that they are
-// right to the last bit but one at any position. The compiler turns the loop into vectors.
-[[gnu::noinline]] void turn_angles(float position, const float* frequency, int count, float factor,
-                                   float* cosine, float* sine) {
+constexpr int kFrequenciesMax = kDecoderHeadDimMax / 2;
+
+// Cosine and sine of the angles of one position, f32 products with `frequency`, times `factor`:
+// reduced and summed in double, so that they are right to the last bit but one at any position.
+// `count` a multiple of kLanes.
+SIS_INLINE void turn_angles(float position, const float* frequency, int count, float factor,
+                            float* cosine, float* sine) {
+  constexpr int kTogether = kLanes / 2;
+  using Floats [[gnu::vector_size(4 * kTogether)]] = float;
+  using Doubles [[gnu::vector_size(8 * kTogether)]] = double;
+  using Bits [[gnu::vector_size(8 * kTogether)]] = int64_t;
   constexpr double kTwoOverPi = 0.63661977236758134308;
   constexpr double kHalfPiHigh = 1.5707963267948966, kHalfPiLow = 6.123233995736766e-17;
   constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer
-  for (int i = 0; i < count; ++i) {
-    const float product = position * frequency[i];
-    const double angle = product;
-    const double rounded = angle * kTwoOverPi + kMagic;
-    const auto quarter = __builtin_bit_cast(int64_t, rounded);
-    const double whole = rounded - kMagic;
-    const double r = (angle - whole * kHalfPiHigh) - whole * kHalfPiLow, q = r * r;
-    const double s =
+  for (int i = 0; i < count; i += kTogether) {
+    Floats f;
+    __builtin_memcpy(&f, frequency + i, sizeof f);
+    f *= position;
+    const Doubles angle = __builtin_convertvector(f, Doubles);
+    const Doubles rounded = angle * kTwoOverPi + kMagic, whole = rounded - kMagic;
+    const Doubles r = (angle - whole * kHalfPiHigh) - whole * kHalfPiLow, q = r * r;
+    const Doubles s =
         r + r * q *
                 (-1.0 / 6 +
                  q * (1.0 / 120 + q * (-1.0 / 5040 + q * (1.0 / 362880 - q * (1.0 / 39916800)))));
-    const double c =
-        1 + q * (-0.5 + q * (1.0 / 24 + q * (-1.0 / 720 + q * (1.0 / 40320 - q / 3628800))));
-    const double sin = quarter & 1 ? c : s, cos = quarter & 1 ? s : c;
-    sine[i] = static_cast<float>(quarter & 2 ? -sin : sin) * factor;
-    cosine[i] = static_cast<float>((quarter + 1) & 2 ? -cos : cos) * factor;
+    const Doubles c =
+        1 +
+        q * (-0.5 + q * (1.0 / 24 + q * (-1.0 / 720 + q * (1.0 / 40320 - q * (1.0 / 3628800)))));
+    // Quarters of a turn exchange the two and change signs.
+    const Bits quarter = (Bits)rounded;
+    const Bits sin = (Bits)((quarter & 1) != 0 ? c : s) ^ (quarter & 2) << 62;
+    const Bits cos = (Bits)((quarter & 1) != 0 ? s : c) ^ ((quarter + 1) & 2) << 62;
+    const Floats sin_f = __builtin_convertvector((Doubles)sin, Floats) * factor;
+    const Floats cos_f = __builtin_convertvector((Doubles)cos, Floats) * factor;
+    __builtin_memcpy(sine + i, &sin_f, sizeof sin_f);
+    __builtin_memcpy(cosine + i, &cos_f, sizeof cos_f);
   }
 }
 
@@ -150,10 +163,8 @@ SIS_INLINE void lay_values(const StoredHead& from, int padded, int j, std::byte*
   }
 }
 
-SIS_INLINE void cache_key(const HeadRow& y, const KvLayer& cache, int j, std::byte* tiles) {
-  StoredHead stored;
+SIS_INLINE void cache_key(const StoredHead& stored, const KvLayer& cache, int j, std::byte* tiles) {
   const int padded = cache.dim_padded;
-  round_head(y, padded, cache.dtype, stored, tiles + 2 * cache.tile_bytes + j * 4);
   if (cache.dtype == DType::kBf16) {
     lay_key_pairs<uint32_t>(stored, padded, j, tiles);
   } else if (cache.dtype == DType::kI8) {
@@ -163,11 +174,10 @@ SIS_INLINE void cache_key(const HeadRow& y, const KvLayer& cache, int j, std::by
     for (int d = 0; d < padded; ++d) to[d * 16] = reinterpret_cast<const float*>(stored.bytes)[d];
   }
 }
-SIS_INLINE void cache_value(const HeadRow& y, const KvLayer& cache, int j, std::byte* tiles) {
-  StoredHead stored;
+SIS_INLINE void cache_value(const StoredHead& stored, const KvLayer& cache, int j,
+                            std::byte* tiles) {
   const int padded = cache.dim_padded;
   std::byte* const tile = tiles + cache.tile_bytes;
-  round_head(y, padded, cache.dtype, stored, tile + cache.tile_bytes + (kKvBlockTokens + j) * 4);
   if (cache.dtype == DType::kF32)
     __builtin_memcpy(tile + j * padded * 4, stored.bytes, static_cast<size_t>(padded) * 4);
   else
@@ -176,35 +186,54 @@ SIS_INLINE void cache_value(const HeadRow& y, const KvLayer& cache, int j, std::
 
 template <class T>
 SIS_INLINE void rotate_some_rows(const RotateArgs<T>& a, int64_t begin, int64_t end) {
+  // Rows of one block are done together, head by head: their keys lie in the same lines, and those
+  // of all heads would not fit into the first-level cache.
+  constexpr int kRows = 16;
   const KvLayer& cache = a.cache;
   const int dim = cache.head_dim, padded = cache.dim_padded, half = a.frequencies;
-  alignas(64) float cosine[kDecoderHeadDimMax / 2 + kLanes], sine[kDecoderHeadDimMax / 2 + kLanes];
+  alignas(64) float cosine[kRows][kFrequenciesMax], sine[kRows][kFrequenciesMax];
+  alignas(64) float frequency[kFrequenciesMax] = {};
+  __builtin_memcpy(frequency, a.inverse_frequency, static_cast<size_t>(half) * 4);
+  const int angles = (half + kLanes - 1) / kLanes * kLanes;
   HeadRow y;
-  for (int64_t r = begin; r < end; ++r) {
+  StoredHead stored;
+  for (int64_t r = begin; r < end;) {
     const int64_t position = a.position + r;
-    turn_angles(static_cast<float>(position), a.inverse_frequency, half, a.rope_factor, cosine,
-                sine);
-    T* head = a.qkv + r * a.stride;
-    for (int h = 0; h < a.heads; ++h, head += dim) {
-      load_head(head, dim, padded, y);
-      if (a.q_norm) norm_head(a.q_norm, a.eps, dim, y);
-      turn_head(cosine, sine, half, y);
-      each_vector(
-          0, dim, [&](int64_t d, int n) __attribute__((always_inline)) {
-            store(head + d, Simd::load(y.x + d), n);
-          });
+    const int place = static_cast<int>(position % kKvBlockTokens);
+    int rows = kKvBlockTokens - place < kRows ? kKvBlockTokens - place : kRows;
+    if (rows > end - r) rows = static_cast<int>(end - r);
+    T* const first = a.qkv + r * a.stride;
+    for (int i = 0; i < rows; ++i) {
+      turn_angles(static_cast<float>(position + i), frequency, angles, a.rope_factor, cosine[i],
+                  sine[i]);
+      T* head = first + i * a.stride;
+      for (int h = 0; h < a.heads; ++h, head += dim) {
+        load_head(head, dim, padded, y);
+        if (a.q_norm) norm_head(a.q_norm, a.eps, dim, y);
+        turn_head(cosine[i], sine[i], half, y);
+        each_vector(
+            0, dim, [&](int64_t d, int n) __attribute__((always_inline)) {
+              store(head + d, Simd::load(y.x + d), n);
+            });
+      }
     }
     std::byte* tiles = cache.data + a.blocks[position / kKvBlockTokens] * cache.block_bytes;
-    const int j = static_cast<int>(position % kKvBlockTokens);
-    const T* value = head + int64_t{cache.kv_heads} * dim;
-    for (int h = 0; h < cache.kv_heads; ++h, head += dim, value += dim, tiles += cache.head_bytes) {
-      load_head(head, dim, padded, y);
-      if (a.k_norm) norm_head(a.k_norm, a.eps, dim, y);
-      turn_head(cosine, sine, half, y);
-      cache_key(y, cache, j, tiles);
-      load_head(value, dim, padded, y);
-      cache_value(y, cache, j, tiles);
+    for (int h = 0; h < cache.kv_heads; ++h, tiles += cache.head_bytes) {
+      std::byte* const scales = tiles + 2 * cache.tile_bytes;
+      const T* key = first + (int64_t{a.heads} + h) * dim;
+      const T* value = key + int64_t{cache.kv_heads} * dim;
+      for (int i = 0, j = place; i < rows; ++i, ++j, key += a.stride, value += a.stride) {
+        load_head(key, dim, padded, y);
+        if (a.k_norm) norm_head(a.k_norm, a.eps, dim, y);
+        turn_head(cosine[i], sine[i], half, y);
+        round_head(y, padded, cache.dtype, stored, scales + j * 4);
+        cache_key(stored, cache, j, tiles);
+        load_head(value, dim, padded, y);
+        round_head(y, padded, cache.dtype, stored, scales + (kKvBlockTokens + j) * 4);
+        cache_value(stored, cache, j, tiles);
+      }
     }
+    r += rows;
   }
 }
 
