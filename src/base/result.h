@@ -11,6 +11,8 @@
 #include <utility>
 #include <variant>
 
+#include "base/clock.h"
+
 namespace sis {
 
 enum class Code : uint8_t {
@@ -34,6 +36,7 @@ struct Error {
   std::string message;  // for the person who can fix it: "--rate: want requests/s above 0, got -3"
   std::string param;    // the request field at fault, if one is: "input[3]"
   std::string reason;   // a word programs branch on, if there is one: "context_length_exceeded"
+  Duration retry_after{};  // kRateLimited, kOverloaded, kUnavailable: when to come back; 0: unknown
 };
 
 template <class T>

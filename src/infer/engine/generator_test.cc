@@ -317,6 +317,27 @@ class CountingGrammar final : public text::Grammar {
   size_t bytes() const override { return sizeof *this; }
 };
 
+// The pool's thread may be busy with something long: a step must not wait for it.
+TEST(Generator, MasksDoNotWaitForABusyPool) {
+  LaneBench bench;
+  std::atomic<bool> busy{false}, release{false};
+  ASSERT_TRUE(bench.masks.post([&] {
+    busy = true;
+    busy.notify_one();
+    release.wait(false);
+  }));
+  busy.wait(false);
+  GenerateRequest request = greedy({1, 3}, 30);
+  request.grammar = std::make_shared<CountingGrammar>();
+  request.eos_ids = {99};
+  const auto tokens = bench.tokens(std::move(request));
+  EXPECT_GE(tokens.size(), 4u);
+  EXPECT_LE(tokens.size(), 8u);
+  EXPECT_FALSE(release);
+  release = true;
+  release.notify_one();
+}
+
 TEST(Generator, StaysInsideTheGrammar) {
   LaneBench bench({.sequences_max = 20});
   std::deque<Call> calls;

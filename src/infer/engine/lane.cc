@@ -181,6 +181,7 @@ void GeneratorLane::start_masks() {
     choice.mask.resize(static_cast<size_t>(vocab_ + 63) / 64);
     masks_.add(choice);
   }
+  masks_.start();
 }
 
 void GeneratorLane::ask_sampler(Mat<float> logits) {

@@ -1,28 +1,41 @@
 #include "infer/engine/mask_work.h"
 
-namespace sis::engine {
+#include <algorithm>
 
-void MaskWork::compute(Choice& choice) {
-  if (!choice.matcher) choice.matcher = choice.request->call.grammar->start();
-  choice.matcher->mask(choice.mask);
+namespace sis::engine {
+namespace {
+
+constexpr size_t kJobsMax = 4;  // of a step; each takes masks until there is none
+
+}  // namespace
+
+void MaskWork::Batch::work() {
+  for (size_t i; (i = next.fetch_add(1, std::memory_order_acq_rel)) < choices.size();) {
+    Choice& choice = *choices[i];
+    if (!choice.matcher) choice.matcher = choice.request->call.grammar->start();
+    choice.matcher->mask(choice.mask);
+    if (done.fetch_add(1, std::memory_order_acq_rel) + 1 == choices.size()) done.notify_one();
+  }
 }
 
 void MaskWork::add(Choice& choice) {
-  pending_.fetch_add(1, std::memory_order_relaxed);
-  const bool posted = pool_.post([this, &choice] {
-    compute(choice);
-    if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
-  });
-  if (posted) return;
-  pending_.fetch_sub(1, std::memory_order_relaxed);
-  kept_.push_back(&choice);
+  if (!batch_) batch_ = std::make_shared<Batch>();
+  batch_->choices.push_back(&choice);
+}
+
+void MaskWork::start() {
+  if (!batch_) return;
+  for (size_t i = 0; i < std::min(batch_->choices.size(), kJobsMax); ++i)
+    if (!pool_.post([batch = batch_] { batch->work(); })) return;
 }
 
 void MaskWork::wait() {
-  for (Choice* choice : kept_) compute(*choice);
-  kept_.clear();
-  for (int32_t left; (left = pending_.load(std::memory_order_acquire)) != 0;)
-    pending_.wait(left, std::memory_order_acquire);
+  if (!batch_) return;
+  batch_->work();
+  const size_t all = batch_->choices.size();
+  for (size_t done; (done = batch_->done.load(std::memory_order_acquire)) != all;)
+    batch_->done.wait(done, std::memory_order_acquire);
+  batch_.reset();
 }
 
 }  // namespace sis::engine

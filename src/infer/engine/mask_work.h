@@ -1,10 +1,11 @@
 // Grammar masks, computed beside the forward pass of a step.
 //
-// add() hands a mask to the pool, or keeps it when the pool is full; wait() computes what was kept
-// and returns when all masks are there. Executor thread; nothing is allocated per mask.
+// add() collects, start() asks the pool to begin, wait() computes what nobody has begun and returns
+// when all are there: a pool that is busy with something long delays no step. Executor thread.
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "base/task_pool.h"
@@ -19,14 +20,21 @@ class MaskWork {
   // Fills choice.mask, which has its size already, and starts the matcher if need be; the choice
   // stays untouched until wait() has returned.
   void add(Choice& choice);
+  void start();
   void wait();
 
  private:
-  static void compute(Choice& choice);
+  // One step's masks. Jobs that the pool begins after wait() find nothing left to take, so they
+  // may outlive the choices.
+  struct Batch {
+    std::vector<Choice*> choices;
+    std::atomic<size_t> next{0};
+    std::atomic<size_t> done{0};
+    void work();
+  };
 
   TaskPool& pool_;
-  std::atomic<int32_t> pending_{0};
-  std::vector<Choice*> kept_;
+  std::shared_ptr<Batch> batch_;  // shared with the pool's jobs
 };
 
 }  // namespace sis::engine

@@ -88,8 +88,13 @@ int http_status(Code code) {
   return 500;
 }
 
-net::HttpResponse error_response(const Error& error, Duration retry_after) {
+net::HttpResponse error_response(const Error& error, Duration fallback) {
   auto response = render(http_status(error.code), error.message, error.param, error.reason);
+  const bool passes = error.code == Code::kRateLimited || error.code == Code::kOverloaded ||
+                      error.code == Code::kUnavailable;
+  const Duration retry_after = !passes                                ? Duration::zero()
+                               : error.retry_after > Duration::zero() ? error.retry_after
+                                                                      : fallback;
   if (retry_after > Duration::zero()) {
     const double seconds = to_seconds(retry_after);
     response.headers.emplace_back(

@@ -11,9 +11,9 @@ namespace sis::api {
 int http_status(Code code);
 
 // {"error":{"message","type","param","code"},"detail"}: read by OpenAI's SDKs and by clients of
-// servers that only say `detail`. kOverloaded and kUnavailable carry Retry-After when `retry_after`
-// is above zero.
-net::HttpResponse error_response(const Error& error, Duration retry_after = Duration::zero());
+// servers that only say `detail`. Errors that pass carry Retry-After and retry-after-ms: when the
+// error itself says, or after `fallback` when that is above zero.
+net::HttpResponse error_response(const Error& error, Duration fallback = Duration::zero());
 // The same for statuses that no Code stands for (404 of a path, 405, 413, 431, ...).
 net::HttpResponse status_response(int status, const std::string& message);
 

@@ -5,34 +5,16 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdio>
-#include <mutex>
 #include <thread>
 
 #include "base/strings.h"
-#include "base/task_pool.h"
-#include "infer/engine/device_executor.h"
-#include "net/http_server.h"
-#include "serve/api/errors.h"
-#include "serve/api/openai/chat.h"
-#include "serve/api/openai/embeddings.h"
-#include "serve/api/ops/health.h"
-#include "serve/api/text/text_routes.h"
-#include "serve/server/app_options.h"
-#include "serve/server/catalog.h"
-#include "serve/server/metrics_observers.h"
-#include "serve/server/model_pool.h"
-#include "serve/server/router.h"
+#include "serve/server/app_impl.h"
 #include "serve/server/runtime_config.h"
-#include "serve/server/token_rate.h"
-#include "telemetry/metrics.h"
-#include "version.h"
 
 namespace sis::server {
 namespace {
 
 constexpr Duration kDrainBudget = std::chrono::seconds(5);
-constexpr size_t kPrepQueueMax = 4096;
 
 sigset_t waited_signals() {
   sigset_t set;
@@ -42,227 +24,7 @@ sigset_t waited_signals() {
   return set;
 }
 
-class AppImpl final : public App {
- public:
-  AppImpl(const Settings& settings, telemetry::Logger log, Isa isa, std::vector<ModelEntry> entries)
-      : settings_(settings),
-        log_(std::move(log)),
-        entries_(std::move(entries)),
-        metrics_(registry_),
-        warmup_workers_(registry_.gauges("warmup_pool_ready_workers", "Workers warmed up.",
-                                         {"model", "capability", "executor"})),
-        process_metrics_(telemetry::expose_process(registry_)),
-        unknown_observer_(metrics_, kUnknownModel),
-        unknown_chat_observer_(metrics_, kUnknownModel),
-        chat_(chat_options(settings), prep_, writers_, clock_, unknown_chat_observer_,
-              log_.named("sis.chat")),
-        writers_("sis-stream", 1, kPrepQueueMax),
-        prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax),
-        executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")), .isa = isa},
-                  clock_),
-        pool_(settings_, executor_, prep_, clock_, log_),
-        texts_(settings_.integer("MAX_BATCH_SIZE"), prep_),
-        embeddings_(embeddings_options(settings), prep_, unknown_observer_,
-                    log_.named("sis.embedding")) {}
-
-  ~AppImpl() override {
-    if (http_) http_->stop();
-  }
-
-  Status bind() {
-    add_routes();
-    auto server = net::HttpServer::create(
-        server_options(settings_),
-        [this](std::shared_ptr<net::Exchange> exchange) { router_.handle(std::move(exchange)); });
-    if (!server.ok()) return std::move(server).error();
-    http_ = std::move(*server);
-    return {};
-  }
-
-  Status run() override;
-
- private:
-  void add_routes();
-  void refresh_gauges();
-  Status load();
-  void announce() const;
-  int wait_for_signal();
-  api::HealthView health() const;
-  std::vector<api::ModelView> model_views() const;
-  void serve_model(const std::shared_ptr<net::Exchange>& exchange) const;
-
-  const Settings& settings_;
-  const telemetry::Logger log_;
-  const std::vector<ModelEntry> entries_;
-  SteadyClock clock_;
-  telemetry::Registry registry_;
-  ServerMetrics metrics_;
-  telemetry::Family<telemetry::Gauge>& warmup_workers_;
-  std::shared_ptr<void> process_metrics_;
-  TokenRate token_rate_;
-  RequestMeter unknown_observer_;
-  ChatRequestMeter unknown_chat_observer_;
-  std::vector<std::unique_ptr<api::RequestObserver>> meters_;
-  api::ChatRoutes chat_;  // jobs of the pools below may refer to it until they have ended
-  TaskPool writers_;      // feeds streams
-  TaskPool prep_;
-  engine::DeviceExecutor executor_;
-  ModelPool pool_;
-  api::TextRoutes texts_;
-  api::EmbeddingsRoute embeddings_;
-  Router router_;
-  ModelPool::Warmup warmup_;
-  std::atomic<bool> ready_{false},
-      draining_{false};  // ready_: the pool and warmup_ no longer change
-  std::unique_ptr<net::HttpServer> http_;
-};
-
-void AppImpl::add_routes() {
-  const auto json = [](std::string body, int status = 200) {
-    return net::HttpResponse{.status = status, .body = std::move(body)};
-  };
-  router_.add("GET", "/", [json](auto exchange) {
-    exchange->respond(json(nlohmann::json{
-        {"success", true},
-        {"service", "simple-inference-server"},
-        {"version", SIS_VERSION},
-        {"status", "running"},
-        {"endpoints",
-         {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", "/tokenize",
-          "/detokenize", "/apply-template", "/health", "/ready",
-          "/metrics"}}}.dump()));
-  });
-  for (const char* path : {"/health", "/healthz"})
-    router_.add("GET", path, [this, json](auto exchange) {
-      const auto view = health();
-      exchange->respond(json(api::health_json(view), api::is_healthy(view) ? 200 : 503));
-    });
-  for (const char* path : {"/live", "/livez"})
-    router_.add("GET", path,
-                [json](auto exchange) { exchange->respond(json(R"({"status":"alive"})")); });
-  for (const char* path : {"/ready", "/readyz"})
-    router_.add("GET", path, [this, json](auto exchange) {
-      if (ready_ && !draining_) return exchange->respond(json(R"({"status":"ready"})"));
-      exchange->respond(
-          json(draining_ ? R"({"status":"draining"})" : R"({"status":"loading"})", 503));
-    });
-  for (const char* path : {"/metrics", "/metrics/"})
-    router_.add("GET", path, [this](auto exchange) {
-      if (!settings_.flag("ENABLE_METRICS"))
-        return exchange->respond(api::status_response(404, "metrics are off (ENABLE_METRICS=0)"));
-      refresh_gauges();
-      auto exposition = registry_.expose(exchange->request().header("Accept"));
-      exchange->respond(
-          {.content_type = std::move(exposition.content_type), .body = std::move(exposition.body)});
-    });
-  router_.add("GET", "/v1/models", [this, json](auto exchange) {
-    exchange->respond(json(api::models_json(model_views())));
-  });
-  router_.add("GET", "/v1/models/*", [this](auto exchange) { serve_model(exchange); });
-  const auto when_ready = [this](auto handle) {
-    return [this, handle](std::shared_ptr<net::Exchange> exchange) {
-      if (ready_ && !draining_) return handle(std::move(exchange));
-      exchange->respond(
-          api::error_response({Code::kUnavailable, draining_ ? "the server is shutting down"
-                                                             : "the models are still loading"},
-                              std::chrono::seconds(1)));
-    };
-  };
-  router_.add("POST", "/v1/embeddings",
-              when_ready([this](auto exchange) { embeddings_.handle(std::move(exchange)); }));
-  router_.add("POST", "/v1/chat/completions",
-              when_ready([this](auto exchange) { chat_.chat(std::move(exchange)); }));
-  router_.add("POST", "/v1/completions",
-              when_ready([this](auto exchange) { chat_.completions(std::move(exchange)); }));
-  router_.add("POST", "/tokenize",
-              when_ready([this](auto exchange) { texts_.tokenize(std::move(exchange)); }));
-  for (const char* path : {"/detokenize", "/decode"})
-    router_.add("POST", path,
-                when_ready([this](auto exchange) { texts_.detokenize(std::move(exchange)); }));
-  router_.add("POST", "/apply-template",
-              when_ready([this](auto exchange) { texts_.apply_template(std::move(exchange)); }));
-}
-
-// Levels are read when somebody looks.
-void AppImpl::refresh_gauges() {
-  int64_t depth = 0, active = 0;
-  if (ready_) {
-    for (const auto& entry : pool_.embedders()) {
-      const int64_t queued = entry.service->requests_queued();
-      metrics_.embedding(entry.name).batch_queue_size.set(static_cast<double>(queued));
-      depth += queued;
-    }
-    for (const auto& entry : pool_.chats()) {
-      const auto gauges = entry->generator->gauges();
-      ChatMetrics& metrics = metrics_.chat(entry->name);
-      metrics.batch_queue_size.set(gauges.waiting);
-      metrics.running.set(gauges.running);
-      metrics.kv_blocks_total.set(gauges.blocks_total);
-      metrics.kv_blocks_used.set(gauges.blocks_used);
-      metrics.kv_blocks_cached.set(gauges.blocks_cached);
-      depth += gauges.waiting;
-      active += gauges.running > 0;
-    }
-  }
-  metrics_.queue_depth.set(static_cast<double>(depth));
-  metrics_.active_batches.set(static_cast<double>(active));
-  metrics_.tokens_per_second.set(token_rate_.per_second(clock_.now()));
-  metrics_.active_connections.set(static_cast<double>(http_->stats().connections_open));
-}
-
-api::HealthView AppImpl::health() const {
-  api::HealthView view;
-  view.registry = ready_;
-  view.draining = draining_;
-  view.version = SIS_VERSION;
-  view.service =
-      settings_.text("SERVICE_NAME").empty() ? view.service : settings_.text("SERVICE_NAME");
-  view.warmup.required = settings_.flag("ENABLE_WARMUP");
-  view.runtime_config = runtime_config(settings_);
-  if (!ready_) return view;
-  view.warmup.completed = true;
-  for (const auto& entry : pool_.embedders()) {
-    view.models.push_back(entry.name);
-    view.embedding_queues.push_back({entry.name, entry.service->requests_queued(),
-                                     entry.service->options().queue_requests_max});
-    view.warmup.ok_models.push_back(entry.name);
-  }
-  for (const auto& entry : pool_.chats()) {
-    view.models.push_back(entry->name);
-    view.chat_queues.push_back({entry->name, entry->generator->gauges().waiting,
-                                entry->generator->options().queue_requests_max});
-    view.warmup.ok_models.push_back(entry->name);
-  }
-  for (const auto& [name, capability] : warmup_.warmed)
-    view.warmup.capabilities[name][capability] = true;
-  return view;
-}
-
-std::vector<api::ModelView> AppImpl::model_views() const {
-  std::vector<api::ModelView> views;
-  if (!ready_) return views;
-  for (const auto& entry : pool_.embedders())
-    views.push_back({.id = entry.name,
-                     .created = entry.loaded_at,
-                     .capabilities = capabilities(ModelKind::kEmbedding),
-                     .embedding_dimensions = entry.service->model().dimensions(),
-                     .tokens_max = entry.service->model().tokens_max});
-  for (const auto& entry : pool_.chats())
-    views.push_back({.id = entry->name,
-                     .created = entry->loaded_at,
-                     .capabilities = capabilities(ModelKind::kChat),
-                     .tokens_max = entry->text.tokens_max});
-  return views;
-}
-
-void AppImpl::serve_model(const std::shared_ptr<net::Exchange>& exchange) const {
-  const std::string id = exchange->request().path.substr(std::string_view("/v1/models/").size());
-  for (const auto& view : model_views())
-    if (view.id == id) return exchange->respond({.body = api::model_json(view).dump()});
-  exchange->respond(
-      api::error_response({Code::kNotFound, concat("model ", in_quotes(id), " is not loaded"),
-                           "model", "model_not_found"}));
-}
+}  // namespace
 
 Status AppImpl::load() {
   SIS_TRY(pool_.load(entries_, {.embed =
@@ -310,36 +72,6 @@ Status AppImpl::load() {
           .set(1);
   }
   return {};
-}
-
-void AppImpl::announce() const {
-  const std::string host =
-      settings_.text("HOST") == "0.0.0.0" ? "localhost" : settings_.text("HOST");
-  const char* scheme = settings_.text("TLS_CERT_FILE").empty() ? "http" : "https";
-  std::fprintf(stderr, "sis %s on %s://%s:%d, cpu %s, %d threads\n", SIS_VERSION, scheme,
-               host.c_str(), http_->port(), isa_name(executor_.isa()), executor_.threads());
-  for (const auto& entry : pool_.embedders()) {
-    const auto& info = entry.service->model().encoder->info();
-    std::fprintf(stderr, "  %s: %s, %d dimensions, %s\n", entry.name.c_str(), info.family.c_str(),
-                 entry.service->model().dimensions(), info.kernels.c_str());
-  }
-  for (const auto& entry : pool_.chats()) {
-    const auto& info = entry->model.decoder->info();
-    std::fprintf(stderr, "  %s: %s, context %d, cache of %lld tokens (%lld MiB), %s\n",
-                 entry->name.c_str(), info.family.c_str(), entry->text.tokens_max,
-                 static_cast<long long>(entry->cache.tokens),
-                 static_cast<long long>(entry->cache.bytes >> 20), info.kernels.c_str());
-  }
-  if (!pool_.chats().empty())
-    std::fprintf(stderr,
-                 "try: curl %s://%s:%d/v1/chat/completions -H 'Content-Type: application/json' -d "
-                 "'{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'\n",
-                 scheme, host.c_str(), http_->port(), pool_.chats().front()->name.c_str());
-  if (!pool_.embedders().empty())
-    std::fprintf(stderr,
-                 "try: curl %s://%s:%d/v1/embeddings -H 'Content-Type: application/json' -d "
-                 "'{\"model\":\"%s\",\"input\":\"hello world\"}'\n",
-                 scheme, host.c_str(), http_->port(), pool_.embedders().front().name.c_str());
 }
 
 Status AppImpl::run() {
@@ -396,8 +128,6 @@ Status AppImpl::run() {
   end_signals();
   return {};
 }
-
-}  // namespace
 
 Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Logger log) {
   SIS_TRY(check_device(settings));

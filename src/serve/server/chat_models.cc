@@ -65,7 +65,6 @@ Result<std::unique_ptr<ChatEntry>> start_chat_model(
                                           place.executor));
   const tasks::ChatModel& model = chat->model;
   chat->text = model.text_model();
-  chat->text.vocab_size = model.decoder->info().vocab;
   SIS_TRY(check_selftest(settings.text("SELFTEST"), entry.name, folder, *chat->text.tokenizer,
                          chat->text.templates, place.log));
 

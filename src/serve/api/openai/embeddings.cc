@@ -41,8 +41,7 @@ struct EmbeddingsRoute::Request {
   }
 
   void fail(const Error& error) {
-    const bool later = error.code == Code::kOverloaded || error.code == Code::kUnavailable;
-    auto response = error_response(error, later ? route.options_.retry_after : Duration::zero());
+    auto response = error_response(error, route.options_.retry_after);
     account(response.status);
     exchange->respond(std::move(response));
   }

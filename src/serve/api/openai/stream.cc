@@ -95,8 +95,7 @@ void Generation::found_model(const std::string& name, RequestObserver& observer)
 }
 
 void Generation::refuse(const Error& error) {
-  const bool later = error.code == Code::kOverloaded || error.code == Code::kUnavailable;
-  refuse(error_response(error, later ? place_.options.retry_after : Duration::zero()));
+  refuse(error_response(error, place_.options.retry_after));
 }
 
 void Generation::refuse(net::HttpResponse response) {

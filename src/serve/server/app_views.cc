@@ -1,0 +1,123 @@
+// What the server tells about itself: gauges, /health, /v1/models, the lines at start.
+#include <cstdio>
+
+#include "base/strings.h"
+#include "serve/api/errors.h"
+#include "serve/server/app_impl.h"
+#include "serve/server/runtime_config.h"
+#include "version.h"
+
+namespace sis::server {
+
+// Levels are read when somebody looks.
+void AppImpl::refresh_gauges() {
+  int64_t depth = 0, active = 0;
+  if (ready_) {
+    for (const auto& entry : pool_.embedders()) {
+      const int64_t queued = entry.service->requests_queued();
+      metrics_.embedding(entry.name).batch_queue_size.set(static_cast<double>(queued));
+      depth += queued;
+    }
+    for (const auto& entry : pool_.chats()) {
+      const auto gauges = entry->generator->gauges();
+      ChatMetrics& metrics = metrics_.chat(entry->name);
+      metrics.batch_queue_size.set(gauges.waiting);
+      metrics.running.set(gauges.running);
+      metrics.kv_blocks_total.set(gauges.blocks_total);
+      metrics.kv_blocks_used.set(gauges.blocks_used);
+      metrics.kv_blocks_cached.set(gauges.blocks_cached);
+      depth += gauges.waiting;
+      active += gauges.running > 0;
+    }
+  }
+  metrics_.queue_depth.set(static_cast<double>(depth));
+  metrics_.active_batches.set(static_cast<double>(active));
+  metrics_.tokens_per_second.set(token_rate_.per_second(clock_.now()));
+  metrics_.active_connections.set(static_cast<double>(http_->stats().connections_open));
+}
+
+api::HealthView AppImpl::health() const {
+  api::HealthView view;
+  view.registry = ready_;
+  view.draining = draining_;
+  view.version = SIS_VERSION;
+  view.service =
+      settings_.text("SERVICE_NAME").empty() ? view.service : settings_.text("SERVICE_NAME");
+  view.warmup.required = settings_.flag("ENABLE_WARMUP");
+  view.runtime_config = runtime_config(settings_);
+  if (!ready_) return view;
+  view.warmup.completed = true;
+  for (const auto& entry : pool_.embedders()) {
+    view.models.push_back(entry.name);
+    view.embedding_queues.push_back({entry.name, entry.service->requests_queued(),
+                                     entry.service->options().queue_requests_max});
+    view.warmup.ok_models.push_back(entry.name);
+  }
+  for (const auto& entry : pool_.chats()) {
+    view.models.push_back(entry->name);
+    view.chat_queues.push_back({entry->name, entry->generator->gauges().waiting,
+                                entry->generator->options().queue_requests_max});
+    view.warmup.ok_models.push_back(entry->name);
+  }
+  for (const auto& [name, capability] : warmup_.warmed)
+    view.warmup.capabilities[name][capability] = true;
+  return view;
+}
+
+std::vector<api::ModelView> AppImpl::model_views() const {
+  std::vector<api::ModelView> views;
+  if (!ready_) return views;
+  for (const auto& entry : pool_.embedders())
+    views.push_back({.id = entry.name,
+                     .created = entry.loaded_at,
+                     .capabilities = capabilities(ModelKind::kEmbedding),
+                     .embedding_dimensions = entry.service->model().dimensions(),
+                     .tokens_max = entry.service->model().tokens_max});
+  for (const auto& entry : pool_.chats())
+    views.push_back({.id = entry->name,
+                     .created = entry->loaded_at,
+                     .capabilities = capabilities(ModelKind::kChat),
+                     .tokens_max = entry->text.tokens_max});
+  return views;
+}
+
+void AppImpl::serve_model(const std::shared_ptr<net::Exchange>& exchange) const {
+  const std::string id = exchange->request().path.substr(std::string_view("/v1/models/").size());
+  for (const auto& view : model_views())
+    if (view.id == id) return exchange->respond({.body = api::model_json(view).dump()});
+  exchange->respond(
+      api::error_response({Code::kNotFound, concat("model ", in_quotes(id), " is not loaded"),
+                           "model", "model_not_found"}));
+}
+
+void AppImpl::announce() const {
+  const std::string host =
+      settings_.text("HOST") == "0.0.0.0" ? "localhost" : settings_.text("HOST");
+  const char* scheme = settings_.text("TLS_CERT_FILE").empty() ? "http" : "https";
+  std::fprintf(stderr, "sis %s on %s://%s:%d, cpu %s, %d threads\n", SIS_VERSION, scheme,
+               host.c_str(), http_->port(), isa_name(executor_.isa()), executor_.threads());
+  for (const auto& entry : pool_.embedders()) {
+    const auto& info = entry.service->model().encoder->info();
+    std::fprintf(stderr, "  %s: %s, %d dimensions, %s\n", entry.name.c_str(), info.family.c_str(),
+                 entry.service->model().dimensions(), info.kernels.c_str());
+  }
+  for (const auto& entry : pool_.chats()) {
+    const auto& info = entry->model.decoder->info();
+    std::fprintf(stderr, "  %s: %s, context %d, cache of %lld tokens (%lld MiB), %s\n",
+                 entry->name.c_str(), info.family.c_str(), entry->text.tokens_max,
+                 static_cast<long long>(entry->cache.tokens),
+                 static_cast<long long>(entry->cache.bytes >> 20), info.kernels.c_str());
+  }
+  if (!pool_.chats().empty())
+    std::fprintf(stderr,
+                 "try: curl %s://%s:%d/v1/chat/completions -H 'Content-Type: application/json' -d "
+                 "'{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'\n",
+                 scheme, host.c_str(), http_->port(), pool_.chats().front()->name.c_str());
+  if (!pool_.embedders().empty())
+    std::fprintf(stderr,
+                 "try: curl %s://%s:%d/v1/embeddings -H 'Content-Type: application/json' -d "
+                 "'{\"model\":\"%s\",\"input\":\"hello world\"}'\n",
+                 scheme, host.c_str(), http_->port(), pool_.embedders().front().name.c_str());
+}
+
+}  // namespace sis::server
