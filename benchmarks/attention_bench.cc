@@ -8,47 +8,25 @@
 // and the whole team on the wall clock. FLOP are those of the definition, 4 * tokens^2 * head_dim
 // per head; the exponentials count nothing. Shares are of what the multipliers do on registers, the
 // best of five tries right after. A batch holds at least 1024 tokens.
-#include <sys/utsname.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <fstream>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/rng.h"
+#include "bench_options.h"
 #include "infer/kernels/peak.h"
 #include "infer/ops/encoder_ops.h"
 
 namespace sis {
 namespace {
 
-struct Options {
-  bool smoke = false;
-  Isa isa = detect_isa();
-  uint64_t seed = 1;
-  int rounds = 51;
-};
-
-double cpu_s() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-double wall_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double percentile(std::vector<double> values, int percent) {
-  const auto at = static_cast<int64_t>(values.size()) * percent / 100;
-  std::nth_element(values.begin(), values.begin() + at, values.end());
-  return values[static_cast<size_t>(at)];
-}
+using bench::cpu_s;
+using bench::Options;
+using bench::percentile;
+using bench::wall_s;
 
 // Seconds of one call, from rounds of at least 0.5 ms each.
 struct Timing {
@@ -141,22 +119,10 @@ void layer_norm_row(const Options& options, Team& one, Team& all, int64_t rows, 
       bytes / core.p10 / 1e9, bytes / team.p50 / 1e9);
 }
 
-std::string cpu_model() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown CPU";
-}
-
 int run(const Options& options) {
-  utsname system;
-  uname(&system);
   Team one(1, options.isa), all(0, options.isa);
   flush_denormals();
-  std::printf("# %s, %d cores, %s %s; commit %s; isa %s; seed %llu; rounds %d%s\n",
-              cpu_model().c_str(), available_cores(), system.sysname, system.release, SIS_COMMIT,
-              isa_name(options.isa), static_cast<unsigned long long>(options.seed), options.rounds,
-              options.smoke ? "; smoke" : "");
+  bench::print_machine(options, available_cores());
   const std::vector<int> lengths =
       options.smoke ? std::vector<int>{16, 80} : std::vector<int>{16, 64, 128, 512, 2048};
   for (const auto& [heads, head_dim] : {std::pair(16, 64), std::pair(12, 32)})
@@ -172,42 +138,11 @@ int run(const Options& options) {
   return 0;
 }
 
-int usage(const char* argument) {
-  std::fprintf(stderr,
-               "attention_bench: %s: want [--smoke] [--isa ref|avx2|avx512|avx512_bf16|amx] "
-               "[--seed N] [--rounds N]\n",
-               argument);
-  return 2;
-}
-
-int parse_and_run(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view name = argv[i];
-    if (name == "--smoke") {
-      options.smoke = true;
-      continue;
-    }
-    if (i + 1 == argc) return usage(argv[i]);
-    const char* const value = argv[++i];
-    char* end = nullptr;
-    if (name == "--isa") {
-      const auto isa = parse_isa(value);
-      if (!isa || *isa > detect_isa()) return usage(value);
-      options.isa = *isa;
-    } else if (name == "--seed") {
-      options.seed = std::strtoull(value, &end, 10);
-    } else if (name == "--rounds") {
-      options.rounds = static_cast<int>(std::strtol(value, &end, 10));
-    } else {
-      return usage(argv[i - 1]);
-    }
-    if ((end && *end != '\0') || options.rounds < 1 || options.rounds > 10000) return usage(value);
-  }
-  return run(options);
-}
-
 }  // namespace
 }  // namespace sis
 
-int main(int argc, char** argv) { return sis::parse_and_run(argc, argv); }
+int main(int argc, char** argv) {
+  sis::bench::Options options{.rounds = 51};
+  if (!sis::bench::parse(argc, argv, "attention_bench", options)) return 2;
+  return sis::run(options);
+}

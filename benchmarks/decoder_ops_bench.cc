@@ -14,52 +14,33 @@
 //
 // Each is done by one core alone in its thread's CPU time, where neighbours that take turns on the
 // core do not count, and by the whole team on the wall clock; p50 (p10 .. p90) of the rounds.
-#include <sys/utsname.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <ctime>
-#include <fstream>
 #include <numeric>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/rng.h"
+#include "bench_options.h"
 #include "infer/kernels/peak.h"
 #include "infer/ops/decoder_ops.h"
 
 namespace sis {
 namespace {
 
-struct Options {
-  bool smoke = false;
-  Isa isa = detect_isa();
-  uint64_t seed = 1;
-  int rounds = 9;
+using bench::cpu_s;
+using bench::percentile;
+using bench::wall_s;
+
+struct Options : bench::Options {
   std::string only;
 
   bool wants(std::string_view part) const { return only.empty() || only == part; }
 };
-
-double wall_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-double percentile(std::vector<double> values, int percent) {
-  const auto at = std::min<int64_t>(static_cast<int64_t>(values.size()) * percent / 100,
-                                    static_cast<int64_t>(values.size()) - 1);
-  std::nth_element(values.begin(), values.begin() + at, values.end());
-  return values[static_cast<size_t>(at)];
-}
-double cpu_s() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 // Workers and the clock that is fair to them.
 struct Team {
@@ -319,22 +300,10 @@ void row_steps(Bench& bench, int64_t rows) {
   }
 }
 
-std::string cpu_model() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown CPU";
-}
-
 int run(const Options& options) {
-  utsname system;
-  uname(&system);
   flush_denormals();
   Bench bench(options);
-  std::printf("# %s, %d cores, %s %s; commit %s; isa %s; seed %llu; rounds %d%s\n",
-              cpu_model().c_str(), available_cores(), system.sysname, system.release, SIS_COMMIT,
-              isa_name(options.isa), static_cast<unsigned long long>(options.seed), options.rounds,
-              options.smoke ? "; smoke" : "");
+  bench::print_machine(options, available_cores());
   const bool smoke = options.smoke;
   const DType k8 = DType::kI8, k16 = DType::kBf16;
   if (options.wants("decode")) {
@@ -365,46 +334,18 @@ int run(const Options& options) {
   return 0;
 }
 
-int usage(const char* argument) {
-  std::fprintf(stderr,
-               "decoder_ops_bench: %s: want [--smoke] [--isa ref|avx2|avx512|avx512_bf16|amx] "
-               "[--seed N] [--rounds N] [--only decode|prefill|rows]\n",
-               argument);
-  return 2;
-}
-
-int parse_and_run(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view name = argv[i];
-    if (name == "--smoke") {
-      options.smoke = true;
-      continue;
-    }
-    if (i + 1 == argc) return usage(argv[i]);
-    const char* const value = argv[++i];
-    char* end = nullptr;
-    if (name == "--isa") {
-      const auto isa = parse_isa(value);
-      if (!isa || *isa > detect_isa()) return usage(value);
-      options.isa = *isa;
-    } else if (name == "--seed") {
-      options.seed = std::strtoull(value, &end, 10);
-    } else if (name == "--rounds") {
-      options.rounds = static_cast<int>(std::strtol(value, &end, 10));
-    } else if (name == "--only") {
-      options.only = value;
-      if (options.only != "decode" && options.only != "prefill" && options.only != "rows")
-        return usage(value);
-    } else {
-      return usage(argv[i - 1]);
-    }
-    if ((end && *end != '\0') || options.rounds < 1 || options.rounds > 10000) return usage(value);
-  }
-  return run(options);
-}
-
 }  // namespace
 }  // namespace sis
 
-int main(int argc, char** argv) { return sis::parse_and_run(argc, argv); }
+int main(int argc, char** argv) {
+  sis::Options options;
+  options.rounds = 9;
+  const auto take_part = [&](const std::string& part) {
+    options.only = part;
+    return part == "decode" || part == "prefill" || part == "rows";
+  };
+  if (!sis::bench::parse(argc, argv, "decoder_ops_bench", options,
+                         {{"--only", "decode|prefill|rows", take_part}}))
+    return 2;
+  return sis::run(options);
+}

@@ -7,28 +7,23 @@
 // its logits in the cache, a batch of 32 mostly does not. "peaked" is how trained models answer:
 // normal logits (sigma 2.5) and 40 tokens that stand out by 6 to 14; "flat" is a model that knows
 // nothing: normal logits, sigma 1.
-#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <fstream>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/rng.h"
+#include "bench_options.h"
 #include "infer/engine/sampler.h"
 
 namespace sis::engine {
 namespace {
 
-struct Options {
-  bool smoke = false;
-  Isa isa = detect_isa();
-  uint64_t seed = 1;
-  int rounds = 51;
+using bench::cpu_s;
+using bench::percentile;
+
+struct Options : bench::Options {
   int32_t vocab = 150000;
 };
 
@@ -39,18 +34,6 @@ struct Case {
   double allowed = 1;  // share of the vocabulary in the mask
   int32_t logprobs = -1;
 };
-
-double cpu_s() {
-  timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
-
-double percentile(std::vector<double> values, int percent) {
-  const auto at = static_cast<int64_t>(values.size()) * percent / 100;
-  std::nth_element(values.begin(), values.begin() + at, values.end());
-  return values[static_cast<size_t>(at)];
-}
 
 std::vector<float> make_logits(const Options& options, bool peaked, int64_t rows) {
   Rng rng(options.seed);
@@ -111,21 +94,10 @@ void measure(const Options& options, const Case& test, bool peaked, int64_t batc
   std::fflush(stdout);
 }
 
-std::string cpu_model() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown CPU";
-}
-
 int run(const Options& options) {
-  utsname system;
-  uname(&system);
   flush_denormals();
-  std::printf("# %s, %s %s; commit %s; isa %s; seed %llu; rounds %d; vocabulary %d%s\n",
-              cpu_model().c_str(), system.sysname, system.release, SIS_COMMIT,
-              isa_name(options.isa), static_cast<unsigned long long>(options.seed), options.rounds,
-              options.vocab, options.smoke ? "; smoke" : "");
+  bench::print_machine(options, 1);
+  std::printf("# vocabulary %d\n", options.vocab);
   const Case cases[] = {
       {.name = "greedy", .sampling = {.temperature = 0}},
       {.name = "temperature 0.7", .sampling = {.temperature = 0.7f}},
@@ -157,46 +129,17 @@ int run(const Options& options) {
   return 0;
 }
 
-int usage(const char* argument) {
-  std::fprintf(stderr,
-               "sampler_bench: %s: want [--smoke] [--isa ref|avx2|avx512|avx512_bf16|amx] [--seed "
-               "N] [--rounds N] [--vocab N]\n",
-               argument);
-  return 2;
-}
-
-int parse_and_run(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view name = argv[i];
-    if (name == "--smoke") {
-      options.smoke = true;
-      continue;
-    }
-    if (i + 1 == argc) return usage(argv[i]);
-    const char* const value = argv[++i];
-    char* end = nullptr;
-    if (name == "--isa") {
-      const auto isa = parse_isa(value);
-      if (!isa || *isa > detect_isa()) return usage(value);
-      options.isa = *isa;
-    } else if (name == "--seed") {
-      options.seed = std::strtoull(value, &end, 10);
-    } else if (name == "--rounds") {
-      options.rounds = static_cast<int>(std::strtol(value, &end, 10));
-    } else if (name == "--vocab") {
-      options.vocab = static_cast<int32_t>(std::strtol(value, &end, 10));
-    } else {
-      return usage(argv[i - 1]);
-    }
-    if ((end && *end != '\0') || options.rounds < 1 || options.rounds > 10000 ||
-        options.vocab < 100 || options.vocab > 1000000)
-      return usage(value);
-  }
-  return run(options);
-}
-
 }  // namespace
 }  // namespace sis::engine
 
-int main(int argc, char** argv) { return sis::engine::parse_and_run(argc, argv); }
+int main(int argc, char** argv) {
+  sis::engine::Options options;
+  options.rounds = 51;
+  const auto take_vocab = [&](const std::string& text) {
+    return sis::bench::read_number(text, options.vocab) && options.vocab >= 100 &&
+           options.vocab <= 1000000;
+  };
+  if (!sis::bench::parse(argc, argv, "sampler_bench", options, {{"--vocab", "N", take_vocab}}))
+    return 2;
+  return sis::engine::run(options);
+}

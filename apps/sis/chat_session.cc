@@ -91,12 +91,7 @@ class LocalSession final : public ChatSession {
     SIS_ASSIGN(chat_, load_local_chat(options_, observer_));
     model_ = chat_->model.text_model();
     const auto& from = chat_->model.generation;
-    tasks::GenerateDefaults defaults;
-    defaults.temperature = from.temperature.value_or(defaults.temperature);
-    defaults.top_p = from.top_p.value_or(defaults.top_p);
-    defaults.top_k = from.top_k.value_or(defaults.top_k);
-    defaults.min_p = from.min_p.value_or(defaults.min_p);
-    defaults.repetition_penalty = from.repetition_penalty.value_or(defaults.repetition_penalty);
+    tasks::GenerateDefaults defaults = from.over({});
     // One user: nothing but the context bounds an answer, and it may take its time.
     defaults.tokens_max = chat_->plan.context;
     defaults.tokens_ceiling = chat_->plan.context;

@@ -181,17 +181,9 @@ void report_speed(const Options& options, const tasks::EmbedModel& model,
 }
 
 int run(const Options& options) {
-  Isa isa = detect_isa();
-  if (options.isa != "auto") {
-    const auto wanted = parse_isa(options.isa);
-    if (!wanted)
-      return fail(2, concat("--isa: want auto, ref, avx2, avx512, avx512_bf16 or amx, got ",
-                            in_quotes(options.isa)));
-    if (*wanted > isa)
-      return fail(2,
-                  concat("--isa: this machine has ", isa_name(isa), ", not ", isa_name(*wanted)));
-    isa = *wanted;
-  }
+  const auto chosen = isa_of_argument(options.isa);
+  if (!chosen.ok()) return fail(2, chosen.error().message);
+  const Isa isa = *chosen;
   auto lines = read_lines(options.input);
   if (!lines.ok()) return fail(2, lines.error().message);
 

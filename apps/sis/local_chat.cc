@@ -11,20 +11,6 @@ namespace {
 constexpr int kPoolThreads = 2;
 constexpr size_t kPoolQueue = 4096;
 
-Result<Isa> choose_isa(const std::string& word) {
-  const Isa machine = detect_isa();
-  if (word == "auto") return machine;
-  const auto wanted = parse_isa(word);
-  if (!wanted)
-    return Error{
-        Code::kInvalidArgument,
-        concat("--isa: want auto, ref, avx2, avx512, avx512_bf16 or amx, got ", in_quotes(word))};
-  if (*wanted > machine)
-    return Error{Code::kInvalidArgument, concat("--isa: this machine has ", isa_name(machine),
-                                                ", not ", isa_name(*wanted))};
-  return *wanted;
-}
-
 }  // namespace
 
 void add_options(CLI::App& app, LocalChatOptions& options) {
@@ -60,7 +46,7 @@ std::string LocalChat::summary() const {
 
 Result<std::unique_ptr<LocalChat>> load_local_chat(const LocalChatOptions& options,
                                                    engine::GeneratorObserver& observer) {
-  SIS_ASSIGN(const Isa isa, choose_isa(options.isa));
+  SIS_ASSIGN(const Isa isa, isa_of_argument(options.isa));
   SIS_ASSIGN(const std::string folder, folder_of_model(options.model));
   auto chat = std::make_unique<LocalChat>();
   chat->executor = std::make_unique<engine::DeviceExecutor>(

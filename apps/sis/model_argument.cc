@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "base/strings.h"
 #include "serve/server/catalog.h"
 #include "serve/server/model_folder.h"
 
@@ -17,6 +18,20 @@ Result<std::string> folder_of_model(const std::string& model) {
   return server::resolve_model_folder(
       {.name = model, .path = ""},
       {.data_dir = data_dir ? data_dir : "", .executable_dir = server::executable_dir()});
+}
+
+Result<Isa> isa_of_argument(const std::string& word) {
+  const Isa machine = detect_isa();
+  if (word == "auto") return machine;
+  const auto wanted = parse_isa(word);
+  if (!wanted)
+    return Error{
+        Code::kInvalidArgument,
+        concat("--isa: want auto, ref, avx2, avx512, avx512_bf16 or amx, got ", in_quotes(word))};
+  if (*wanted > machine)
+    return Error{Code::kInvalidArgument, concat("--isa: this machine has ", isa_name(machine),
+                                                ", not ", isa_name(*wanted))};
+  return *wanted;
 }
 
 }  // namespace sis::apps

@@ -12,6 +12,7 @@
 
 #include "base/rng.h"
 #include "base/strings.h"
+#include "golden_parts.h"
 #include "infer/models/registry.h"
 #include "infer/weights/json_file.h"
 #include "infer/weights/source.h"
@@ -25,21 +26,6 @@ using Rows = std::vector<std::vector<float>>;
 using kernels::kKvBlockTokens;
 
 std::string root() { return "tests/golden/decoders"; }
-
-std::vector<std::string> checkpoints() {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(root()))
-    if (entry.is_directory()) names.push_back(entry.path().filename());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-std::vector<Isa> levels() {
-  std::vector<Isa> out;
-  for (const Isa isa : {Isa::kRef, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16, Isa::kAmx})
-    if (isa <= detect_isa()) out.push_back(isa);
-  return out;
-}
 
 // A decoder with a cache of its own, whose blocks lie in no order.
 class Runner {
@@ -236,12 +222,14 @@ TEST_P(Decoders, RowsAreTheSameBitsAlwaysAndEverywhere) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Decoders, testing::ValuesIn(checkpoints()), [](const auto& info) {
-  std::string name = info.param;
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(All, Decoders, testing::ValuesIn(checkpoints_in(root())),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace_if(
+                               name.begin(), name.end(), [](char c) { return !std::isalnum(c); },
+                               '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace sis

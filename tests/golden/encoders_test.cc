@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "golden_parts.h"
 #include "infer/weights/json_file.h"
 #include "infer/weights/source.h"
 #include "serve/server/embed_loader.h"
@@ -20,21 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string root() { return "tests/golden/encoders"; }
-
-std::vector<std::string> checkpoints() {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(root()))
-    if (entry.is_directory()) names.push_back(entry.path().filename());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-std::vector<Isa> levels() {
-  std::vector<Isa> out;
-  for (const Isa isa : {Isa::kRef, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16, Isa::kAmx})
-    if (isa <= detect_isa()) out.push_back(isa);
-  return out;
-}
 
 double cosine(const float* a, const float* b, int64_t n) {
   double ab = 0, aa = 0, bb = 0;
@@ -139,12 +125,13 @@ TEST_P(Encoders, MatchTransformers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Encoders, testing::ValuesIn(checkpoints()), [](const auto& info) {
-  std::string name = info.param;
-  for (char& c : name)
-    if (!isalnum(static_cast<unsigned char>(c))) c = '_';
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Golden, Encoders, testing::ValuesIn(checkpoints_in(root())),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           for (char& c : name)
+                             if (!isalnum(static_cast<unsigned char>(c))) c = '_';
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace sis

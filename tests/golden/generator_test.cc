@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/rng.h"
+#include "golden_parts.h"
 #include "infer/engine/generator.h"
 #include "infer/models/registry.h"
 #include "infer/weights/json_file.h"
@@ -19,14 +20,6 @@ namespace sis {
 namespace {
 
 using Ids = std::vector<int32_t>;
-
-std::vector<std::string> checkpoints() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator("tests/golden/decoders"))
-    if (entry.is_directory()) names.push_back(entry.path().filename());
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 class Collector final : public engine::TokenSink {
  public:
@@ -166,7 +159,8 @@ TEST_P(Generators, AfterPreemption) {
   EXPECT_GT(observer_.preemptions, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Generators, testing::ValuesIn(checkpoints()),
+INSTANTIATE_TEST_SUITE_P(Golden, Generators,
+                         testing::ValuesIn(checkpoints_in("tests/golden/decoders")),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');

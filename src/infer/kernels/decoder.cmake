@@ -3,6 +3,9 @@ set(decoder_sources cached_attention.cc ref/cached_attention.cc ref/decoder_rows
 set(decoder_flags)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND decoder_flags -Wno-uninitialized)  # g++ 12's own intrinsics
+  if(SIS_SANITIZE)
+    list(APPEND decoder_flags -fno-tree-sra)  # without it g++ 12 fails on these files at -O1
+  endif()
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(cpu/cached_attention_avx2.cc cpu/decoder_rows_avx2.cc

@@ -15,70 +15,12 @@
 #include "base/rng.h"
 #include "infer/kernels/attention.h"
 #include "infer/kernels/rowwise.h"
+#include "infer/ops/ops_test_parts.h"
 
 namespace sis {
 namespace {
 
 constexpr uint64_t kSeed = 20240611;
-
-std::vector<Isa> runnable() {
-  std::vector<Isa> levels;
-  for (int i = 0; i <= static_cast<int>(detect_isa()); ++i) levels.push_back(static_cast<Isa>(i));
-  return levels;
-}
-
-// A matrix with padded rows between guard values, which operations must leave alone.
-template <class T>
-class Guarded {
- public:
-  Guarded(int64_t rows, int64_t cols, int64_t pad = 3)
-      : rows_(rows), cols_(cols), stride_(cols + pad) {
-    data_.assign(static_cast<size_t>(rows * stride_ + 2 * kMargin), T(kGuard));
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = 0; c < cols; ++c) at(r, c) = T(0.0f);
-  }
-  static Guarded normal(Rng& rng, int64_t rows, int64_t cols, float spread = 1, float mean = 0) {
-    Guarded m(rows, cols);
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = 0; c < cols; ++c)
-        m.at(r, c) = T(mean + spread * static_cast<float>(rng.normal()));
-    return m;
-  }
-  Mat<T> mat() { return {data_.data() + kMargin, rows_, cols_, stride_}; }
-  T& at(int64_t r, int64_t c) { return data_[static_cast<size_t>(kMargin + r * stride_ + c)]; }
-  float value(int64_t r, int64_t c) { return to_float(at(r, c)); }
-  bool guards_intact() {
-    const auto is_guard = [](T x) { return to_float(x) == kGuard; };
-    for (int64_t i = 0; i < kMargin; ++i)
-      if (!is_guard(data_[i]) || !is_guard(data_[data_.size() - 1 - i])) return false;
-    for (int64_t r = 0; r + 1 < rows_; ++r)
-      for (int64_t c = cols_; c < stride_; ++c)
-        if (!is_guard(at(r, c))) return false;
-    return true;
-  }
-
- private:
-  static constexpr float kGuard = -768.0f;  // exact in bf16
-  static constexpr int64_t kMargin = 64;
-  int64_t rows_, cols_, stride_;
-  std::vector<T> data_;
-};
-
-struct Machine {
-  explicit Machine(Isa isa, int workers = 2)
-      : team({.workers = workers, .pin = false}), context{team, workspace, isa} {}
-  ThreadTeam team;
-  Workspace workspace;
-  ops::Context context;
-};
-
-// One per level and number of workers for the whole program: threads are slow to start.
-Machine& machine(Isa isa, int workers = 2) {
-  static std::map<std::pair<Isa, int>, std::unique_ptr<Machine>> machines;
-  auto& found = machines[{isa, workers}];
-  if (!found) found = std::make_unique<Machine>(isa, workers);
-  return *found;
-}
 
 std::vector<int32_t> offsets_of(const std::vector<int>& lengths) {
   std::vector<int32_t> offsets{0};
@@ -148,9 +90,9 @@ void expect_attention(const std::vector<int>& lengths, int heads, int head_dim, 
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
   const auto want = attend_plainly<T>(qkv.mat(), offsets, heads, head_dim, scale);
   for (const Isa isa : offsets.back() > 1000 ? fast_levels() : runnable()) {
-    Machine& subject = machine(isa);
+    ops::Context& context = machine(isa);
     Guarded<T> got(offsets.back(), width);
-    ops::attention(subject.context, qkv.mat(), offsets, heads, head_dim, scale, got.mat());
+    ops::attention(context, qkv.mat(), offsets, heads, head_dim, scale, got.mat());
     EXPECT_TRUE(got.guards_intact()) << isa_name(isa);
     double worst = 0;
     for (int64_t r = 0; r < offsets.back(); ++r)
@@ -205,9 +147,9 @@ TEST(Attention, EveryVariantSurvivesEnormousScores) {
     for (int64_t r = 0; r < offsets.back(); ++r)
       for (int64_t c = 128; c < 192; ++c) qkv.at(r, c) = bf16(static_cast<float>(r % 7) - 3);
     for (const Isa isa : runnable()) {
-      Machine& subject = machine(isa);
+      ops::Context& context = machine(isa);
       Guarded<bf16> got(offsets.back(), 64);
-      ops::attention(subject.context, qkv.mat(), offsets, 1, 64, 1.0f, got.mat());
+      ops::attention(context, qkv.mat(), offsets, 1, 64, 1.0f, got.mat());
       for (int64_t r = 0; r < offsets.back(); ++r)
         for (int64_t c = 0; c < 64; ++c)
           ASSERT_LE(std::abs(got.value(r, c)), 3.01f) << isa_name(isa) << " row " << r;
@@ -229,7 +171,7 @@ TEST(Attention, LoudnessChangesAlongTheSequence) {
     const auto want = attend_plainly<bf16>(qkv.mat(), offsets, 1, head_dim, 0.125);
     for (const Isa isa : fast_levels()) {
       Guarded<bf16> got(tokens, head_dim);
-      ops::attention(machine(isa).context, qkv.mat(), offsets, 1, head_dim, 0.125f, got.mat());
+      ops::attention(machine(isa), qkv.mat(), offsets, 1, head_dim, 0.125f, got.mat());
       for (int64_t r = 0; r < tokens; ++r)
         for (int64_t c = 0; c < head_dim; ++c) {
           const double wanted = want[static_cast<size_t>(r * head_dim + c)];
@@ -254,9 +196,9 @@ TEST(Attention, EqualScoresAverage) {
         }
       const double odd = (tokens / 2) / static_cast<double>(tokens);
       for (const Isa isa : runnable()) {
-        Machine& subject = machine(isa);
+        ops::Context& context = machine(isa);
         Guarded<bf16> got(tokens, 32);
-        ops::attention(subject.context, qkv.mat(), offsets_of({tokens}), 1, 32, 1.0f, got.mat());
+        ops::attention(context, qkv.mat(), offsets_of({tokens}), 1, 32, 1.0f, got.mat());
         for (int64_t r = 0; r < tokens; ++r)
           for (int64_t c = 0; c < 32; ++c)
             ASSERT_NEAR(got.value(r, c), c + odd, 0.004 * (c + 1))
@@ -276,14 +218,14 @@ void expect_same_alone(int heads, int head_dim, float spread) {
   auto qkv = Guarded<T>::normal(rng, offsets.back(), 3 * width, spread);
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
   for (const Isa isa : fast_levels()) {
-    Machine& many = machine(isa, 3);
-    Machine& one = machine(isa, 1);
+    ops::Context& many = machine(isa, 3);
+    ops::Context& one = machine(isa, 1);
     Guarded<T> together(offsets.back(), width), alone(offsets.back(), width);
-    ops::attention(many.context, qkv.mat(), offsets, heads, head_dim, scale, together.mat());
+    ops::attention(many, qkv.mat(), offsets, heads, head_dim, scale, together.mat());
     for (size_t s = 0; s < lengths.size(); ++s) {
       const Mat<const T> part = qkv.mat().rows_between(offsets[s], offsets[s + 1]);
-      ops::attention(s % 2 ? one.context : many.context, part, offsets_of({lengths[s]}), heads,
-                     head_dim, scale, alone.mat().rows_between(offsets[s], offsets[s + 1]));
+      ops::attention(s % 2 ? one : many, part, offsets_of({lengths[s]}), heads, head_dim, scale,
+                     alone.mat().rows_between(offsets[s], offsets[s + 1]));
     }
     for (int64_t r = 0; r < offsets.back(); ++r)
       ASSERT_EQ(
@@ -335,10 +277,10 @@ TEST(Attention, LongSequences) {
 }
 
 TEST(Attention, NoTokens) {
-  Machine& subject = machine(detect_isa());
+  ops::Context& context = machine(detect_isa());
   Guarded<bf16> qkv(0, 96), out(0, 32);
-  ops::attention(subject.context, qkv.mat(), offsets_of({}), 1, 32, 1.0f, out.mat());
-  ops::attention(subject.context, qkv.mat(), offsets_of({0, 0}), 1, 32, 1.0f, out.mat());
+  ops::attention(context, qkv.mat(), offsets_of({}), 1, 32, 1.0f, out.mat());
+  ops::attention(context, qkv.mat(), offsets_of({0, 0}), 1, 32, 1.0f, out.mat());
 }
 
 const int kWidths[] = {1,  7,  8,  9,   15,  16,   17,   31,   33,
@@ -357,13 +299,13 @@ TEST(LayerNorm, EveryVariantMatchesReference) {
       const std::span<const float> g(gamma.mat().data, static_cast<size_t>(cols)),
           b(beta.mat().data, static_cast<size_t>(cols));
       Guarded<float> want(rows, cols);
-      Machine& plain = machine(Isa::kRef);
-      ops::layer_norm(plain.context, x.mat(), g, b, 1e-5f, want.mat(), {});
+      ops::Context& plain = machine(Isa::kRef);
+      ops::layer_norm(plain, x.mat(), g, b, 1e-5f, want.mat(), {});
       for (const Isa isa : runnable()) {
-        Machine& subject = machine(isa);
+        ops::Context& context = machine(isa);
         Guarded<float> y = x;
         Guarded<bf16> low(rows, cols);
-        ops::layer_norm(subject.context, y.mat(), g, b, 1e-5f, y.mat(), low.mat());
+        ops::layer_norm(context, y.mat(), g, b, 1e-5f, y.mat(), low.mat());
         EXPECT_TRUE(y.guards_intact() && low.guards_intact()) << isa_name(isa) << " cols " << cols;
         for (int64_t r = 0; r < rows; ++r)
           for (int64_t c = 0; c < cols; ++c) {
@@ -381,11 +323,11 @@ TEST(LayerNorm, EveryVariantMatchesReference) {
 TEST(LayerNorm, ConstantRows) {
   for (const float value : {0.0f, 0.1f, -3.3f, 1e6f})
     for (const Isa isa : runnable()) {
-      Machine& subject = machine(isa);
+      ops::Context& context = machine(isa);
       Guarded<float> x(1, 777), low_unused(1, 1);
       for (int64_t c = 0; c < 777; ++c) x.at(0, c) = value;
       const std::vector<float> gamma(777, 1.0f), beta(777, 0.25f);
-      ops::layer_norm(subject.context, x.mat(), gamma, beta, 1e-12f, x.mat(), {});
+      ops::layer_norm(context, x.mat(), gamma, beta, 1e-12f, x.mat(), {});
       for (int64_t c = 0; c < 777; ++c)
         ASSERT_NEAR(x.at(0, c), 0.25f, 0.02f) << isa_name(isa) << " " << value;
     }
@@ -401,11 +343,11 @@ TEST(LayerNorm, RoundsAlikeInAllVariants) {
   std::vector<float> beta, gamma(cases.size(), 1.0f);
   for (const uint32_t bits : cases) beta.push_back(std::bit_cast<float>(bits));
   for (const Isa isa : runnable()) {
-    Machine& subject = machine(isa);
+    ops::Context& context = machine(isa);
     Guarded<float> x(1, static_cast<int64_t>(cases.size()));
     Guarded<bf16> low(1, static_cast<int64_t>(cases.size()));
-    ops::layer_norm(subject.context, x.mat(), gamma, beta, std::numeric_limits<float>::infinity(),
-                    x.mat(), low.mat());
+    ops::layer_norm(context, x.mat(), gamma, beta, std::numeric_limits<float>::infinity(), x.mat(),
+                    low.mat());
     for (size_t i = 0; i < cases.size(); ++i) {
       const bf16 want(beta[i]), got = low.at(0, static_cast<int64_t>(i));
       if (std::isnan(beta[i]))
@@ -458,13 +400,13 @@ TEST(EmbedLayerNorm, TablesAtTheEndOfAMapping) {
               .beta = beta,
               .eps = 1e-5f};
           Guarded<float> want(5, cols);
-          Machine& plain = machine(Isa::kRef);
-          ops::embed_layer_norm(plain.context, args, want.mat(), {});
+          ops::Context& plain = machine(Isa::kRef);
+          ops::embed_layer_norm(plain, args, want.mat(), {});
           for (const Isa isa : runnable()) {
-            Machine& subject = machine(isa);
+            ops::Context& context = machine(isa);
             Guarded<float> got(5, cols);
             Guarded<bf16> low(5, cols);
-            ops::embed_layer_norm(subject.context, args, got.mat(), low.mat());
+            ops::embed_layer_norm(context, args, got.mat(), low.mat());
             EXPECT_TRUE(got.guards_intact() && low.guards_intact());
             for (int64_t r = 0; r < 5; ++r)
               for (int64_t c = 0; c < cols; ++c) {
@@ -515,18 +457,17 @@ TEST(Rowwise, CompanyDoesNotChangeABit) {
       beta(static_cast<size_t>(cols), 0.1f);
   const auto offsets = offsets_of({899, 1});
   for (const Isa isa : runnable()) {
-    Machine& many = machine(isa, 3);
-    Machine& one = machine(isa, 1);
+    ops::Context& many = machine(isa, 3);
+    ops::Context& one = machine(isa, 1);
     Guarded<float> y(tokens, cols), single(1, cols), pooled(2, cols), pooled_alone(2, cols);
-    ops::layer_norm(many.context, x.mat(), gamma, beta, 1e-5f, y.mat(), {});
+    ops::layer_norm(many, x.mat(), gamma, beta, 1e-5f, y.mat(), {});
     for (const int64_t r : {int64_t{0}, int64_t{450}, tokens - 1}) {
-      ops::layer_norm(one.context, x.mat().rows_between(r, r + 1), gamma, beta, 1e-5f, single.mat(),
-                      {});
+      ops::layer_norm(one, x.mat().rows_between(r, r + 1), gamma, beta, 1e-5f, single.mat(), {});
       ASSERT_EQ(std::memcmp(&single.at(0, 0), &y.at(r, 0), static_cast<size_t>(cols) * 4), 0)
           << isa_name(isa);
     }
-    ops::pool(many.context, x.mat(), offsets, ops::Pooling::kMean, pooled.mat());
-    ops::pool(one.context, x.mat(), offsets, ops::Pooling::kMean, pooled_alone.mat());
+    ops::pool(many, x.mat(), offsets, ops::Pooling::kMean, pooled.mat());
+    ops::pool(one, x.mat(), offsets, ops::Pooling::kMean, pooled_alone.mat());
     for (int64_t r = 0; r < 2; ++r)
       ASSERT_EQ(
           std::memcmp(&pooled.at(r, 0), &pooled_alone.at(r, 0), static_cast<size_t>(cols) * 4), 0)
@@ -543,9 +484,9 @@ TEST(Pool, EveryPoolingOfEveryVariant) {
     auto x = Guarded<float>::normal(rng, offsets.back(), cols);
     for (const Isa isa : runnable())
       for (const auto pooling : {kCls, kMean, kMax, kLast, kMeanSqrtLen}) {
-        Machine& subject = machine(isa);
+        ops::Context& context = machine(isa);
         Guarded<float> out(4, cols);
-        ops::pool(subject.context, x.mat(), offsets, pooling, out.mat());
+        ops::pool(context, x.mat(), offsets, pooling, out.mat());
         EXPECT_TRUE(out.guards_intact());
         for (int64_t s = 0; s < 4; ++s)
           for (int64_t c = 0; c < cols; ++c) {
@@ -575,9 +516,9 @@ TEST(L2Normalise, AllMagnitudes) {
       auto x = Guarded<float>::normal(rng, 3, cols, size);
       for (int64_t c = 0; c < cols; ++c) x.at(1, c) = 0;
       for (const Isa isa : runnable()) {
-        Machine& subject = machine(isa);
+        ops::Context& context = machine(isa);
         Guarded<float> y = x;
-        ops::l2_normalise(subject.context, y.mat());
+        ops::l2_normalise(context, y.mat());
         EXPECT_TRUE(y.guards_intact());
         for (const int64_t r : {0, 2}) {
           double squares = 0, plain = 0;

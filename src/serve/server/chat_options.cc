@@ -18,16 +18,10 @@ int32_t sequences_max(const Settings& settings) {
 tasks::GenerateDefaults generate_defaults(const ModelEntry& entry,
                                           const tasks::GenerationConfig& checkpoint,
                                           const Settings& settings) {
-  const auto choose = [](const std::optional<double>& catalog, std::optional<float> file,
-                         float otherwise) {
-    return catalog ? static_cast<float>(*catalog) : file.value_or(otherwise);
-  };
-  tasks::GenerateDefaults defaults;
-  defaults.temperature = choose(entry.defaults.temperature, checkpoint.temperature, kTemperature);
-  defaults.top_p = choose(entry.defaults.top_p, checkpoint.top_p, kTopP);
-  defaults.min_p = checkpoint.min_p.value_or(defaults.min_p);
-  defaults.repetition_penalty = checkpoint.repetition_penalty.value_or(defaults.repetition_penalty);
-  defaults.top_k = checkpoint.top_k.value_or(defaults.top_k);
+  tasks::GenerateDefaults defaults = checkpoint.over({.temperature = kTemperature, .top_p = kTopP});
+  if (entry.defaults.temperature)
+    defaults.temperature = static_cast<float>(*entry.defaults.temperature);
+  if (entry.defaults.top_p) defaults.top_p = static_cast<float>(*entry.defaults.top_p);
   defaults.tokens_ceiling = static_cast<int32_t>(settings.integer("CHAT_MAX_NEW_TOKENS"));
   defaults.tokens_max = static_cast<int32_t>(
       std::min<int64_t>(defaults.tokens_ceiling,

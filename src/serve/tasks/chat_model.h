@@ -10,6 +10,7 @@
 #include "infer/nn/decoder.h"
 #include "infer/text/chat_template/chat_template_files.h"
 #include "infer/text/tokenizer/tokenizer.h"
+#include "serve/tasks/generate.h"
 #include "serve/tasks/text_model.h"
 
 namespace sis::tasks {
@@ -19,6 +20,16 @@ struct GenerationConfig {
   std::vector<int32_t> eos_ids;
   std::optional<float> temperature, top_p, min_p, repetition_penalty;
   std::optional<int32_t> top_k;
+
+  // What the checkpoint recommends, else what `otherwise` has.
+  GenerateDefaults over(GenerateDefaults otherwise) const {
+    otherwise.temperature = temperature.value_or(otherwise.temperature);
+    otherwise.top_p = top_p.value_or(otherwise.top_p);
+    otherwise.min_p = min_p.value_or(otherwise.min_p);
+    otherwise.repetition_penalty = repetition_penalty.value_or(otherwise.repetition_penalty);
+    otherwise.top_k = top_k.value_or(otherwise.top_k);
+    return otherwise;
+  }
 };
 
 struct ChatModel {
