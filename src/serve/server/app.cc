@@ -14,7 +14,8 @@
 namespace sis::server {
 namespace {
 
-constexpr Duration kDrainBudget = std::chrono::seconds(5);
+// For the errors that end what the drain's budget did not suffice for.
+constexpr Duration kLastWords = std::chrono::milliseconds(500);
 
 sigset_t waited_signals() {
   sigset_t set;
@@ -121,8 +122,11 @@ Status AppImpl::run() {
   log_.info("draining", {{"signal", signal_seen.load()}});
   draining_ = true;
   pool_.close();
-  const TimePoint until = clock_.now() + kDrainBudget;
-  const bool drained = http_->drain(until - clock_.now());
+  const bool drained = http_->drain(settings_.duration("DRAIN_TIMEOUT_SEC"));
+  if (!drained) {
+    pool_.end_all();
+    http_->drain(kLastWords);
+  }
   http_->stop();
   log_.info("stopped", {{"drained", drained}});
   end_signals();

@@ -188,6 +188,11 @@ void ModelPool::close() {
   }
 }
 
+void ModelPool::end_all() {
+  for (const auto& entry : embedders_) entry.service->end_all();
+  for (const auto& entry : chats_) entry->service->end_all();
+}
+
 bool ModelPool::idle() const {
   return std::all_of(embedders_.begin(), embedders_.end(),
                      [](const auto& entry) { return entry.service->requests_open() == 0; }) &&

@@ -333,6 +333,8 @@ std::vector<SettingDef> http() {
        .help = "an unused connection is closed after this"},
       {.name = "WRITE_TIMEOUT_SEC", .type = kSeconds, .initial = "30", .least = 0.001, .unit = "s",
        .help = "a reader that takes nothing for so long is dropped"},
+      {.name = "DRAIN_TIMEOUT_SEC", .type = kSeconds, .initial = "5", .least = 0, .unit = "s",
+       .help = "after SIGTERM requests in progress may take so long; then they end with an error"},
       {.name = "COMPRESS_MIN_BYTES", .type = kInt, .initial = "1024", .least = 0, .most = kBytesMax,
        .unit = "bytes", .help = "smaller answers are not compressed"},
       {.name = "CORS_ORIGINS", .type = kList, .initial = "*",

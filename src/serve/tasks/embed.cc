@@ -490,6 +490,7 @@ std::unique_ptr<EmbedService::Ticket> EmbedService::submit(EmbedRequest request,
 
 void EmbedService::sweep() { state_->sweep(); }
 void EmbedService::close() { state_->close(false); }
+void EmbedService::end_all() { state_->close(true); }
 const EmbedModel& EmbedService::model() const { return state_->model; }
 const EmbedOptions& EmbedService::options() const { return state_->options; }
 

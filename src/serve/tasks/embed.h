@@ -92,6 +92,8 @@ class EmbedService {
   void sweep();
   // Refuses new requests; what is admitted runs on.
   void close();
+  // Refuses new requests and answers what is open with kUnavailable.
+  void end_all();
 
   const EmbedModel& model() const;
   int64_t requests_queued() const;  // in the queue or waiting for room

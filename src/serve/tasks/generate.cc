@@ -351,6 +351,7 @@ class GenerateServiceImpl final : public GenerateService {
   }
   void sweep() override { state_->sweep(); }
   void close() override { state_->close(); }
+  void end_all() override { state_->end_all(); }
   const TextModel& model() const override { return state_->model; }
   const GenerateDefaults& defaults() const override { return state_->defaults; }
   int64_t requests_open() const override { return state_->requests_open(); }

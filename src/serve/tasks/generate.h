@@ -155,7 +155,8 @@ class GenerateService {
 
   // Ends what is over its deadline; to be called every few milliseconds, not inside a callback.
   virtual void sweep() = 0;
-  virtual void close() = 0;  // refuses new requests; what is admitted runs on
+  virtual void close() = 0;    // refuses new requests; what is admitted runs on
+  virtual void end_all() = 0;  // ends what is open with kUnavailable, too
   virtual const TextModel& model() const = 0;
   virtual const GenerateDefaults& defaults() const = 0;
   virtual int64_t requests_open() const = 0;
