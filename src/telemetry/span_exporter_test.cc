@@ -70,7 +70,8 @@ struct Exporting {
   // Names of the spans in one body.
   static std::vector<std::string> names(const std::string& body) {
     std::vector<std::string> out;
-    for (const auto& span : json::parse(body)["resourceSpans"][0]["scopeSpans"][0]["spans"])
+    const json request = json::parse(body);
+    for (const auto& span : request["resourceSpans"][0]["scopeSpans"][0]["spans"])
       out.push_back(span["name"]);
     return out;
   }

@@ -192,7 +192,7 @@ class Traces(unittest.TestCase):
             self.assertIn("prefill", children)
 
     def test_text_routes_and_quiet_ones(self):
-        self.post("/tokenize", json.dumps({"model": "tiny", "text": "some words"}), "text-1")
+        self.post("/tokenize", json.dumps({"model": "tiny", "prompt": "some words"}), "text-1")
         parent, children = self.spans_of("text-1")
         self.assertEqual(parent["name"], "POST /tokenize")
         self.assertEqual(attributes(parent)["gen_ai.request.model"], "tiny")
@@ -200,7 +200,7 @@ class Traces(unittest.TestCase):
         for path in ("/health", "/ready", "/live", "/metrics"):
             self.server.request("GET", path, None, {"X-Request-ID": f"quiet{path}", "traceparent": SAMPLED})
             self.assertEqual(line_of(self.server, f"quiet{path}")["level"], "DEBUG")
-        self.post("/tokenize", json.dumps({"model": "tiny", "text": "later"}), "text-2")
+        self.post("/tokenize", json.dumps({"model": "tiny", "prompt": "later"}), "text-2")
         self.spans_of("text-2")
         quiet = [span for span in self.collector.spans if str(attributes(span).get("sis.request_id", "")).startswith("quiet")]
         self.assertEqual(quiet, [])
@@ -252,7 +252,7 @@ class Timing(unittest.TestCase):
                  ("POST", "/v1/chat/completions", chat_body(stream=True), 200, "chat_request"),
                  ("POST", "/v1/chat/completions", chat_body(model="x"), 404, "chat_request"),
                  ("POST", "/v1/completions", json.dumps({"model": "tiny", "prompt": "a", "max_tokens": 3}), 200, "completion_request"),
-                 ("POST", "/tokenize", json.dumps({"text": "a"}), 200, "http_request"),
+                 ("POST", "/tokenize", json.dumps({"prompt": "a"}), 200, "http_request"),
                  ("POST", "/detokenize", json.dumps({"tokens": [1]}), 200, "http_request"),
                  ("POST", "/apply-template", json.dumps({"messages": [{"role": "user", "content": "a"}]}), 200, "http_request"),
                  ("POST", "/tokenize", "[", 400, "http_request"),
@@ -298,10 +298,10 @@ class Timing(unittest.TestCase):
             except KeyError:
                 pass
         for _ in range(3):
-            self.server.request("POST", "/tokenize", json.dumps({"model": "tiny", "text": "a"}), JSON)
+            self.server.request("POST", "/tokenize", json.dumps({"model": "tiny", "prompt": "a"}), JSON)
         for number in range(5):
             self.server.request("GET", f"/random/{number}")
-            self.server.request("POST", "/tokenize", json.dumps({"model": f"m{number}", "text": "a"}), JSON)
+            self.server.request("POST", "/tokenize", json.dumps({"model": f"m{number}", "prompt": "a"}), JSON)
         self.assertEqual(self.server.metric("http_requests_total", route="/tokenize"), before["/tokenize"] + 8)
         self.assertEqual(self.server.metric("http_requests_total", route="unknown"), before["unknown"] + 5)
         self.assertEqual(self.server.metric("http_requests_total", route="/tokenize", model="unknown", status="404"), 5)
@@ -354,7 +354,7 @@ class Trouble(unittest.TestCase):
 
     def test_it_never_answers(self):
         with Collector(answer=lambda number, handler: time.sleep(60) or True) as collector:
-            self.serves(collector.endpoint, check=lambda server: collector.wait(lambda c: c.requests > 0))
+            self.serves(collector.endpoint, check=lambda server: self.assertTrue(collector.wait(lambda c: c.requests > 0)))
 
     def test_it_answers_garbage(self):
         def garbage(number, handler):

@@ -36,7 +36,8 @@ class Collect final : public telemetry::SpanTransport {
  public:
   explicit Collect(std::vector<json>& spans) : spans_(spans) {}
   Answer send(const std::string& body, Duration) override {
-    for (const auto& span : json::parse(body)["resourceSpans"][0]["scopeSpans"][0]["spans"])
+    const json request = json::parse(body);
+    for (const auto& span : request["resourceSpans"][0]["scopeSpans"][0]["spans"])
       spans_.push_back(span);
     return {};
   }
@@ -45,21 +46,24 @@ class Collect final : public telemetry::SpanTransport {
   std::vector<json>& spans_;
 };
 
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
 // Requests with everything around them: a clock turned by hand, a log in memory, a collector.
 struct Traced {
-  Traced() {
+  explicit Traced(Headers headers = {}) {
     EXPECT_EQ(pipe2(pipe, O_NONBLOCK | O_CLOEXEC), 0);
     log = telemetry::open_log({.fd = pipe[1]}, "sis.http");
     place = std::make_unique<TracePlace>(TracePlace{tracer, clock, log, ends});
-    begin();
+    begin(std::move(headers));
   }
+  Traced(const Traced&) = delete;
   ~Traced() {
     log.flush();
     close(pipe[0]);
     close(pipe[1]);
   }
 
-  void begin(std::vector<std::pair<std::string, std::string>> headers = {}) {
+  void begin(Headers headers = {}) {
     inner = std::make_shared<FakeExchange>();
     inner->asked.method = "POST";
     inner->asked.path = "/v1/things";
@@ -189,8 +193,7 @@ TEST(RequestTrace, UnansweredCutAndGone) {
 }
 
 TEST(RequestTrace, QuietRoutesAreHeardWhenTheyFail) {
-  Traced t;
-  t.begin({{"traceparent", kParent}});
+  Traced t(Headers{{"traceparent", kParent}});
   t.trace()->set_quiet();
   t.exchange->respond({.status = 200});
   EXPECT_TRUE(t.lines().empty());
@@ -210,8 +213,7 @@ std::map<std::string, json> by_name(const std::vector<json>& spans) {
 int64_t ns(const json& span, const char* key) { return std::stoll(span[key].get<std::string>()); }
 
 TEST(RequestTrace, SpansOfARequestAndItsStages) {
-  Traced t;
-  t.begin({{"Traceparent", kParent}, {"tracestate", "a=1"}, {"TraceState", "b=2"}});
+  Traced t(Headers{{"Traceparent", kParent}, {"tracestate", "a=1"}, {"TraceState", "b=2"}});
   t.trace()->set_route("/v1/things");
   t.clock.advance(from_ms(2));
   t.trace()->mark(Stage::kParse, t.clock.now());
@@ -265,7 +267,7 @@ TEST(RequestTrace, HostileRequests) {
   EXPECT_FALSE(t.trace()->context().trace_id == telemetry::TraceId{});
   for (int i = 0; i < 1000; ++i) t.trace()->attribute("sis.many", int64_t{i});
   t.exchange->respond({});
-  std::vector<std::pair<std::string, std::string>> many(5000, {"traceparent", kParent});
+  Headers many(5000, {"traceparent", kParent});
   t.begin(many);
   t.exchange->respond({});
   EXPECT_EQ(t.collected().size(), 2u);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/strings.h"
 #include "net/http_server.h"
 
 namespace sis::server {
@@ -52,7 +53,7 @@ TEST(OtlpTransport, PostsJson) {
       });
   ASSERT_TRUE(server.ok());
   (*server)->start();
-  const auto url = otlp_traces_url(fmt::format("http://127.0.0.1:{}", (*server)->port()));
+  const auto url = otlp_traces_url(concat("http://127.0.0.1:", (*server)->port()));
   ASSERT_TRUE(url.ok());
   const auto transport = otlp_transport(*url);
   const auto answer = transport->send(R"({"resourceSpans":[]})", from_seconds(20));
