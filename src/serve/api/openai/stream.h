@@ -73,8 +73,8 @@ struct GenerationPlace {
   TaskPool& writers;
   const Clock& clock;
   const telemetry::Logger& log;
-  const char* event;      // of the log line
-  const char* operation;  // "chat", "text_completion": OpenTelemetry's words
+  const char* event;               // of the log line
+  const char* operation = "chat";  // or "text_completion": OpenTelemetry's words
 };
 
 // What a parsed request is answered with.
