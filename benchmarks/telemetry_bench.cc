@@ -22,7 +22,9 @@
 #include "base/thread_team.h"
 #include "telemetry/log.h"
 #include "telemetry/metrics.h"
+#include "telemetry/otlp_json.h"
 #include "telemetry/stages.h"
+#include "telemetry/tracer.h"
 
 #ifndef SIS_COMMIT
 #define SIS_COMMIT "unknown"
@@ -129,6 +131,27 @@ int main(int argc, char** argv) {
       timer.mark(Stage::kWrite, clock.now());
       if (timer.server_timing(clock.now()).empty()) std::abort();
     }
+  });
+  const Tracer tracer;
+  const std::string_view parents[] = {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"};
+  report("new trace", lines, [&](int64_t n) {
+    for (int64_t i = 0; i < n; ++i)
+      if (tracer.begin({}, {}).own.span_id == SpanId{}) std::abort();
+  });
+  report("trace of a traceparent", lines, [&](int64_t n) {
+    for (int64_t i = 0; i < n; ++i)
+      if (tracer.begin(parents, {}).parent == SpanId{}) std::abort();
+  });
+  const std::vector<Span> portion(512,
+                                  {.trace_id = make_trace_id(),
+                                   .span_id = make_span_id(),
+                                   .parent = make_span_id(),
+                                   .name = "POST /v1/embeddings",
+                                   .attributes = {{"http.request.method", "POST"},
+                                                  {"http.response.status_code", int64_t{200}}}});
+  report("OTLP JSON, per span", smoke ? 512 : 1 << 16, [&](int64_t n) {
+    for (int64_t i = 0; i < n; i += 512)
+      if (otlp_json({}, portion).empty()) std::abort();
   });
   const auto begin = std::chrono::steady_clock::now();
   const auto body = registry.expose("").body;

@@ -80,7 +80,7 @@ void append_value(std::string& out, const Field::Value& value, LogFormat format)
 
 void append_json_line(std::string& out, Level level, std::string_view logger,
                       std::string_view message, std::string_view request_id,
-                      std::initializer_list<Field> fields) {
+                      std::span<const Field> fields) {
   out += "{\"level\":\"";
   out += level_name(level);
   out += "\",\"logger\":";
@@ -105,7 +105,7 @@ void append_json_line(std::string& out, Level level, std::string_view logger,
 
 void append_text_line(std::string& out, Level level, std::string_view logger,
                       std::string_view message, std::string_view request_id,
-                      std::initializer_list<Field> fields) {
+                      std::span<const Field> fields) {
   fmt::format_to(std::back_inserter(out), "{} {:<8} {}: ", timestamp_now(), level_name(level),
                  logger);
   // Control bytes must not let a message pretend to be another line.
@@ -153,7 +153,8 @@ class LogSink final : public spdlog::sinks::sink {
         const auto lost = std::exchange(dropped_, 0);
         const auto append =
             options_.format == LogFormat::kJson ? append_json_line : append_text_line;
-        append(note, Level::kWarning, "sis.log", "log_lines_dropped", {}, {{"lines", lost}});
+        const Field field("lines", lost);
+        append(note, Level::kWarning, "sis.log", "log_lines_dropped", {}, {&field, 1});
         pending_ += note;
       }
       const size_t before = pending_.size();
@@ -258,7 +259,7 @@ Logger::Logger(std::shared_ptr<LogSink> sink, std::string name)
 }
 
 void Logger::write(Level level, std::string_view message, std::string_view request_id,
-                   std::initializer_list<Field> fields) const {
+                   std::span<const Field> fields) const {
   if (!sink_) return;
   thread_local std::string line;
   line.clear();

@@ -14,6 +14,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -69,6 +70,10 @@ class Logger {
   // `request_id` empty: null in the line.
   void log(Level level, std::string_view message, std::string_view request_id,
            std::initializer_list<Field> fields = {}) const {
+    log(level, message, request_id, std::span(fields.begin(), fields.size()));
+  }
+  void log(Level level, std::string_view message, std::string_view request_id,
+           std::span<const Field> fields) const {
     if (enabled(level)) write(level, message, request_id, fields);
   }
   void debug(std::string_view message, std::initializer_list<Field> fields = {}) const {
@@ -90,7 +95,7 @@ class Logger {
 
  private:
   void write(Level level, std::string_view message, std::string_view request_id,
-             std::initializer_list<Field> fields) const;
+             std::span<const Field> fields) const;
 
   std::shared_ptr<LogSink>
       sink_;  // shared: loggers live in many objects, the last one writes the rest out

@@ -40,14 +40,24 @@ class StageTimer {
 
   // What passed since the last mark (or the start) belongs to `stage`.
   void mark(Stage stage, TimePoint now) {
-    spent_[static_cast<int>(stage)] += now - last_;
+    const int i = static_cast<int>(stage);
+    if (spent_[i] <= Duration::zero()) begin_[i] = last_;
+    spent_[i] += now - last_;
     last_ = now;
   }
-  // For parts measured elsewhere (a batch's compute time); does not move the mark.
-  void add(Stage stage, Duration spent) { spent_[static_cast<int>(stage)] += spent; }
+  // For parts measured elsewhere (a batch's compute time), in place of what was known of the stage;
+  // does not move the mark.
+  void place(Stage stage, TimePoint begin, Duration spent) {
+    begin_[static_cast<int>(stage)] = begin;
+    spent_[static_cast<int>(stage)] = spent;
+  }
   // The next mark counts from here.
   void skip_to(TimePoint now) { last_ = now; }
 
+  TimePoint start() const { return start_; }
+  TimePoint marked() const { return last_; }
+  // When the stage first began; means nothing while nothing was spent in it.
+  TimePoint began(Stage stage) const { return begin_[static_cast<int>(stage)]; }
   Duration spent(Stage stage) const { return spent_[static_cast<int>(stage)]; }
   Duration total(TimePoint now) const { return now - start_; }
 
@@ -75,6 +85,7 @@ class StageTimer {
   }
 
   std::array<Duration, kStageCount> spent_{};
+  std::array<TimePoint, kStageCount> begin_{};
   TimePoint start_{}, last_{};
 };
 

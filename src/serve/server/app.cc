@@ -135,6 +135,7 @@ Status AppImpl::run() {
 
 Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Logger log) {
   SIS_TRY(check_device(settings));
+  SIS_TRY(check_tracing(settings));
   SIS_ASSIGN(const Isa isa, choose_isa(settings));
   // Only a catalog that was asked for has to be there.
   SIS_ASSIGN(const Catalog catalog, load_catalog(settings.text("MODEL_CONFIG_PATH"),

@@ -16,10 +16,13 @@
 #include "serve/server/app.h"
 #include "serve/server/app_options.h"
 #include "serve/server/catalog.h"
+#include "serve/server/device_memory.h"
+#include "serve/server/metrics_http.h"
 #include "serve/server/metrics_observers.h"
 #include "serve/server/model_pool.h"
 #include "serve/server/router.h"
 #include "serve/server/token_rate.h"
+#include "serve/server/tracing.h"
 #include "telemetry/metrics.h"
 
 namespace sis::server {
@@ -34,6 +37,10 @@ class AppImpl final : public App {
         warmup_workers_(registry_.gauges("warmup_pool_ready_workers", "Workers warmed up.",
                                          {"model", "capability", "executor"})),
         process_metrics_(telemetry::expose_process(registry_)),
+        http_metrics_(registry_),
+        device_memory_(registry_),
+        tracing_(settings, registry_, log_),
+        trace_place_{tracing_.tracer(), clock_, log_.named("sis.http"), http_metrics_},
         unknown_observer_(metrics_, kUnknownModel),
         unknown_chat_observer_(metrics_, kUnknownModel),
         chat_(chat_options(settings), prep_, writers_, clock_, unknown_chat_observer_,
@@ -54,10 +61,16 @@ class AppImpl final : public App {
   Status bind() {
     add_routes();
     auto server = net::HttpServer::create(
-        server_options(settings_),
-        [this](std::shared_ptr<net::Exchange> exchange) { router_.handle(std::move(exchange)); });
+        server_options(settings_), [this](std::shared_ptr<net::Exchange> exchange) {
+          router_.handle(std::make_shared<api::TracedExchange>(std::move(exchange), trace_place_));
+        });
     if (!server.ok()) return std::move(server).error();
     http_ = std::move(*server);
+    protocol_errors_ = registry_.counter_callback(
+        "http_protocol_errors_total", "Requests refused before they had a route.", {},
+        [this]() -> std::vector<telemetry::Sample> {
+          return {{{}, static_cast<double>(http_->stats().protocol_errors)}};
+        });
     return {};
   }
 
@@ -82,7 +95,11 @@ class AppImpl final : public App {
   telemetry::Registry registry_;
   ServerMetrics metrics_;
   telemetry::Family<telemetry::Gauge>& warmup_workers_;
-  std::shared_ptr<void> process_metrics_;
+  std::shared_ptr<void> process_metrics_, protocol_errors_;
+  HttpMetrics http_metrics_;
+  DeviceMemoryMetrics device_memory_;
+  Tracing tracing_;                    // outlives whatever answers requests
+  const api::TracePlace trace_place_;  // so does this
   TokenRate token_rate_;
   RequestMeter unknown_observer_;
   ChatRequestMeter unknown_chat_observer_;

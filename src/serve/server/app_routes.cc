@@ -20,29 +20,39 @@ void AppImpl::add_routes() {
           "/detokenize", "/apply-template", "/health", "/ready",
           "/metrics"}}}.dump()));
   });
+  // Asked every few seconds by machines: not worth a line or a span each.
+  const auto quietly = [](auto handle) {
+    return [handle](std::shared_ptr<net::Exchange> exchange) {
+      api::RequestTrace::of(exchange)->set_quiet();
+      handle(std::move(exchange));
+    };
+  };
   for (const char* path : {"/health", "/healthz"})
-    router_.add("GET", path, [this, json](auto exchange) {
-      const auto view = health();
-      exchange->respond(json(api::health_json(view), api::is_healthy(view) ? 200 : 503));
-    });
+    router_.add(
+        "GET", path, quietly([this, json](auto exchange) {
+          const auto view = health();
+          exchange->respond(json(api::health_json(view), api::is_healthy(view) ? 200 : 503));
+        }));
   for (const char* path : {"/live", "/livez"})
-    router_.add("GET", path,
-                [json](auto exchange) { exchange->respond(json(R"({"status":"alive"})")); });
+    router_.add("GET", path, quietly([json](auto exchange) {
+                  exchange->respond(json(R"({"status":"alive"})"));
+                }));
   for (const char* path : {"/ready", "/readyz"})
-    router_.add("GET", path, [this, json](auto exchange) {
-      if (ready_ && !draining_) return exchange->respond(json(R"({"status":"ready"})"));
-      exchange->respond(
-          json(draining_ ? R"({"status":"draining"})" : R"({"status":"loading"})", 503));
-    });
+    router_.add("GET", path, quietly([this, json](auto exchange) {
+                  if (ready_ && !draining_) return exchange->respond(json(R"({"status":"ready"})"));
+                  exchange->respond(json(
+                      draining_ ? R"({"status":"draining"})" : R"({"status":"loading"})", 503));
+                }));
   for (const char* path : {"/metrics", "/metrics/"})
-    router_.add("GET", path, [this](auto exchange) {
-      if (!settings_.flag("ENABLE_METRICS"))
-        return exchange->respond(api::status_response(404, "metrics are off (ENABLE_METRICS=0)"));
-      refresh_gauges();
-      auto exposition = registry_.expose(exchange->request().header("Accept"));
-      exchange->respond(
-          {.content_type = std::move(exposition.content_type), .body = std::move(exposition.body)});
-    });
+    router_.add("GET", path, quietly([this](auto exchange) {
+                  if (!settings_.flag("ENABLE_METRICS"))
+                    return exchange->respond(
+                        api::status_response(404, "metrics are off (ENABLE_METRICS=0)"));
+                  refresh_gauges();
+                  auto exposition = registry_.expose(exchange->request().header("Accept"));
+                  exchange->respond({.content_type = std::move(exposition.content_type),
+                                     .body = std::move(exposition.body)});
+                }));
   router_.add("GET", "/v1/models", [this, json](auto exchange) {
     exchange->respond(json(api::models_json(model_views())));
   });

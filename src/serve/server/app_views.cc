@@ -13,6 +13,7 @@ namespace sis::server {
 void AppImpl::refresh_gauges() {
   int64_t depth = 0, active = 0;
   if (ready_) {
+    device_memory_.refresh(pool_);
     for (const auto& entry : pool_.embedders()) {
       const int64_t queued = entry.service->requests_queued();
       metrics_.embedding(entry.name).batch_queue_size.set(static_cast<double>(queued));

@@ -1,5 +1,6 @@
 #include "serve/server/metrics_table.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -26,22 +27,30 @@ constexpr uint32_t kRecentSamples = 10000;
 
 }  // namespace
 
-StatusCounters::StatusCounters(Family<Counter>& family, std::string model)
-    : family_(&family), model_(std::move(model)) {
-  at(200);  // there from the start; the others appear when they first happen
+StatusCounters::StatusCounters(Family<Counter>& family, std::vector<std::string> labels)
+    : family_(&family), labels_(std::move(labels)) {}
+
+StatusCounters::StatusCounters(Family<Counter>& family, const std::string& model)
+    : StatusCounters(family, std::vector<std::string>{model}) {
+  at(200);
+}
+
+StatusCounters::StatusCounters(StatusCounters&& other) noexcept
+    : family_(other.family_), labels_(std::move(other.labels_)) {
+  for (size_t i = 0; i < counters_.size(); ++i) counters_[i] = other.counters_[i].load();
 }
 
 Counter& StatusCounters::at(int status) {
-  for (size_t i = 0; i < kStatuses.size(); ++i) {
-    if (kStatuses[i] != status) continue;
-    Counter* counter = counters_[i].load(std::memory_order_acquire);
-    if (!counter) {
-      counter = &family_->with({model_, std::to_string(status)});
-      counters_[i].store(counter, std::memory_order_release);
-    }
-    return *counter;
+  const size_t i = static_cast<size_t>(std::find(kStatuses.begin(), kStatuses.end(), status) -
+                                       kStatuses.begin());
+  Counter* counter = counters_[i].load(std::memory_order_acquire);
+  if (!counter) {
+    auto labels = labels_;
+    labels.push_back(i < kStatuses.size() ? std::to_string(status) : "other");
+    counter = &family_->with(labels);
+    counters_[i].store(counter, std::memory_order_release);
   }
-  return family_->with({model_, std::to_string(status)});
+  return *counter;
 }
 
 struct ServerMetrics::Families {

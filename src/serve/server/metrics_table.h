@@ -20,18 +20,23 @@ namespace sis::server {
 
 inline constexpr const char* kUnknownModel = "unknown";
 
-// The counter of each HTTP status of one model; the ones we answer with are looked up once.
+// The counters of one model's requests by HTTP status: those we answer with, and "other". Looked up
+// once each.
 class StatusCounters {
  public:
-  StatusCounters(telemetry::Family<telemetry::Counter>& family, std::string model);
+  // Of the series whose labels before `status` are `labels`. No series is there before it counts.
+  StatusCounters(telemetry::Family<telemetry::Counter>& family, std::vector<std::string> labels);
+  // With its 200 there from the start, so that a rate of errors has something to be divided by.
+  StatusCounters(telemetry::Family<telemetry::Counter>& family, const std::string& model);
+  StatusCounters(StatusCounters&& other) noexcept;
   telemetry::Counter& at(int status);
 
  private:
   telemetry::Family<telemetry::Counter>* family_;
-  std::string model_;
-  static constexpr std::array<int, 14> kStatuses = {200, 400, 401, 404, 405, 413, 415,
-                                                    422, 429, 499, 500, 502, 503, 504};
-  std::array<std::atomic<telemetry::Counter*>, kStatuses.size()>
+  std::vector<std::string> labels_;
+  static constexpr std::array<int, 18> kStatuses = {200, 204, 307, 400, 401, 403, 404, 405, 408,
+                                                    413, 415, 422, 429, 499, 500, 502, 503, 504};
+  std::array<std::atomic<telemetry::Counter*>, kStatuses.size() + 1>
       counters_{};  // made when first needed
 };
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "serve/api/errors.h"
+#include "serve/api/request_trace.h"
 
 namespace sis::server {
 
@@ -16,6 +17,7 @@ void Router::add(const std::string& method, const std::string& path, net::Handle
   } else {
     route = &exact_[path];
   }
+  route->pattern = path;
   SIS_CHECK(route->methods.emplace(method, std::move(handler)).second, method, " ", path,
             " added twice");
 }
@@ -43,6 +45,7 @@ void Router::handle(std::shared_ptr<net::Exchange> exchange) const {
     return exchange->respond(
         api::status_response(404, concat("no route ", in_quotes(request.path))));
   }
+  api::RequestTrace::of(exchange)->set_route(route->pattern);
   const auto method = route->methods.find(request.method);
   if (method == route->methods.end()) {
     std::string allowed;

@@ -21,6 +21,7 @@ class Router {
 
  private:
   struct Route {
+    std::string pattern;
     std::map<std::string, net::Handler, std::less<>> methods;
   };
   const Route* find(std::string_view path) const;

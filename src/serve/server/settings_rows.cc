@@ -305,9 +305,11 @@ std::vector<SettingDef> observability() {
       {.name = "ENABLE_STRUCTURED_LOGGING", .type = kBool, .initial = "1",
        .help = "see LOG_FORMAT", .use = kIgnored},
       {.name = "ENABLE_TRACING", .type = kBool, .initial = "1",
-       .help = "send spans to OTLP_ENDPOINT", .use = kNotYet},
-      {.name = "OTLP_ENDPOINT", .initial = "http://localhost:4317",
-       .help = "collector of spans", .use = kNotYet},
+       .help = "send traces to OTLP_ENDPOINT, where there is one"},
+      {.name = "OTLP_ENDPOINT", .aliases = {"OTEL_EXPORTER_OTLP_ENDPOINT"},
+       .help = "collector of traces, OTLP over HTTP: http://localhost:4318; empty: no tracing"},
+      {.name = "TRACE_SAMPLE_RATIO", .type = kNumber, .initial = "1", .least = 0, .most = 1,
+       .help = "share of requests that are traced, where the caller did not decide"},
   };
 }
 

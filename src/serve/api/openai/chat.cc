@@ -19,8 +19,9 @@ ChatRoutes::ChatRoutes(const ChatOptions& options, TaskPool& prep, TaskPool& wri
       unknown_(unknown),
       log_(std::move(log)),
       clock_(clock),
-      chat_place_{options.generation, prep, writers, clock, log_, "chat_request"},
-      completions_place_{options.generation, prep, writers, clock, log_, "completion_request"} {}
+      chat_place_{options.generation, prep, writers, clock, log_, "chat_request", "chat"},
+      completions_place_{options.generation, prep, writers, clock, log_, "completion_request",
+                         "text_completion"} {}
 
 void ChatRoutes::add(const std::string& name, const Model& model) {
   models_[name] = {model, model.observer};

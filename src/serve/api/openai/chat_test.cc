@@ -59,7 +59,9 @@ struct Served {
     routes.add_other("embed", other);
     http.address = "127.0.0.1";
     http.port = 0;
-    auto created = net::HttpServer::create(http, [this](std::shared_ptr<net::Exchange> exchange) {
+    auto created = net::HttpServer::create(http, [this](std::shared_ptr<net::Exchange> plain) {
+      std::shared_ptr<net::Exchange> exchange =
+          std::make_shared<TracedExchange>(std::move(plain), tracing);
       if (exchange->request().path == "/v1/completions")
         routes.completions(std::move(exchange));
       else
@@ -76,6 +78,11 @@ struct Served {
   testing::SmallModel model;
   ScriptedService service{model.view};
   SteadyClock clock;
+  struct Ignore final : RequestEndObserver {
+    void on_end(const RequestEnd&) override {}
+  } ends;
+  telemetry::Tracer tracer;
+  TracePlace tracing{tracer, clock, {}, ends};
   Counts counts, unknown, other;
   TaskPool prep{"test-prep", 1, 100}, writers{"test-writer", 1, 100};
   ChatRoutes routes;

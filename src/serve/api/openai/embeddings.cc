@@ -6,7 +6,7 @@
 #include "base/strings.h"
 #include "serve/api/errors.h"
 #include "serve/api/json_body.h"
-#include "telemetry/stages.h"
+#include "serve/api/request_trace.h"
 
 namespace sis::api {
 namespace {
@@ -21,26 +21,26 @@ TimePoint now() { return std::chrono::steady_clock::now(); }
 // (answer) both hold it.
 struct EmbeddingsRoute::Request {
   explicit Request(std::shared_ptr<net::Exchange> exchange_in, const EmbeddingsRoute& route)
-      : exchange(std::move(exchange_in)), route(route), timer(exchange->request().received_at) {}
+      : exchange(std::move(exchange_in)), route(route), trace(RequestTrace::of(exchange)) {
+    trace->set_model(kUnknown);
+    trace->attribute("gen_ai.operation.name", "embeddings");
+  }
 
   // The first caller decides the status that is counted and logged. A disconnect calls it beside
   // the answering thread, so nothing here reads what that one writes.
-  void account(int status, Duration queue = {}, Duration compute = {}, int32_t cache_hits = 0) {
+  void account(int status, Duration queue = {}, int32_t cache_hits = 0) {
     if (accounted.exchange(true)) return;
-    const Duration latency = now() - exchange->request().received_at;
-    observer->on_request(status, latency, queue);
-    route.log_.log(status >= 500 ? telemetry::Level::kWarning : telemetry::Level::kInfo,
-                   "embedding_request", exchange->request().request_id,
-                   {{"model", observer == &route.unknown_ ? "unknown" : call.model},
-                    {"status", status},
-                    {"latency_ms", to_ms(latency)},
-                    {"queue_ms", to_ms(queue)},
-                    {"compute_ms", to_ms(compute)},
-                    {"batch_size", texts},
-                    {"cache_hits", cache_hits}});
+    const TimePoint end = now();
+    observer->on_request(status, end - exchange->request().received_at, queue);
+    trace->end(status, end, route.log_, "embedding_request",
+               {{"batch_size", texts}, {"cache_hits", cache_hits}});
   }
 
   void fail(const Error& error) {
+    trace->mark(Stage::kQueue, now());  // what was submitted has waited until now
+    refuse(error);
+  }
+  void refuse(const Error& error) {
     auto response = error_response(error, route.options_.retry_after);
     account(response.status);
     exchange->respond(std::move(response));
@@ -48,29 +48,33 @@ struct EmbeddingsRoute::Request {
 
   void answer(Result<tasks::EmbedAnswer> result) {
     if (!result.ok()) return fail(result.error());
+    const TimePoint came = now();
     if (result->compute > Duration::zero()) {
-      timer.add(Stage::kQueue, result->queue);
-      timer.add(Stage::kCompute, result->compute);
-      timer.mark(Stage::kPrepare, now() - result->queue - result->compute);
-      timer.skip_to(now());
+      // Texts that others asked for first may have waited and run before this request came.
+      const TimePoint parsed = trace->marked();
+      const TimePoint began = std::max(parsed, came - result->compute);
+      const TimePoint queued = std::max(parsed, began - result->queue);
+      trace->mark(Stage::kPrepare, queued);
+      trace->place(Stage::kQueue, queued, began - queued);
+      trace->place(Stage::kCompute, began, came - began);
+      trace->skip_to(came);
     } else {
-      timer.mark(Stage::kCache, now());
+      trace->mark(Stage::kCache, came);
     }
     auto body = write_embeddings(*result, call.model, call.base64, call.dimensions.value_or(0),
                                  route.options_.count_tokens);
-    if (!body.ok()) return fail(body.error());
-    const TimePoint end = now();
-    timer.mark(Stage::kWrite, end);
+    if (!body.ok()) return refuse(body.error());
+    trace->mark(Stage::kWrite, now());
+    trace->attribute("gen_ai.usage.input_tokens", result->tokens);
     // Base64 of floats hardly shrinks, and every SDK offers to unpack.
     net::HttpResponse response{.body = std::move(*body), .compressible = !call.base64};
-    response.headers.emplace_back("Server-Timing", timer.server_timing(end));
-    account(200, result->queue, result->compute, result->cache_hits);
+    account(200, result->queue, result->cache_hits);
     exchange->respond(std::move(response));
   }
 
   const std::shared_ptr<net::Exchange> exchange;
   const EmbeddingsRoute& route;
-  telemetry::StageTimer timer;
+  const std::shared_ptr<RequestTrace> trace;
   EmbeddingsCall call;
   RequestObserver* observer = &route.unknown_;
   size_t texts = 0;
@@ -101,7 +105,7 @@ void EmbeddingsRoute::handle(std::shared_ptr<net::Exchange> exchange) const {
   }
   if (http.body.size() <= options_.parse_inline_bytes_max) return parse_and_submit(request);
   if (!prep_.post([this, request] { parse_and_submit(request); }))
-    request->fail({Code::kOverloaded, "too many large requests wait to be read"});
+    request->refuse({Code::kOverloaded, "too many large requests wait to be read"});
 }
 
 Status EmbeddingsRoute::check(const EmbeddingsCall& call, const Model& model) const {
@@ -142,14 +146,15 @@ void EmbeddingsRoute::parse_and_submit(const std::shared_ptr<Request>& request) 
         model = &it->second;
         request->observer = model->observer;
         request->call.model = name;
+        request->trace->set_model(name);
         return {};
       });
-  if (!call.ok()) return request->fail(call.error());
+  if (!call.ok()) return request->refuse(call.error());
   request->call = std::move(*call);
   request->texts = request->call.request.inputs.size();
   if (const auto status = check(request->call, *model); !status.ok())
-    return request->fail(status.error());
-  request->timer.mark(Stage::kParse, now());
+    return request->refuse(status.error());
+  request->trace->mark(Stage::kParse, now());
 
   std::shared_ptr<tasks::EmbedService::Ticket> ticket = model->service->submit(
       std::move(request->call.request),
@@ -159,6 +164,7 @@ void EmbeddingsRoute::parse_and_submit(const std::shared_ptr<Request>& request) 
   if (ticket)
     request->exchange->on_cancel([request, ticket]() mutable {
       ticket.reset();
+      request->trace->mark(Stage::kQueue, now());
       request->account(499);
     });
 }

@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "serve/api/errors.h"
 #include "serve/api/json_text.h"
+#include "serve/api/openai/chat_text.h"
 
 namespace sis::api {
 
@@ -83,14 +84,16 @@ class Generation::Sink final : public tasks::GenerateStream {
 Generation::Generation(std::shared_ptr<net::Exchange> exchange, const GenerationPlace& place,
                        RequestObserver& unknown)
     : exchange_(std::move(exchange)),
+      trace_(RequestTrace::of(exchange_)),
       place_(place),
-      model_("unknown"),
       request_observer_(&unknown),
-      timer_(exchange_->request().received_at),
-      last_write_(exchange_->request().received_at) {}
+      last_write_(exchange_->request().received_at) {
+  trace_->set_model(kUnknown);
+  trace_->attribute("gen_ai.operation.name", place_.operation);
+}
 
 void Generation::found_model(const std::string& name, RequestObserver& observer) {
-  model_ = name;
+  trace_->set_model(name);
   request_observer_ = &observer;
 }
 
@@ -105,7 +108,8 @@ void Generation::refuse(net::HttpResponse response) {
 
 void Generation::run(tasks::GenerateService& service, GenerateObserver& observer,
                      GenerationPlan plan) {
-  timer_.mark(Stage::kParse, place_.clock.now());
+  const TimePoint parsed = place_.clock.now();
+  trace_->mark(Stage::kParse, parsed);
   printer_ = std::move(plan.printer);
   stream_ = plan.stream;
   include_usage_ = plan.include_usage;
@@ -116,6 +120,7 @@ void Generation::run(tasks::GenerateService& service, GenerateObserver& observer
     const std::lock_guard lock(mutex_);
     choices_.resize(plan.calls.size() * static_cast<size_t>(choices));
     calls_open_ = plan.calls.size();
+    submitted_ = parsed;
   }
   exchange_->on_cancel([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->leave();
@@ -134,7 +139,9 @@ void Generation::run(tasks::GenerateService& service, GenerateObserver& observer
 }
 
 void Generation::on_start() {
+  const TimePoint now = place_.clock.now();
   const std::lock_guard lock(mutex_);
+  if (!started_) started_ = now;
   if (!stream_ || over_) return;
   start_ = true;
   schedule(lock);
@@ -156,8 +163,8 @@ void Generation::on_delta(int32_t choice, Delta delta) {
   if (over_) return;
   ChoiceState& state = choices_[static_cast<size_t>(choice)];
   if (!first_token_) {
-    first_token_ = now - exchange_->request().received_at;
-    observer_->on_first_token(*first_token_);
+    first_token_ = now;
+    observer_->on_first_token(now - exchange_->request().received_at);
   }
   if (state.last_piece) observer_->on_token_gap(now - *state.last_piece);
   state.last_piece = now;
@@ -227,6 +234,7 @@ void Generation::write_events() {
     events.clear();
     out.clear();
     bool ping = false, start = false, done = false;
+    std::optional<TimePoint> started;
     std::optional<Error> error;
     Usage usage;
     {
@@ -238,6 +246,7 @@ void Generation::write_events() {
       error = error_;
       done = error_ || calls_open_ == 0;
       usage = usage_;
+      started = started_;
       if (events.empty() && !ping && !start && !done) {
         scheduled_ = false;
         return;
@@ -250,10 +259,10 @@ void Generation::write_events() {
     }
     if (!head_sent_) {
       head_sent_ = true;
+      if (started) trace_->mark(Stage::kQueue, *started);  // preparing included
       net::HttpResponse head{.content_type = "text/event-stream", .compressible = false};
       head.headers.emplace_back("Cache-Control", "no-cache");
       head.headers.emplace_back("X-Accel-Buffering", "no");
-      head.headers.emplace_back("Server-Timing", timer_.server_timing(place_.clock.now()));
       exchange_->start_stream(std::move(head));
     }
     for (Event& event : events) switch (event.kind) {
@@ -307,13 +316,7 @@ void Generation::write_whole() {
     printer_->prompt(static_cast<size_t>(event.choice), std::move(event.prompt));
   const TimePoint begin = place_.clock.now();
   net::HttpResponse response{.body = printer_->whole(choices, usage)};
-  const TimePoint now = place_.clock.now();
-  timer_.add(Stage::kQueue, usage.queue);
-  timer_.add(Stage::kPrepare, usage.prepare);
-  timer_.add(Stage::kPrefill, usage.prefill);
-  timer_.add(Stage::kDecode, usage.decode);
-  timer_.add(Stage::kWrite, now - begin);
-  response.headers.emplace_back("Server-Timing", timer_.server_timing(now));
+  trace_->place(Stage::kWrite, begin, place_.clock.now() - begin);
   observer_->on_usage(usage);
   end(200);
   exchange_->respond(std::move(response));
@@ -344,35 +347,62 @@ bool Generation::keep_alive() {
   return true;
 }
 
+// Where the time went: as the service measured it, or as far as the request came.
+void Generation::place_stages(const Usage& usage, TimePoint now) {
+  if (submitted_ == TimePoint{}) return;  // refused before
+  TimePoint at = submitted_;
+  if (usage.prompt_tokens > 0) {
+    const std::pair<Stage, Duration> parts[] = {{Stage::kPrepare, usage.prepare},
+                                                {Stage::kQueue, usage.queue},
+                                                {Stage::kPrefill, usage.prefill}};
+    for (const auto& [stage, spent] : parts) {
+      trace_->place(stage, at, spent);
+      at += spent;
+    }
+    trace_->place(Stage::kDecode, at, usage.decode);
+    return;
+  }
+  const TimePoint started = started_.value_or(now), decoding = first_token_.value_or(now);
+  trace_->place(Stage::kQueue, at, started - at);
+  if (started_) trace_->place(Stage::kPrefill, started, decoding - started);
+  if (first_token_) trace_->place(Stage::kDecode, decoding, now - decoding);
+}
+
 // The first caller decides the status that is counted and logged.
 void Generation::account(int status) {
   if (accounted_.exchange(true)) return;
-  const Duration latency = place_.clock.now() - exchange_->request().received_at;
+  const TimePoint now = place_.clock.now();
+  const TimePoint arrived = exchange_->request().received_at;
   Usage usage;
   double first_token_ms = 0;
   size_t choices = 0;
+  std::vector<std::string> reasons;
   {
     const std::lock_guard lock(mutex_);
     usage = usage_;
     choices = choices_.size();
-    if (first_token_) first_token_ms = to_ms(*first_token_);
+    if (first_token_) first_token_ms = to_ms(*first_token_ - arrived);
+    if (status == 200 && trace_->recording())
+      for (const auto& choice : choices_) reasons.push_back(finish_word(choice.gathered.reason));
+    place_stages(usage, now);
   }
-  request_observer_->on_request(status, latency, usage.queue);
-  place_.log.log(status >= 500 ? telemetry::Level::kWarning : telemetry::Level::kInfo, place_.event,
-                 exchange_->request().request_id,
-                 {{"model", model_},
-                  {"status", status},
-                  {"latency_ms", to_ms(latency)},
-                  {"first_token_ms", first_token_ms},
-                  {"queue_ms", to_ms(usage.queue)},
-                  {"prefill_ms", to_ms(usage.prefill)},
-                  {"decode_ms", to_ms(usage.decode)},
-                  {"stream", stream_},
-                  {"choices", choices},
-                  {"max_tokens", tokens_max_},
-                  {"prompt_tokens", usage.prompt_tokens},
-                  {"cached_tokens", usage.cached_tokens},
-                  {"completion_tokens", usage.completion_tokens}});
+  request_observer_->on_request(status, now - arrived, usage.queue);
+  if (choices > 0 && trace_->recording()) {
+    trace_->attribute("gen_ai.request.max_tokens", tokens_max_);
+    trace_->attribute("gen_ai.request.choice.count", static_cast<int64_t>(choices));
+    trace_->attribute("gen_ai.usage.input_tokens", int64_t{usage.prompt_tokens});
+    trace_->attribute("gen_ai.usage.output_tokens", int64_t{usage.completion_tokens});
+    if (!reasons.empty()) trace_->attribute("gen_ai.response.finish_reasons", std::move(reasons));
+    trace_->attribute("sis.stream", stream_);
+  }
+  trace_->end(status, now, place_.log, place_.event,
+              {{"first_token_ms", first_token_ms},
+               {"stream", stream_},
+               {"choices", choices},
+               {"max_tokens", tokens_max_},
+               {"prompt_tokens", usage.prompt_tokens},
+               {"cached_tokens", usage.cached_tokens},
+               {"completion_tokens", usage.completion_tokens}});
 }
 
 }  // namespace sis::api

@@ -17,9 +17,9 @@
 #include "base/task_pool.h"
 #include "net/http_server.h"
 #include "serve/api/observer.h"
+#include "serve/api/request_trace.h"
 #include "serve/tasks/generate.h"
 #include "telemetry/log.h"
-#include "telemetry/stages.h"
 
 namespace sis::api {
 
@@ -73,7 +73,8 @@ struct GenerationPlace {
   TaskPool& writers;
   const Clock& clock;
   const telemetry::Logger& log;
-  const char* event;  // of the log line
+  const char* event;               // of the log line
+  const char* operation = "chat";  // or "text_completion": OpenTelemetry's words
 };
 
 // What a parsed request is answered with.
@@ -131,13 +132,13 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void end(int status);
   void leave();  // the client is gone or does not read
   void account(int status);
+  void place_stages(const tasks::Usage& usage, TimePoint now);
 
   const std::shared_ptr<net::Exchange> exchange_;
+  const std::shared_ptr<RequestTrace> trace_;
   const GenerationPlace& place_;
-  std::string model_;
   RequestObserver* request_observer_;
   GenerateObserver* observer_ = nullptr;
-  telemetry::StageTimer timer_;
   std::unique_ptr<AnswerPrinter> printer_;
   bool stream_ = false, include_usage_ = false;
   int64_t tokens_max_ = 0;
@@ -154,7 +155,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   size_t calls_open_ = 0;
   std::optional<Error> error_;
   tasks::Usage usage_;
-  std::optional<Duration> first_token_;
+  TimePoint submitted_{};
+  std::optional<TimePoint> started_, first_token_;
   TimePoint last_write_{};
 };
 

@@ -7,6 +7,13 @@
 #include "telemetry/json_text.h"
 
 namespace sis::api {
+namespace {
+
+using telemetry::Stage;
+
+TimePoint now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
 
 Result<const tasks::TextModel*> TextRoutes::find(const std::string& name,
                                                  bool with_template) const {
@@ -25,8 +32,12 @@ Result<const tasks::TextModel*> TextRoutes::find(const std::string& name,
 }
 
 void TextRoutes::run(std::shared_ptr<net::Exchange> exchange, Work work) const {
-  const bool posted = prep_.post([this, exchange, work] {
-    auto answer = (this->*work)(exchange->request().body);
+  const auto trace = RequestTrace::of(exchange);
+  trace->set_model(kUnknown);
+  const bool posted = prep_.post([this, exchange, trace, work] {
+    trace->mark(Stage::kQueue, now());
+    auto answer = (this->*work)(exchange->request().body, *trace);
+    trace->mark(Stage::kCompute, now());
     if (answer.ok())
       exchange->respond({.body = std::move(*answer)});
     else
@@ -47,21 +58,27 @@ void TextRoutes::apply_template(std::shared_ptr<net::Exchange> exchange) const {
   run(std::move(exchange), &TextRoutes::apply_body);
 }
 
-Result<std::string> TextRoutes::tokenize_body(std::string_view body) const {
+Result<std::string> TextRoutes::tokenize_body(std::string_view body, RequestTrace& trace) const {
   SIS_ASSIGN(auto call, parse_tokenize(body, texts_max_));
+  trace.mark(Stage::kParse, now());
   SIS_ASSIGN(const auto* model, find(call.model, call.conversation.has_value()));
+  trace.set_model(model->name);
   return run_tokenize(std::move(call), *model);
 }
 
-Result<std::string> TextRoutes::detokenize_body(std::string_view body) const {
+Result<std::string> TextRoutes::detokenize_body(std::string_view body, RequestTrace& trace) const {
   SIS_ASSIGN(const auto call, parse_detokenize(body, texts_max_));
+  trace.mark(Stage::kParse, now());
   SIS_ASSIGN(const auto* model, find(call.model, /*with_template=*/false));
+  trace.set_model(model->name);
   return run_detokenize(call, *model);
 }
 
-Result<std::string> TextRoutes::apply_body(std::string_view body) const {
+Result<std::string> TextRoutes::apply_body(std::string_view body, RequestTrace& trace) const {
   SIS_ASSIGN(const auto call, tasks::parse_conversation(body));
+  trace.mark(Stage::kParse, now());
   SIS_ASSIGN(const auto* model, find(call.model, /*with_template=*/true));
+  trace.set_model(model->name);
   SIS_ASSIGN(const std::string prompt, tasks::render_conversation(call, *model));
   std::string out = R"({"prompt":)";
   telemetry::append_json_string(out, prompt);

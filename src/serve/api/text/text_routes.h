@@ -9,6 +9,7 @@
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
+#include "serve/api/request_trace.h"
 #include "serve/tasks/text_model.h"
 
 namespace sis::api {
@@ -26,12 +27,13 @@ class TextRoutes {
   void apply_template(std::shared_ptr<net::Exchange> exchange) const;
 
  private:
-  using Work = Result<std::string> (TextRoutes::*)(std::string_view body) const;
+  using Work = Result<std::string> (TextRoutes::*)(std::string_view body,
+                                                   RequestTrace& trace) const;
   void run(std::shared_ptr<net::Exchange> exchange, Work work) const;
   Result<const tasks::TextModel*> find(const std::string& name, bool with_template) const;
-  Result<std::string> tokenize_body(std::string_view body) const;
-  Result<std::string> detokenize_body(std::string_view body) const;
-  Result<std::string> apply_body(std::string_view body) const;
+  Result<std::string> tokenize_body(std::string_view body, RequestTrace& trace) const;
+  Result<std::string> detokenize_body(std::string_view body, RequestTrace& trace) const;
+  Result<std::string> apply_body(std::string_view body, RequestTrace& trace) const;
 
   const int64_t texts_max_;
   TaskPool& prep_;
