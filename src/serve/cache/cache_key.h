@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -36,7 +37,9 @@ struct KeyParts {
   std::string_view defaults;     // settings that fill in what the request leaves open
   std::string_view prompt;       // a text; empty when the prompt lies in `params`
   std::string_view params;  // a JSON document: parameters, messages, a whole body; may be empty
-  std::string_view salt;    // of the client: clients with different salts share nothing
+  // Members of the outermost object of `params` that do not matter; with any, its nulls do not.
+  std::span<const std::string_view> params_skip;
+  std::string_view salt;  // of the client: clients with different salts share nothing
 };
 
 enum class PromptForm : uint8_t {
@@ -50,9 +53,8 @@ enum class PromptForm : uint8_t {
 // request is not cached.
 Result<CacheKey> cache_key(const KeyParts& parts, PromptForm form = PromptForm::kExact);
 
-// The canonical form of a JSON document, without the members of the outermost object that `skip`
-// names and without its nulls.
+// The canonical form of a JSON document, for hashing: no JSON itself. `skip` as in KeyParts.
 Result<std::string> canonical_json(std::string_view json,
-                                   std::initializer_list<std::string_view> skip = {});
+                                   std::span<const std::string_view> skip = {});
 
 }  // namespace sis::cache

@@ -34,8 +34,8 @@ class SingleFlight {
     Lead& operator=(Lead&& other) noexcept;
     ~Lead() { hand_over(); }
 
-    // Every waiter gets `bytes`, and so does whoever came during the call.
-    void land(SharedBytes bytes);
+    // Every waiter gets `bytes`; `found`: they were not made but found somewhere.
+    void land(SharedBytes bytes, bool found = false);
     // Every waiter gets the error.
     void fail(const Error& error);
     // The next waiter leads; without one the flight is over.
@@ -44,6 +44,8 @@ class SingleFlight {
    private:
     friend class SingleFlight;
     Lead(std::shared_ptr<State> state, std::shared_ptr<Flight> flight);
+    void end(const Result<SharedBytes>& bytes, bool found);
+
     std::shared_ptr<State> state_;
     std::shared_ptr<Flight> flight_;
   };
@@ -51,6 +53,7 @@ class SingleFlight {
   // One of: an error, the bytes, or (neither) the lead.
   struct Landing {
     Result<SharedBytes> bytes = SharedBytes();
+    bool found = false;
     Lead lead;
   };
   using Done = std::function<void(Landing)>;
@@ -71,22 +74,18 @@ class SingleFlight {
   };
   // Waits with this key. Whoever begins a flight gets its lead beside the ticket, so that it can
   // look somewhere first: hand_over() of that lead makes the first waiter (itself) the leader.
-  // `done` is called once, on the thread of whoever lands, fails or hands over: maybe inside
-  // enter(), and maybe with kDeadline inside sweep() once it has waited for `wait`. After close():
-  // an empty lead.
+  // `done` is called once: on the thread of whoever lands, fails or hands over, or with kDeadline
+  // in sweep() when this one joined a flight and has waited for `wait`. It gets an empty lead, in
+  // the call, when there is no place to wait, `wait` is not above zero, or after close().
   Entry enter(const CacheKey& key, Duration wait, Done done);
 
   // Ends waits that are over; to be called every few milliseconds.
   void sweep();
-  // Every waiter gets kUnavailable, now and later.
+  // Every waiter gets kUnavailable.
   void close();
   size_t waiters() const;
 
  private:
-  static void hand_over(const std::shared_ptr<State>& state, const std::shared_ptr<Flight>& flight);
-  static void land(const std::shared_ptr<State>& state, const std::shared_ptr<Flight>& flight,
-                   const Result<SharedBytes>& bytes);
-
   std::shared_ptr<State> state_;  // shared: leads and tickets may outlive the object
 };
 
