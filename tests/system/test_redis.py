@@ -277,20 +277,27 @@ class RedisCache(unittest.TestCase):
 
     def test_a_leader_that_leaves_is_followed(self):
         self.start()
-        body = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "Long"}], "max_tokens": 900,
-                           "temperature": 0, "ignore_eos": True})
-        with concurrent.futures.ThreadPoolExecutor(3) as pool:
-            with socket.create_connection(("127.0.0.1", self.server.port), timeout=30) as leader:
-                leader.sendall((f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                                f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
-                self.assertTrue(until(lambda: self.server.metric("inference_cache_misses_total") == 1))
-                followers = [pool.submit(self.ask_quietly, "Long", 900) for _ in range(3)]
-                time.sleep(0.1)
-            answers = [future.result() for future in followers]
-        self.assertEqual({status for status, _, _ in answers}, {200}, "the leader's leaving reaches nobody")
-        words = [word for _, word, _ in answers]
-        if "hit" not in words and self.server.metric("chat_requests_total", status="499") == 1:
-            self.assertEqual(sorted(words), ["join", "join", "miss"])
+        seen = []
+        for attempt in range(6):  # a fast machine may have answered before the leader is gone
+            prompt = f"Long {attempt}"
+            body = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": prompt}], "max_tokens": 1800,
+                               "temperature": 0, "ignore_eos": True})
+            misses = self.server.metric("inference_cache_misses_total")
+            with concurrent.futures.ThreadPoolExecutor(3) as pool:
+                with socket.create_connection(("127.0.0.1", self.server.port), timeout=30) as leader:
+                    leader.sendall((f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                                    f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+                    self.assertTrue(until(lambda: self.server.metric("inference_cache_misses_total") == misses + 1))
+                    followers = [pool.submit(self.ask_quietly, prompt, 1800) for _ in range(3)]
+                    time.sleep(0.05)
+                answers = [future.result() for future in followers]
+            self.assertEqual({status for status, _, _ in answers}, {200}, "the leader's leaving reaches nobody")
+            self.assertEqual(len({text for _, _, text in answers}), 1)
+            seen.append(sorted(word for _, word, _ in answers))
+            if seen[-1] == ["join", "join", "miss"]:
+                break
+        self.assertEqual(seen[-1], ["join", "join", "miss"], seen)
+        self.assertGreaterEqual(self.server.metric("chat_requests_total", status="499"), 1)
 
     def test_starts_without_redis_and_finds_it_later(self):
         self.start(redis=False)
