@@ -32,7 +32,7 @@ struct RedisOptions {
   size_t calls_max = 4096;                 // open at a time; more: kOverloaded
   size_t call_bytes_max = 64 << 20;        // of all open calls together; more: kOverloaded
   size_t reply_bytes_max = 16 << 20;       // a larger one closes its connection
-  Duration greet_timeout = from_ms(1000);  // to connect and be greeted
+  Duration greet_timeout = from_ms(1000);  // to resolve, to connect and be greeted
   Duration stall_timeout = from_ms(1000);  // a reply overdue for so long closes its connection
   Duration retry_least = from_ms(100), retry_most = from_seconds(2);
 };

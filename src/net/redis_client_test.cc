@@ -446,6 +446,7 @@ TEST(RedisClient, ResolvesNamesAndWaitsForAPort) {
   url.host = "localhost";
   const auto client = RedisClient::create(url, quick(), {});
   EXPECT_TRUE(until([&] { return client->healthy(); }));
+  EXPECT_EQ(server.connections(), 1);  // at the first attempt
 
   uint16_t dead_port = 0;
   {

@@ -121,9 +121,11 @@ void RedisConnection::on_time(TimePoint now) {
       if (now >= state_until_) close("the host's name is not resolved in time", now);
       return;
     case State::kConnecting:
+      if (now < state_until_) return;
+      if (next_address_ < lookup_->addresses.size()) return connect_next(now);
+      return close("no connection in time", now);
     case State::kGreeting:
-      if (now >= state_until_)
-        close(state_ == State::kConnecting ? "no connection in time" : "no greeting in time", now);
+      if (now >= state_until_) close("no greeting in time", now);
       return;
     case State::kReady:
       return expire(now);
@@ -154,6 +156,7 @@ void RedisConnection::connect_next(TimePoint now) {
   const auto& addresses = lookup_->addresses;
   if (addresses.empty()) return close("the host's name has no address", now);
   int fault = 0;
+  state_until_ = now + place_.options.greet_timeout;
   while (next_address_ < addresses.size()) {
     const auto& address = addresses[next_address_++];
     drop_socket();
