@@ -39,6 +39,18 @@ class Lru {
     index_.emplace(key, order_.begin());
   }
 
+  // False when it was not there.
+  bool erase(const Key& key) {
+    const auto it = index_.find(key);
+    if (it == index_.end()) return false;
+    order_.erase(it->second);
+    index_.erase(it);
+    return true;
+  }
+
+  // The entry that would go next; null when there is none.
+  const std::pair<Key, Value>* oldest() const { return order_.empty() ? nullptr : &order_.back(); }
+
   size_t size() const { return index_.size(); }
 
  private:

@@ -112,6 +112,7 @@ Status AppImpl::run() {
   Periodic sweeper("sis-sweep", std::chrono::milliseconds(10), [this] {
     pool_.sweep();
     chat_.sweep();
+    cache_->sweep();
   });
   ready_ = true;
   loading = false;

@@ -13,6 +13,7 @@
 #include "serve/api/openai/embeddings.h"
 #include "serve/api/ops/health.h"
 #include "serve/api/text/text_routes.h"
+#include "serve/cache/response_cache.h"
 #include "serve/server/app.h"
 #include "serve/server/app_options.h"
 #include "serve/server/catalog.h"
@@ -43,6 +44,7 @@ class AppImpl final : public App {
         trace_place_{tracing_.tracer(), clock_, log_.named("sis.http"), http_metrics_},
         unknown_observer_(metrics_, kUnknownModel),
         unknown_chat_observer_(metrics_, kUnknownModel),
+        cache_meter_(metrics_),
         chat_(chat_options(settings), prep_, writers_, clock_, unknown_chat_observer_,
               log_.named("sis.chat")),
         writers_("sis-stream", 1, kPrepQueueMax),
@@ -56,9 +58,11 @@ class AppImpl final : public App {
 
   ~AppImpl() override {
     if (http_) http_->stop();
+    if (cache_) cache_->close();
   }
 
   Status bind() {
+    SIS_TRY(open_cache());
     add_routes();
     auto server = net::HttpServer::create(
         server_options(settings_), [this](std::shared_ptr<net::Exchange> exchange) {
@@ -79,6 +83,7 @@ class AppImpl final : public App {
  private:
   static constexpr size_t kPrepQueueMax = 4096;
 
+  Status open_cache();
   void add_routes();
   void refresh_gauges();
   Status load();
@@ -104,6 +109,9 @@ class AppImpl final : public App {
   RequestMeter unknown_observer_;
   ChatRequestMeter unknown_chat_observer_;
   std::vector<std::unique_ptr<api::RequestObserver>> meters_;
+  CacheMeter cache_meter_;
+  std::unique_ptr<cache::ResponseCache> cache_;
+  std::vector<std::shared_ptr<void>> cache_metrics_;
   api::ChatRoutes chat_;  // jobs of the pools below may refer to it until they have ended
   TaskPool writers_;      // feeds streams
   TaskPool prep_;

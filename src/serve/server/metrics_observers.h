@@ -5,6 +5,7 @@
 
 #include "infer/engine/generator.h"
 #include "serve/api/observer.h"
+#include "serve/cache/response_cache.h"
 #include "serve/server/metrics_table.h"
 #include "serve/tasks/embed.h"
 
@@ -31,6 +32,19 @@ class EmbedMeter final : public tasks::EmbedObserver {
  private:
   ServerMetrics& general_;
   EmbeddingMetrics& own_;
+};
+
+// Look-ups in the response cache.
+class CacheMeter final : public cache::CacheObserver {
+ public:
+  explicit CacheMeter(ServerMetrics& metrics) : metrics_(metrics) {}
+
+  void on_hit() override { metrics_.cache_hits.add(); }
+  void on_miss() override { metrics_.cache_misses.add(); }
+  void on_join() override { metrics_.cache_joins.add(); }
+
+ private:
+  ServerMetrics& metrics_;
 };
 
 // Finished requests of one embedding model, or of none that is loaded.

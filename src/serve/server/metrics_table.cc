@@ -158,6 +158,8 @@ ServerMetrics::ServerMetrics(Registry& r)
           r.counter("inference_cache_hits_total", "Requests answered from the response cache.")),
       cache_misses(
           r.counter("inference_cache_misses_total", "Requests not in the response cache.")),
+      cache_joins(r.counter("inference_cache_joins_total",
+                            "Requests answered by an identical one under way.")),
       queue_depth(r.gauge("inference_queue_depth", "Requests waiting for the device.")),
       active_batches(r.gauge("inference_active_batches", "Batches on the device now.")),
       active_connections(r.gauge("inference_active_connections", "Open client connections.")),

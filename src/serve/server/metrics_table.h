@@ -111,6 +111,7 @@ class ServerMetrics {
   telemetry::Counter& errors_4xx;
   telemetry::Counter& cache_hits;  // inference_cache_hits_total: response cache
   telemetry::Counter& cache_misses;
+  telemetry::Counter& cache_joins;
   telemetry::Gauge& queue_depth;
   telemetry::Gauge& active_batches;
   telemetry::Gauge& active_connections;

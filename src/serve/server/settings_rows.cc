@@ -13,6 +13,7 @@ using enum SettingUse;
 constexpr double kCountMax = 1 << 20;  // concurrency, threads, queue places, texts
 constexpr double kTokensMax = 1 << 24;
 constexpr double kBytesMax = 1099511627776.0;  // 1 TiB
+constexpr double kRedisValueMax = 8 << 20;     // a larger one would hold up the others
 
 bool batch_max_size_is_for_embeddings(const Settings& settings) {
   return settings.is_set("BATCH_MAX_SIZE") && !infer_routes_on(settings);
@@ -377,14 +378,24 @@ std::vector<SettingDef> infer_routes() {
       {.name = "BATCH_FLUSH_TIMEOUT_MS", .type = kMillis, .initial = "20", .least = 0, .unit = "ms",
        .help = "wait before a partial batch runs", .use = kNotYet},
       {.name = "CACHE_BACKEND", .type = kEnum, .initial = "memory", .choices = {"memory", "redis"},
-       .help = "where responses are cached; an unreachable Redis falls back to memory",
-       .use = kNotYet},
-      {.name = "REDIS_URL", .help = "redis://[:password@]host:port/db", .use = kNotYet,
-       .secret = true},
-      {.name = "CACHE_DEFAULT_TTL", .type = kSeconds, .initial = "3600", .least = 0, .unit = "s",
-       .help = "life of a cached response", .use = kNotYet},
+       .help = "where responses are cached; while Redis cannot be had, in memory"},
+      {.name = "REDIS_URL", .help = "redis://[[user]:password@]host[:port][/db]", .secret = true},
+      {.name = "REDIS_TIMEOUT_MS", .type = kMillis, .initial = "50", .least = 1, .most = 60000,
+       .unit = "ms", .help = "longest a request waits for Redis; then it goes on without"},
+      {.name = "CACHE_DEFAULT_TTL", .type = kSeconds, .initial = "3600", .least = 0,
+       .most = 31536000, .unit = "s", .help = "life of a cached response; 0 = none is kept"},
       {.name = "CACHE_MAX_SIZE", .type = kInt, .initial = "10000", .least = 0, .most = 1e8,
-       .help = "entries of the memory cache", .use = kNotYet},
+       .help = "responses in the memory cache, least recently used leave first; 0 = none"},
+      {.name = "CACHE_MAX_BYTES", .type = kInt, .initial = "268435456", .least = 0,
+       .most = kBytesMax, .unit = "bytes", .help = "their size together"},
+      {.name = "CACHE_ENTRY_MAX_BYTES", .type = kInt, .initial = "1048576", .least = 0,
+       .most = kRedisValueMax, .unit = "bytes", .help = "larger responses are not cached"},
+      {.name = "CACHE_PROMPT_FORM", .type = kEnum, .initial = "exact",
+       .choices = {"exact", "trimmed", "lowercase"},
+       .help = "what /v1/infer prompts may differ in and still share a response: nothing, white"
+               " space at the ends, also the case of ASCII letters"},
+      {.name = "RESPONSE_CACHE_CHAT", .type = kBool, .initial = "0",
+       .help = "cache chats whose answer is certain: temperature 0, one choice, not streamed"},
       {.name = "RATE_LIMIT_RPM", .type = kInt, .initial = "600", .least = 1, .most = 1e9,
        .help = "requests per client and window", .use = kNotYet},
       {.name = "RATE_LIMIT_WINDOW_SEC", .type = kSeconds, .initial = "60", .least = 0.001,

@@ -11,6 +11,14 @@
 #include "serve/api/openai/completions_text.h"
 
 namespace sis::api {
+namespace {
+
+// Of a chat that is not streamed: they change nothing about its answer.
+constexpr std::string_view kNoEffectFields[] = {
+    "stream",   "stream_options", "user",         "safety_identifier",
+    "metadata", "store",          "service_tier", "prompt_cache_key"};
+
+}  // namespace
 
 ChatRoutes::ChatRoutes(const ChatOptions& options, TaskPool& prep, TaskPool& writers,
                        const Clock& clock, RequestObserver& unknown, telemetry::Logger log)
@@ -77,7 +85,32 @@ void ChatRoutes::start(const std::shared_ptr<Generation>& generation, Parse pars
     const std::lock_guard lock(mutex_);
     streams_.push_back(generation);
   }
+  if (cache_ != nullptr && parse == &ChatRoutes::parse_chat)
+    plan->cache = cache_use(generation->request(), *entry, *plan);
   generation->run(*entry->model.service, *entry->model.observer, std::move(*plan));
+}
+
+// Nothing when the answer is not certain. Clients with different credentials share nothing.
+std::optional<CacheUse> ChatRoutes::cache_use(const net::HttpRequest& http, const Entry& entry,
+                                              const GenerationPlan& plan) const {
+  const tasks::GenerateCall& call = plan.calls.front();
+  const tasks::GenerateDefaults& defaults = entry.model.service->defaults();
+  if (plan.stream || call.choices != 1 || call.temperature.value_or(defaults.temperature) != 0)
+    return {};
+  const std::string open_fields =
+      concat(defaults.top_p, " ", defaults.min_p, " ", defaults.repetition_penalty, " ",
+             defaults.top_k, " ", defaults.temperature, " ", defaults.tokens_max, " ",
+             defaults.tokens_ceiling, " ", defaults.prompt_tokens_max);
+  auto key = cache_->key({.route = http.path,
+                          .model = entry.model.service->model().name,
+                          .fingerprint = entry.model.fingerprint,
+                          .defaults = open_fields,
+                          .params = http.body,
+                          .params_skip = kNoEffectFields,
+                          .salt = http.header("Authorization")});
+  if (!key.ok()) return {};
+  return CacheUse{
+      .cache = cache_, .key = *key, .wait = defaults.prepare_timeout + defaults.generate_timeout};
 }
 
 AnswerHead ChatRoutes::head(const char* id_prefix, const std::string& model) const {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,9 @@ class ChatRoutes {
   // A loaded model that does something else: asking it to chat is 400, not 404.
   void add_other(const std::string& name, RequestObserver& observer);
 
+  // Chats whose answer is certain (greedy, one choice, whole) look here first. Before serving.
+  void use_cache(cache::ResponseCache& cache) { cache_ = &cache; }
+
   void chat(std::shared_ptr<net::Exchange> exchange);
   void completions(std::shared_ptr<net::Exchange> exchange);
 
@@ -63,6 +67,8 @@ class ChatRoutes {
   void start(const std::shared_ptr<Generation>& generation, Parse parse);
   Result<GenerationPlan> parse_chat(std::string_view body, const FindModel& find) const;
   Result<GenerationPlan> parse_completions(std::string_view body, const FindModel& find) const;
+  std::optional<CacheUse> cache_use(const net::HttpRequest& http, const Entry& entry,
+                                    const GenerationPlan& plan) const;
   AnswerHead head(const char* id_prefix, const std::string& model) const;
 
   const ChatOptions options_;
@@ -72,6 +78,7 @@ class ChatRoutes {
   const Clock& clock_;
   const GenerationPlace chat_place_, completions_place_;
   std::map<std::string, Entry, std::less<>> models_;
+  cache::ResponseCache* cache_ = nullptr;
 
   std::mutex mutex_;  // guards what follows
   std::vector<std::weak_ptr<Generation>> streams_;

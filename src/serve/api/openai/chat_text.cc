@@ -72,9 +72,10 @@ class ChatPrinter final : public AnswerPrinter {
     std::string head = R"({"id":)";
     append_json_string(head, options.head.id);
     head += R"(,"object":"chat.completion)";
-    std::string rest = R"(","created":)";
-    append_int(rest, options.head.created);
-    rest += R"(,"model":)";
+    std::string created = R"(","created":)";
+    append_int(created, options.head.created);
+    stamp_ = head + created;
+    std::string rest = created + R"(,"model":)";
     append_json_string(rest, options.head.model);
     rest += R"(,"system_fingerprint":)";
     append_json_string(rest, options.head.fingerprint);
@@ -82,6 +83,9 @@ class ChatPrinter final : public AnswerPrinter {
     chunk_ = "data: " + head + ".chunk" + rest + R"(,"choices":[)";
     chunk_end_ = options.usage_null ? "],\"usage\":null}\n\n" : "]}\n\n";
   }
+
+  std::string kept(const std::string& whole) const override { return whole.substr(stamp_.size()); }
+  std::string again(const std::string& kept) const override { return stamp_ + kept; }
 
   void prompt(size_t, std::vector<TokenLogprobs>) override {}
 
@@ -234,6 +238,7 @@ class ChatPrinter final : public AnswerPrinter {
   }
 
   const bool logprobs_;
+  std::string stamp_;  // what no two answers share, up to the time
   std::string whole_, chunk_, chunk_end_;
   std::vector<Choice> choices_;
 };

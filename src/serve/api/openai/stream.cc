@@ -17,6 +17,7 @@ using tasks::Delta;
 using tasks::FinishReason;
 using tasks::TokenLogprobs;
 using tasks::Usage;
+using telemetry::Field;
 using telemetry::Stage;
 
 std::string make_id(const char* prefix) {
@@ -115,23 +116,52 @@ void Generation::run(tasks::GenerateService& service, GenerateObserver& observer
   include_usage_ = plan.include_usage;
   observer_ = &observer;
   tokens_max_ = plan.calls.front().tokens_max.value_or(service.defaults().tokens_max);
-  const int32_t choices = plan.calls.front().choices;
+  choices_per_call_ = plan.calls.front().choices;
   {
     const std::lock_guard lock(mutex_);
-    choices_.resize(plan.calls.size() * static_cast<size_t>(choices));
+    choices_.resize(plan.calls.size() * static_cast<size_t>(choices_per_call_));
     calls_open_ = plan.calls.size();
     submitted_ = parsed;
   }
   exchange_->on_cancel([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->leave();
   });
-  for (size_t i = 0; i < plan.calls.size(); ++i) {
+  if (!plan.cache) return submit(service, std::move(plan.calls));
+  auto ticket = plan.cache->cache->lookup(
+      plan.cache->key, plan.cache->wait,
+      [self = shared_from_this(), &service,
+       calls = std::make_shared<std::vector<tasks::GenerateCall>>(std::move(plan.calls))](
+          cache::ResponseCache::Outcome outcome) {
+        self->on_looked_up(service, std::move(*calls), std::move(outcome));
+      });
+  const std::lock_guard lock(mutex_);
+  if (!over_) lookup_ = std::move(ticket);
+}
+
+void Generation::on_looked_up(tasks::GenerateService& service,
+                              std::vector<tasks::GenerateCall> calls,
+                              cache::ResponseCache::Outcome outcome) {
+  cache_word_ = outcome.word();
+  if (outcome.lead) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (over_) return;  // the next in line leads
+      lead_ = std::move(outcome.lead);
+    }
+    return submit(service, std::move(calls));
+  }
+  place_.prep.post_always(
+      [self = shared_from_this(), kept = std::move(outcome.bytes)] { self->write_kept(kept); });
+}
+
+void Generation::submit(tasks::GenerateService& service, std::vector<tasks::GenerateCall> calls) {
+  for (size_t i = 0; i < calls.size(); ++i) {
     {
       const std::lock_guard lock(mutex_);
       if (over_ || error_) return;
     }
-    auto ticket = service.submit(std::move(plan.calls[i]),
-                                 std::make_shared<Sink>(shared_from_this(), i, choices));
+    auto ticket = service.submit(std::move(calls[i]),
+                                 std::make_shared<Sink>(shared_from_this(), i, choices_per_call_));
     // An end that came meanwhile has found no ticket to give back: it goes out of scope here.
     const std::lock_guard lock(mutex_);
     if (!over_) tickets_.push_back(std::move(ticket));
@@ -298,17 +328,20 @@ void Generation::write_whole() {
   std::vector<Event> prompts;
   std::optional<Error> error;
   Usage usage;
+  cache::ResponseCache::Lead lead;
   {
     const std::lock_guard lock(mutex_);
     if (over_) return;
     error = error_;
     usage = usage_;
+    lead = std::move(lead_);
     prompts.swap(events_);
     choices.reserve(choices_.size());
     if (!error)
       for (auto& choice : choices_) choices.push_back(std::move(choice.gathered));
   }
   if (error) {
+    lead.fail(*error);
     refuse(*error);
     return end(0);
   }
@@ -317,7 +350,26 @@ void Generation::write_whole() {
   const TimePoint begin = place_.clock.now();
   net::HttpResponse response{.body = printer_->whole(choices, usage)};
   trace_->place(Stage::kWrite, begin, place_.clock.now() - begin);
+  if (lead) {
+    response.headers.emplace_back("X-Cache", cache_word_);
+    lead.publish(printer_->kept(response.body));  // first, so that the client's next request hits
+  }
   observer_->on_usage(usage);
+  end(200);
+  exchange_->respond(std::move(response));
+}
+
+void Generation::write_kept(const Result<cache::SharedBytes>& kept) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (over_) return;
+  }
+  if (!kept.ok()) {
+    refuse(kept.error());
+    return end(0);
+  }
+  net::HttpResponse response{.body = printer_->again(**kept)};
+  response.headers.emplace_back("X-Cache", cache_word_);
   end(200);
   exchange_->respond(std::move(response));
 }
@@ -326,10 +378,14 @@ void Generation::write_whole() {
 // it.
 void Generation::end(int status) {
   Tickets tickets;
+  std::unique_ptr<cache::ResponseCache::Ticket> lookup;
+  cache::ResponseCache::Lead lead;
   {
     const std::lock_guard lock(mutex_);
     over_ = true;
     tickets.swap(tickets_);
+    lookup = std::move(lookup_);
+    lead = std::move(lead_);
     events_.clear();
   }
   tickets.clear();
@@ -399,6 +455,7 @@ void Generation::account(int status) {
               {{"first_token_ms", first_token_ms},
                {"stream", stream_},
                {"choices", choices},
+               cache_word_ ? Field("cache", cache_word_) : Field("cache", nullptr),
                {"max_tokens", tokens_max_},
                {"prompt_tokens", usage.prompt_tokens},
                {"cached_tokens", usage.cached_tokens},

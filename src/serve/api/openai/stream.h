@@ -18,6 +18,7 @@
 #include "net/http_server.h"
 #include "serve/api/observer.h"
 #include "serve/api/request_trace.h"
+#include "serve/cache/response_cache.h"
 #include "serve/tasks/generate.h"
 #include "telemetry/log.h"
 
@@ -50,6 +51,10 @@ class AnswerPrinter {
   virtual void usage(std::string& out, const tasks::Usage& usage) = 0;
   virtual std::string whole(const std::vector<GatheredChoice>& choices,
                             const tasks::Usage& usage) = 0;
+  // Of a whole answer, what others may be given too: all but its id and time.
+  virtual std::string kept(const std::string& whole) const { return whole; }
+  // A whole answer of this request from what another kept.
+  virtual std::string again(const std::string& kept) const { return kept; }
 };
 
 // "chatcmpl-" and 32 random hexadecimal digits.
@@ -77,12 +82,20 @@ struct GenerationPlace {
   const char* operation = "chat";  // or "text_completion": OpenTelemetry's words
 };
 
+// Where the answer may be found, and what it is kept under.
+struct CacheUse {
+  cache::ResponseCache* cache = nullptr;
+  cache::CacheKey key;
+  Duration wait{};  // for an identical request's answer
+};
+
 // What a parsed request is answered with.
 struct GenerationPlan {
   std::vector<tasks::GenerateCall> calls;  // one per prompt, all with as many choices
   std::unique_ptr<AnswerPrinter> printer;
   bool stream = false;
   bool include_usage = false;
+  std::optional<CacheUse> cache;  // never of a stream
 };
 
 class Generation : public std::enable_shared_from_this<Generation> {
@@ -119,6 +132,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
     GatheredChoice gathered;
   };
 
+  void submit(tasks::GenerateService& service, std::vector<tasks::GenerateCall> calls);
+  void on_looked_up(tasks::GenerateService& service, std::vector<tasks::GenerateCall> calls,
+                    cache::ResponseCache::Outcome outcome);
+
   // The service's side.
   void on_start();
   void on_prompt(size_t prompt, std::vector<tasks::TokenLogprobs> tokens);
@@ -129,6 +146,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void schedule(const std::lock_guard<std::mutex>& held);
   void write_events();
   void write_whole();
+  void write_kept(const Result<cache::SharedBytes>& kept);
   void end(int status);
   void leave();  // the client is gone or does not read
   void account(int status);
@@ -142,11 +160,15 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::unique_ptr<AnswerPrinter> printer_;
   bool stream_ = false, include_usage_ = false;
   int64_t tokens_max_ = 0;
-  bool head_sent_ = false;  // touched by the scheduled writer only
+  int32_t choices_per_call_ = 1;
+  const char* cache_word_ = nullptr;  // X-Cache; null: the cache was not asked
+  bool head_sent_ = false;            // touched by the scheduled writer only
   std::atomic<bool> accounted_{false};
 
   std::mutex mutex_;  // guards what follows
   Tickets tickets_;
+  std::unique_ptr<cache::ResponseCache::Ticket> lookup_;
+  cache::ResponseCache::Lead lead_;
   std::vector<Event> events_;
   std::vector<ChoiceState> choices_;
   bool scheduled_ = false;  // a writer is on its way or at work

@@ -1,0 +1,68 @@
+// The response cache: where it keeps, within which bounds, and what it tells.
+#include "net/redis_client.h"
+#include "serve/cache/memory_cache.h"
+#include "serve/cache/redis_cache.h"
+#include "serve/server/app_impl.h"
+
+namespace sis::server {
+namespace {
+
+cache::PromptForm prompt_form(const Settings& settings) {
+  const std::string& word = settings.text("CACHE_PROMPT_FORM");
+  if (word == "trimmed") return cache::PromptForm::kTrimmed;
+  return word == "lowercase" ? cache::PromptForm::kLowerCase : cache::PromptForm::kExact;
+}
+
+}  // namespace
+
+Status AppImpl::open_cache() {
+  const auto entry_bytes_max = static_cast<size_t>(settings_.integer("CACHE_ENTRY_MAX_BYTES"));
+  std::shared_ptr<cache::CacheBackend> backend = std::make_shared<cache::MemoryCache>(
+      cache::MemoryCacheOptions{
+          .entries_max = static_cast<size_t>(settings_.integer("CACHE_MAX_SIZE")),
+          .bytes_max = static_cast<size_t>(settings_.integer("CACHE_MAX_BYTES")),
+          .entry_bytes_max = entry_bytes_max},
+      clock_);
+  if (settings_.text("CACHE_BACKEND") == "redis") {
+    const std::string& text = settings_.text("REDIS_URL");
+    if (text.empty()) {
+      log_.warning("cache_backend", {{"backend", "memory"}, {"reason", "REDIS_URL is not set"}});
+    } else {
+      auto url = net::parse_redis_url(text);
+      if (!url.ok())
+        return prefixed("REDIS_URL (" + settings_.source_of("REDIS_URL") + ")", url.error());
+      backend = std::make_shared<cache::RedisCache>(
+          cache::RedisCacheOptions{.budget = settings_.duration("REDIS_TIMEOUT_MS"),
+                                   .entry_bytes_max = entry_bytes_max},
+          net::RedisClient::create(*url, {}, log_.named("sis.redis")), std::move(backend));
+    }
+  }
+  cache_ = std::make_unique<cache::ResponseCache>(
+      cache::ResponseCacheOptions{.ttl = settings_.duration("CACHE_DEFAULT_TTL"),
+                                  .prompt_form = prompt_form(settings_),
+                                  .entry_bytes_max = entry_bytes_max},
+      std::move(backend), clock_, cache_meter_);
+  if (settings_.flag("RESPONSE_CACHE_CHAT")) chat_.use_cache(*cache_);
+
+  const auto sample = [this](auto value) {
+    return [this, value] {
+      return std::vector<telemetry::Sample>{{{}, static_cast<double>(value(cache_->stats()))}};
+    };
+  };
+  using Stats = cache::CacheBackend::Stats;
+  cache_metrics_ = {
+      registry_.counter_callback("inference_cache_errors_total",
+                                 "Times Redis could not say what it has, or keep more.", {},
+                                 sample([](const Stats& stats) { return stats.errors; })),
+      registry_.gauge_callback("inference_cache_entries", "Responses in the memory cache.", {},
+                               sample([](const Stats& stats) { return stats.entries; })),
+      registry_.gauge_callback("inference_cache_bytes", "Their size together.", {},
+                               sample([](const Stats& stats) { return stats.bytes; })),
+      registry_.gauge_callback("inference_cache_redis_up",
+                               "1 while the cache is in Redis and Redis answers.", {},
+                               sample([](const Stats& stats) { return stats.outside_healthy; })),
+  };
+  return {};
+}
+
+}  // namespace sis::server
