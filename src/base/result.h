@@ -19,6 +19,7 @@ enum class Code : uint8_t {
   kInvalidArgument,  // the request or setting is wrong; trying again unchanged cannot help
   kNotFound,
   kUnauthenticated,
+  kForbidden,    // known, but not allowed to
   kTooLarge,     // over a size limit
   kRateLimited,  // this client asked too often
   kOverloaded,   // no room now; later may work

@@ -33,10 +33,10 @@ TEST(KeyRing, FindsByHash) {
 TEST(KeyRing, RefusesDoubles) {
   const auto names = KeyRing::create({key("a", "1"), key("a", "2")});
   ASSERT_FALSE(names.ok());
-  EXPECT_NE(names.error().message.find("\"a\""), std::string::npos);
+  EXPECT_NE(names.error().message.find(in_quotes("a")), std::string::npos);
   const auto hashes = KeyRing::create({key("a", "1"), key("b", "1")});
   ASSERT_FALSE(hashes.ok());
-  EXPECT_NE(hashes.error().message.find("\"b\""), std::string::npos);
+  EXPECT_NE(hashes.error().message.find(in_quotes("b")), std::string::npos);
   std::vector<ApiKey> many(kKeysMax + 1);
   EXPECT_FALSE(KeyRing::create(std::move(many)).ok());
 }

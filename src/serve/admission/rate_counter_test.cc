@@ -130,15 +130,6 @@ TEST(RateLimits, BecomeWindows) {
   EXPECT_TRUE(windows_of({}, "").requests.empty());
 }
 
-TEST(RateLimits, OwnOnesReplaceTheStanding) {
-  const RateLimits standing{.rpm = 10, .rph = 100, .burst = 5, .tokens_per_minute = 1000};
-  EXPECT_EQ(laid_over({}, standing), standing);
-  EXPECT_EQ(laid_over({.rpm = 20}, standing),
-            (RateLimits{.rpm = 20, .rph = {}, .burst = {}, .tokens_per_minute = 1000}));
-  EXPECT_EQ(laid_over({.concurrent = 3}, standing).concurrent, 3);
-  EXPECT_EQ(laid_over({.concurrent = 3}, standing).rpm, 10);
-}
-
 TEST(RateLimits, ResetTimesReadAsClientsExpect) {
   EXPECT_EQ(reset_text(milliseconds(0)), "0ms");
   EXPECT_EQ(reset_text(milliseconds(-5)), "0ms");

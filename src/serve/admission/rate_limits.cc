@@ -4,19 +4,6 @@
 
 namespace sis::admission {
 
-RateLimits laid_over(const RateLimits& own, const RateLimits& standing) {
-  RateLimits limits = standing;
-  if (own.rpm || own.rph) {
-    limits.rpm = own.rpm;
-    limits.rph = own.rph;
-    limits.burst = own.burst;
-  }
-  if (own.burst) limits.burst = own.burst;
-  if (own.tokens_per_minute) limits.tokens_per_minute = own.tokens_per_minute;
-  if (own.concurrent) limits.concurrent = own.concurrent;
-  return limits;
-}
-
 RateWindows windows_of(const RateLimits& limits, const std::string& scope) {
   RateWindows windows;
   const int64_t burst = limits.burst.value_or(0);

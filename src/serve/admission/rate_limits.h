@@ -20,9 +20,6 @@ struct RateLimits {
   bool operator==(const RateLimits&) const = default;
 };
 
-// `own` where it says something, `standing` elsewhere. An own rpm or rph replaces both and burst.
-RateLimits laid_over(const RateLimits& own, const RateLimits& standing);
-
 struct RateWindows {
   std::vector<RateWindow> requests;  // at most two
   std::optional<RateWindow> tokens;

@@ -16,6 +16,7 @@
 #include "serve/server/app.h"
 #include "serve/server/app_options.h"
 #include "serve/server/catalog.h"
+#include "serve/server/front_door.h"
 #include "serve/server/metrics_observers.h"
 #include "serve/server/model_pool.h"
 #include "serve/server/router.h"
@@ -26,14 +27,22 @@ namespace sis::server {
 
 class AppImpl final : public App {
  public:
-  AppImpl(const Settings& settings, telemetry::Logger log, Isa isa, std::vector<ModelEntry> entries)
+  AppImpl(const Settings& settings, telemetry::Logger log, ReloadSettings reload, Isa isa,
+          std::vector<ModelEntry> entries)
       : settings_(settings),
         log_(std::move(log)),
+        reload_(std::move(reload)),
         entries_(std::move(entries)),
         metrics_(registry_),
         warmup_workers_(registry_.gauges("warmup_pool_ready_workers", "Workers warmed up.",
                                          {"model", "capability", "executor"})),
         process_metrics_(telemetry::expose_process(registry_)),
+        refusal_meter_(metrics_),
+        rate_counter_(clock_, static_cast<size_t>(settings.integer("RATE_LIMIT_CLIENTS_MAX"))),
+        front_door_(rate_counter_, clock_, refusal_meter_, log_.named("sis.access"),
+                    [this](std::shared_ptr<net::Exchange> exchange) {
+                      router_.handle(std::move(exchange));
+                    }),
         unknown_observer_(metrics_, kUnknownModel),
         unknown_chat_observer_(metrics_, kUnknownModel),
         chat_(chat_options(settings), prep_, writers_, clock_, unknown_chat_observer_,
@@ -52,10 +61,13 @@ class AppImpl final : public App {
   }
 
   Status bind() {
+    SIS_ASSIGN(auto rules, load_access_rules(settings_));
+    front_door_.set_rules(std::move(rules));
     add_routes();
-    auto server = net::HttpServer::create(
-        server_options(settings_),
-        [this](std::shared_ptr<net::Exchange> exchange) { router_.handle(std::move(exchange)); });
+    auto server = net::HttpServer::create(server_options(settings_),
+                                          [this](std::shared_ptr<net::Exchange> exchange) {
+                                            front_door_.handle(std::move(exchange));
+                                          });
     if (!server.ok()) return std::move(server).error();
     http_ = std::move(*server);
     return {};
@@ -70,19 +82,25 @@ class AppImpl final : public App {
   void refresh_gauges();
   Status load();
   void announce() const;
+  void reload();
   int wait_for_signal();
   api::HealthView health() const;
-  std::vector<api::ModelView> model_views() const;
+  // Those that the client may use.
+  std::vector<api::ModelView> model_views(const net::HttpRequest& request) const;
   void serve_model(const std::shared_ptr<net::Exchange>& exchange) const;
 
   const Settings& settings_;
   const telemetry::Logger log_;
+  const ReloadSettings reload_;
   const std::vector<ModelEntry> entries_;
   SteadyClock clock_;
   telemetry::Registry registry_;
   ServerMetrics metrics_;
   telemetry::Family<telemetry::Gauge>& warmup_workers_;
   std::shared_ptr<void> process_metrics_;
+  RefusalMeter refusal_meter_;
+  admission::LocalRateCounter rate_counter_;
+  FrontDoor front_door_;  // jobs of the pools below may hold requests that came through it
   TokenRate token_rate_;
   RequestMeter unknown_observer_;
   ChatRequestMeter unknown_chat_observer_;

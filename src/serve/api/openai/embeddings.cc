@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "base/strings.h"
+#include "serve/api/client.h"
 #include "serve/api/errors.h"
 #include "serve/api/json_body.h"
 #include "telemetry/stages.h"
@@ -32,6 +33,7 @@ struct EmbeddingsRoute::Request {
     route.log_.log(status >= 500 ? telemetry::Level::kWarning : telemetry::Level::kInfo,
                    "embedding_request", exchange->request().request_id,
                    {{"model", observer == &route.unknown_ ? "unknown" : call.model},
+                    {"client", client_name(exchange->request())},
                     {"status", status},
                     {"latency_ms", to_ms(latency)},
                     {"queue_ms", to_ms(queue)},
@@ -65,6 +67,7 @@ struct EmbeddingsRoute::Request {
     net::HttpResponse response{.body = std::move(*body), .compressible = !call.base64};
     response.headers.emplace_back("Server-Timing", timer.server_timing(end));
     account(200, result->queue, result->compute, result->cache_hits);
+    charge_client(exchange->request(), result->tokens);
     exchange->respond(std::move(response));
   }
 
@@ -142,7 +145,7 @@ void EmbeddingsRoute::parse_and_submit(const std::shared_ptr<Request>& request) 
         model = &it->second;
         request->observer = model->observer;
         request->call.model = name;
-        return {};
+        return check_client_model(request->exchange->request(), name);
       });
   if (!call.ok()) return request->fail(call.error());
   request->call = std::move(*call);

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "base/strings.h"
+#include "serve/api/client.h"
 #include "serve/api/errors.h"
 #include "serve/api/json_text.h"
 
@@ -278,7 +279,7 @@ void Generation::write_events() {
     }
     if (!exchange_->write(out)) return leave();
     if (!done) continue;
-    if (!error) observer_->on_usage(usage);
+    if (!error) tell_usage(usage);
     end(error ? http_status(error->code) : 200);
     return exchange_->finish_stream();
   }
@@ -314,9 +315,14 @@ void Generation::write_whole() {
   timer_.add(Stage::kDecode, usage.decode);
   timer_.add(Stage::kWrite, now - begin);
   response.headers.emplace_back("Server-Timing", timer_.server_timing(now));
-  observer_->on_usage(usage);
+  tell_usage(usage);
   end(200);
   exchange_->respond(std::move(response));
+}
+
+void Generation::tell_usage(const Usage& usage) {
+  observer_->on_usage(usage);
+  charge_client(exchange_->request(), int64_t{usage.prompt_tokens} + usage.completion_tokens);
 }
 
 // Gives the tickets back, outside the lock: that waits for a callback in progress, which may want
@@ -361,6 +367,7 @@ void Generation::account(int status) {
   place_.log.log(status >= 500 ? telemetry::Level::kWarning : telemetry::Level::kInfo, place_.event,
                  exchange_->request().request_id,
                  {{"model", model_},
+                  {"client", client_name(exchange_->request())},
                   {"status", status},
                   {"latency_ms", to_ms(latency)},
                   {"first_token_ms", first_token_ms},

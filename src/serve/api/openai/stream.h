@@ -128,6 +128,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void schedule(const std::lock_guard<std::mutex>& held);
   void write_events();
   void write_whole();
+  void tell_usage(const tasks::Usage& usage);
   void end(int status);
   void leave();  // the client is gone or does not read
   void account(int status);

@@ -1,6 +1,7 @@
 #include "serve/api/text/text_routes.h"
 
 #include "base/strings.h"
+#include "serve/api/client.h"
 #include "serve/api/errors.h"
 #include "serve/api/text/tokenize_json.h"
 #include "serve/tasks/conversation.h"
@@ -8,11 +9,16 @@
 
 namespace sis::api {
 
-Result<const tasks::TextModel*> TextRoutes::find(const std::string& name,
+Result<const tasks::TextModel*> TextRoutes::find(const net::HttpRequest& request,
+                                                 const std::string& name,
                                                  bool with_template) const {
   for (const auto& model : models_) {
-    if (name.empty() ? !with_template || model.templates != nullptr : model.name == name)
+    if (name.empty() && (with_template && model.templates == nullptr)) continue;
+    if (!name.empty() && model.name != name) continue;
+    if (auto status = check_client_model(request, model.name); status.ok())
       return &model;
+    else if (!name.empty())
+      return std::move(status).error();
   }
   if (name.empty())
     return Error{Code::kInvalidArgument,
@@ -26,7 +32,7 @@ Result<const tasks::TextModel*> TextRoutes::find(const std::string& name,
 
 void TextRoutes::run(std::shared_ptr<net::Exchange> exchange, Work work) const {
   const bool posted = prep_.post([this, exchange, work] {
-    auto answer = (this->*work)(exchange->request().body);
+    auto answer = (this->*work)(exchange->request());
     if (answer.ok())
       exchange->respond({.body = std::move(*answer)});
     else
@@ -47,21 +53,21 @@ void TextRoutes::apply_template(std::shared_ptr<net::Exchange> exchange) const {
   run(std::move(exchange), &TextRoutes::apply_body);
 }
 
-Result<std::string> TextRoutes::tokenize_body(std::string_view body) const {
-  SIS_ASSIGN(auto call, parse_tokenize(body, texts_max_));
-  SIS_ASSIGN(const auto* model, find(call.model, call.conversation.has_value()));
+Result<std::string> TextRoutes::tokenize_body(const net::HttpRequest& request) const {
+  SIS_ASSIGN(auto call, parse_tokenize(request.body, texts_max_));
+  SIS_ASSIGN(const auto* model, find(request, call.model, call.conversation.has_value()));
   return run_tokenize(std::move(call), *model);
 }
 
-Result<std::string> TextRoutes::detokenize_body(std::string_view body) const {
-  SIS_ASSIGN(const auto call, parse_detokenize(body, texts_max_));
-  SIS_ASSIGN(const auto* model, find(call.model, /*with_template=*/false));
+Result<std::string> TextRoutes::detokenize_body(const net::HttpRequest& request) const {
+  SIS_ASSIGN(const auto call, parse_detokenize(request.body, texts_max_));
+  SIS_ASSIGN(const auto* model, find(request, call.model, /*with_template=*/false));
   return run_detokenize(call, *model);
 }
 
-Result<std::string> TextRoutes::apply_body(std::string_view body) const {
-  SIS_ASSIGN(const auto call, tasks::parse_conversation(body));
-  SIS_ASSIGN(const auto* model, find(call.model, /*with_template=*/true));
+Result<std::string> TextRoutes::apply_body(const net::HttpRequest& request) const {
+  SIS_ASSIGN(const auto call, tasks::parse_conversation(request.body));
+  SIS_ASSIGN(const auto* model, find(request, call.model, /*with_template=*/true));
   SIS_ASSIGN(const std::string prompt, tasks::render_conversation(call, *model));
   std::string out = R"({"prompt":)";
   telemetry::append_json_string(out, prompt);

@@ -26,12 +26,14 @@ class TextRoutes {
   void apply_template(std::shared_ptr<net::Exchange> exchange) const;
 
  private:
-  using Work = Result<std::string> (TextRoutes::*)(std::string_view body) const;
+  using Work = Result<std::string> (TextRoutes::*)(const net::HttpRequest& request) const;
   void run(std::shared_ptr<net::Exchange> exchange, Work work) const;
-  Result<const tasks::TextModel*> find(const std::string& name, bool with_template) const;
-  Result<std::string> tokenize_body(std::string_view body) const;
-  Result<std::string> detokenize_body(std::string_view body) const;
-  Result<std::string> apply_body(std::string_view body) const;
+  // Among those the client may use.
+  Result<const tasks::TextModel*> find(const net::HttpRequest& request, const std::string& name,
+                                       bool with_template) const;
+  Result<std::string> tokenize_body(const net::HttpRequest& request) const;
+  Result<std::string> detokenize_body(const net::HttpRequest& request) const;
+  Result<std::string> apply_body(const net::HttpRequest& request) const;
 
   const int64_t texts_max_;
   TaskPool& prep_;
