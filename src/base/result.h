@@ -19,7 +19,6 @@ enum class Code : uint8_t {
   kInvalidArgument,  // the request or setting is wrong; trying again unchanged cannot help
   kNotFound,
   kUnauthenticated,
-  kForbidden,    // known, but not allowed to
   kTooLarge,     // over a size limit
   kRateLimited,  // this client asked too often
   kOverloaded,   // no room now; later may work
@@ -27,6 +26,7 @@ enum class Code : uint8_t {
   kDeadline,     // our own time limit passed
   kCancelled,    // the client went away
   kInternal,     // a fault of ours
+  kForbidden,    // the client is known, but may not do this
 };
 
 // "invalid_argument", for logs.

@@ -57,8 +57,8 @@ RateVerdict LocalRateCounter::take_now(const RateClient& client,
   return verdict;
 }
 
-void LocalRateCounter::settle(const RateClient& client, const RateWindow& window, TimePoint entry,
-                              int64_t charged, int64_t actual) {
+void LocalRateCounter::settle(const RateClient& client, const RateWindow& window,
+                              const RateVerdict::Level& level, int64_t charged, int64_t actual) {
   charged = std::min(charged, window.limit);
   if (charged == actual) return;
   const std::lock_guard lock(mutex_);
@@ -69,7 +69,7 @@ void LocalRateCounter::settle(const RateClient& client, const RateWindow& window
   if (actual > charged)
     log.add(clock_.now(), window, actual - charged);
   else
-    log.take_back(entry, charged - actual);
+    log.take_back(level.entry, charged - actual);
 }
 
 }  // namespace sis::admission

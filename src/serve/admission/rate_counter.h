@@ -41,7 +41,9 @@ struct RateVerdict {
   struct Level {
     int64_t remaining = 0;  // after the charge
     Duration reset{};       // until the window is empty
-    TimePoint entry{};      // for settle()
+    // For settle(): the entry, and whether it was made where all processes count.
+    TimePoint entry{};
+    bool shared = false;
   };
   int refused_by = -1;     // index of the charge that fits last; -1: all were charged
   Duration retry_after{};  // until the refused request would fit
@@ -58,9 +60,9 @@ class RateCounter {
   // the limit, so that it passes once the window is empty. Calls `done` exactly once: before it
   // returns, or later on another thread; client and charges need not live until then.
   virtual void take(const RateClient& client, std::span<const RateCharge> charges, Done done) = 0;
-  // What was charged as `charged` when the verdict said `entry` turned out to be `actual`.
-  virtual void settle(const RateClient& client, const RateWindow& window, TimePoint entry,
-                      int64_t charged, int64_t actual) = 0;
+  // What was charged as `charged`, with a verdict of that level, turned out to be `actual`.
+  virtual void settle(const RateClient& client, const RateWindow& window,
+                      const RateVerdict::Level& level, int64_t charged, int64_t actual) = 0;
 };
 
 // Any thread; one lock, held for some hundred nanoseconds.
@@ -74,8 +76,8 @@ class LocalRateCounter final : public RateCounter {
     done(take_now(client, charges));
   }
   RateVerdict take_now(const RateClient& client, std::span<const RateCharge> charges);
-  void settle(const RateClient& client, const RateWindow& window, TimePoint entry, int64_t charged,
-              int64_t actual) override;
+  void settle(const RateClient& client, const RateWindow& window, const RateVerdict::Level& level,
+              int64_t charged, int64_t actual) override;
 
   size_t addresses() const {
     const std::lock_guard lock(mutex_);

@@ -83,11 +83,11 @@ TEST(LocalRateCounter, SettlesAnEstimate) {
   const auto first = take(60);
   ASSERT_TRUE(first.allowed());
   EXPECT_FALSE(take(50).allowed());
-  counter.settle(client, window, first.levels[0].entry, 60, 10);
+  counter.settle(client, window, first.levels[0], 60, 10);
   const auto second = take(50);
   EXPECT_TRUE(second.allowed());
   EXPECT_EQ(second.levels[0].remaining, 40);
-  counter.settle(client, window, second.levels[0].entry, 50, 500);  // far more than was thought
+  counter.settle(client, window, second.levels[0], 50, 500);  // far more than was thought
   EXPECT_FALSE(take(1).allowed());
   clock.advance(minutes(1));
   EXPECT_TRUE(take(1000).allowed());  // an empty window lets anything in

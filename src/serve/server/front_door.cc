@@ -88,8 +88,7 @@ class FrontDoor::Visitor final : public api::Client {
     for (int i = tokens_from_; i < charges_; ++i) {
       const auto at = static_cast<size_t>(i);
       const RateCharge& charge = charged_[at];
-      door_.counter_.settle(client_, *charge.window, verdict_.levels[at].entry, charge.cost,
-                            tokens);
+      door_.counter_.settle(client_, *charge.window, verdict_.levels[at], charge.cost, tokens);
     }
     used_tokens_.store(tokens, std::memory_order_relaxed);
   }
