@@ -7,6 +7,7 @@ namespace sis::apps {
 
 int serve_main(int argc, char** argv);
 int settings_main(int argc, char** argv);
+int keys_main(int argc, char** argv);
 int chat_main(int argc, char** argv);
 int generate_main(int argc, char** argv);
 int embed_main(int argc, char** argv);

@@ -32,9 +32,10 @@ int serve_main(int argc, char** argv) {
     }
     return fail(2, concat("unexpected argument ", in_quotes(argument)));
   }
-  auto settings = Settings::load(
-      server::settings_table(),
-      {.command_line = std::move(flags->assignments), .environment = exported_environment()});
+  const SettingSources sources{.command_line = std::move(flags->assignments),
+                               .environment = exported_environment()};
+  const auto load = [&sources] { return Settings::load(server::settings_table(), sources); };
+  auto settings = load();
   if (!settings.ok()) return fail(2, settings.error().message);
 
   server::block_signals();
@@ -47,7 +48,7 @@ int serve_main(int argc, char** argv) {
                                                .format = settings->text("LOG_FORMAT") == "text"
                                                              ? telemetry::LogFormat::kText
                                                              : telemetry::LogFormat::kJson});
-  auto app = server::App::create(*settings, log);
+  auto app = server::App::create(*settings, log, load);
   if (!app.ok()) return fail(2, app.error().message);
   const auto status = (*app)->run();
   app->reset();

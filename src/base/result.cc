@@ -10,6 +10,8 @@ const char* code_name(Code code) {
       return "not_found";
     case Code::kUnauthenticated:
       return "unauthenticated";
+    case Code::kForbidden:
+      return "forbidden";
     case Code::kTooLarge:
       return "too_large";
     case Code::kRateLimited:

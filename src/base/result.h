@@ -26,6 +26,7 @@ enum class Code : uint8_t {
   kDeadline,     // our own time limit passed
   kCancelled,    // the client went away
   kInternal,     // a fault of ours
+  kForbidden,    // the client is known, but may not do this
 };
 
 // "invalid_argument", for logs.

@@ -33,6 +33,10 @@ void PendingExchange::respond(HttpResponse response) {
   Phase open = Phase::kOpen;
   if (!phase_.compare_exchange_strong(open, Phase::kDone)) return;  // the first answer counts
   drop_callback();
+  if (const auto& companion = request_.companion) {
+    companion->on_head(response);
+    companion->on_end();
+  }
   if (cancelled()) return;
   maybe_compress(response, accepted_, sink_->options().compress_bytes_min);
   Answer step = answer(Answer::Kind::kRespond);
@@ -46,6 +50,7 @@ void PendingExchange::start_stream(HttpResponse head) {
   gauge_ = gauge;  // before the phase says that write() may use it
   Phase open = Phase::kOpen;
   if (!phase_.compare_exchange_strong(open, Phase::kStreaming)) return;
+  if (request_.companion) request_.companion->on_head(head);
   Answer step = answer(Answer::Kind::kStart);
   step.response = std::move(head);
   step.gauge = std::move(gauge);
@@ -75,6 +80,7 @@ void PendingExchange::finish_stream() {
   Phase streaming = Phase::kStreaming;
   if (!phase_.compare_exchange_strong(streaming, Phase::kDone)) return;
   drop_callback();
+  if (request_.companion) request_.companion->on_end();
   sink_->deliver(answer(Answer::Kind::kFinish));
 }
 

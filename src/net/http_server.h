@@ -20,6 +20,17 @@
 
 namespace sis::net {
 
+struct HttpResponse;
+
+// Goes with a request from before its handler until the handler lets go of it; for what stands in
+// front of handlers. Any thread; the calls come in this order, each at most once.
+class Companion {
+ public:
+  virtual ~Companion() = default;
+  virtual void on_head(HttpResponse& head) = 0;  // before it is sent; may add headers
+  virtual void on_end() = 0;                     // before the end of a complete answer is sent
+};
+
 struct HttpRequest {
   std::string method;  // "GET"; a HEAD arrives as GET with `head` set and the body is dropped on
                        // the way out
@@ -32,6 +43,7 @@ struct HttpRequest {
   std::string peer;  // client address without port
   std::string request_id;   // the client's X-Request-ID when fit to echo, else generated
   TimePoint received_at{};  // when the request line was read
+  std::shared_ptr<Companion> companion;  // shared, as copies of a request have the same one
 
   std::string_view header(
       std::string_view name) const;  // first match, case-insensitive; empty if absent

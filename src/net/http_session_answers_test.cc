@@ -209,6 +209,51 @@ TEST_F(HttpSessionAnswersTest, AReaderThatKeepsUpGetsAnEndlessStream) {
   EXPECT_FALSE(session->broken());
 }
 
+class NotedCompanion final : public Companion {
+ public:
+  explicit NotedCompanion(std::string& notes) : notes_(notes) {}
+  ~NotedCompanion() override { notes_ += "gone "; }
+  void on_head(HttpResponse& head) override {
+    notes_ += concat("head ", head.status, " ");
+    head.headers.emplace_back("x-with", "companion");
+  }
+  void on_end() override { notes_ += "end "; }
+
+ private:
+  std::string& notes_;
+};
+
+// A request's companion sees the head and the end of its answer once, whole or streamed, and goes
+// with the request; of an answer that never came only that.
+TEST_F(HttpSessionAnswersTest, ACompanionGoesWithTheRequest) {
+  std::string notes;
+  const auto next = [&](const char* path) {
+    feed(get(path));
+    auto exchange = take();
+    exchange->request().companion = std::make_shared<NotedCompanion>(notes);
+    notes.clear();
+    return exchange;
+  };
+  auto whole = next("/whole");
+  whole->respond({.status = 404});
+  whole->respond({});
+  EXPECT_EQ(notes, "head 404 end ");
+  EXPECT_EQ(count(out(), "x-with: companion\r\n"), 1u);
+  whole.reset();
+  EXPECT_EQ(notes, "head 404 end gone ");
+  auto stream = next("/stream");
+  stream->start_stream({});
+  EXPECT_EQ(count(out(), "x-with: companion\r\n"), 1u);
+  stream->write("x");
+  EXPECT_EQ(notes, "head 200 ");
+  stream->finish_stream();
+  stream->finish_stream();
+  EXPECT_EQ(notes, "head 200 end ");
+  stream.reset();
+  next("/dropped").reset();
+  EXPECT_EQ(notes, "gone ");
+}
+
 TEST_F(HttpSessionAnswersTest, WhileDrainingTheLastAnswerCloses) {
   feed(get("/a") + get("/b"));
   context->draining = true;

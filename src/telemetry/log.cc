@@ -127,8 +127,7 @@ void append_text_line(std::string& out, Level level, std::string_view logger,
 // Gathers finished lines and writes them from its own thread.
 class LogSink final : public spdlog::sinks::sink {
  public:
-  explicit LogSink(const LogOptions& options) : options_(options), level_of_log_(options.level) {
-    set_level(to_spdlog(options.level));
+  explicit LogSink(const LogOptions& options) : options_(options), log_level_(options.level) {
     writer_ = std::thread([this] { run(); });
   }
   ~LogSink() override {
@@ -176,7 +175,7 @@ class LogSink final : public spdlog::sinks::sink {
   void set_pattern(const std::string&) override {}  // lines come finished
   void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
 
-  Level level_of_log() const { return level_of_log_; }
+  std::atomic<Level>& level_of_log() { return log_level_; }
   LogFormat format() const { return options_.format; }
 
  private:
@@ -217,7 +216,7 @@ class LogSink final : public spdlog::sinks::sink {
   }
 
   const LogOptions options_;
-  const Level level_of_log_;
+  std::atomic<Level> log_level_;
   std::mutex mutex_;
   std::condition_variable wake_, written_;
   std::string pending_;
@@ -255,7 +254,11 @@ std::optional<Level> parse_level(std::string_view name) {
 
 Logger::Logger(std::shared_ptr<LogSink> sink, std::string name)
     : sink_(std::move(sink)), name_(std::move(name)) {
-  if (sink_) level_ = sink_->level_of_log();
+  if (sink_) level_ = &sink_->level_of_log();
+}
+
+void Logger::set_level(Level level) const {
+  if (sink_) sink_->level_of_log().store(level, std::memory_order_relaxed);
 }
 
 void Logger::write(Level level, std::string_view message, std::string_view request_id,

@@ -10,6 +10,7 @@
 // WARNING up). Any thread. Built in main, passed down by value.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -66,7 +67,11 @@ class Logger {
   Logger() = default;  // logs nothing
   Logger(std::shared_ptr<LogSink> sink, std::string name);
 
-  bool enabled(Level level) const { return level >= level_; }
+  bool enabled(Level level) const {
+    return level_ != nullptr && level >= level_->load(std::memory_order_relaxed);
+  }
+  // Of all Loggers of this log, from now on.
+  void set_level(Level level) const;
   // `request_id` empty: null in the line.
   void log(Level level, std::string_view message, std::string_view request_id,
            std::initializer_list<Field> fields = {}) const {
@@ -100,7 +105,7 @@ class Logger {
   std::shared_ptr<LogSink>
       sink_;  // shared: loggers live in many objects, the last one writes the rest out
   std::string name_;
-  Level level_ = Level::kOff;
+  const std::atomic<Level>* level_ = nullptr;  // of sink_
 };
 
 // Starts the writer thread; it ends, everything written, with the last Logger.

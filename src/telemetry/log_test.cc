@@ -169,6 +169,26 @@ TEST(Log, TextFormatKeepsOneLine) {
       << lines[0];
 }
 
+// A new level holds at once for every Logger of the log, however it was copied.
+TEST(Log, TheLevelMayChange) {
+  LogFile file;
+  {
+    const Logger log = open_log({.level = Level::kWarning, .fd = file.fd()});
+    const Logger other = log.named("other");
+    other.info("hidden");
+    log.set_level(Level::kDebug);
+    EXPECT_TRUE(other.enabled(Level::kDebug));
+    other.debug("shown");
+    other.set_level(Level::kOff);
+    log.error("hidden");
+  }
+  const auto lines = file.lines();
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_NE(lines[0].find("shown"), std::string::npos);
+  Logger().set_level(Level::kDebug);  // of no log: nothing happens
+  EXPECT_FALSE(Logger().enabled(Level::kCritical));
+}
+
 TEST(Log, LevelsByName) {
   EXPECT_EQ(parse_level("warn"), Level::kWarning);
   EXPECT_EQ(parse_level("Critical"), Level::kCritical);

@@ -70,6 +70,8 @@ int http_status(Code code) {
       return 404;
     case Code::kUnauthenticated:
       return 401;
+    case Code::kForbidden:
+      return 403;
     case Code::kTooLarge:
       return 413;
     case Code::kRateLimited:

@@ -76,6 +76,11 @@ void RequestTrace::set_model(std::string_view name) {
   model_ = name;
 }
 
+void RequestTrace::set_client(std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  client_ = name;
+}
+
 void RequestTrace::set_quiet() {
   const std::lock_guard lock(mutex_);
   quiet_ = true;
@@ -144,8 +149,9 @@ void RequestTrace::write_line(int status, Duration latency, const telemetry::Log
                                    : telemetry::Level::kInfo;
   if (!log.enabled(level)) return;
   std::vector<Field> all;
-  all.reserve(fields.size() + kStageCount + 5);
+  all.reserve(fields.size() + kStageCount + 6);
   if (!model_.empty()) all.emplace_back("model", model_);
+  if (!client_.empty()) all.emplace_back("client", client_);
   all.emplace_back("status", status);
   all.emplace_back("latency_ms", to_ms(latency));
   for (int i = 0; i < kStageCount; ++i)

@@ -59,6 +59,8 @@ class RequestTrace {
   void set_route(std::string_view pattern);
   // The loaded model that the request is for, or kUnknown.
   void set_model(std::string_view name);
+  // Of the client's API key, for the log.
+  void set_client(std::string_view name);
   // Nothing to see unless it fails: the line is for debugging, there is no span (health checks).
   void set_quiet();
 
@@ -100,7 +102,7 @@ class RequestTrace {
 
   mutable std::mutex mutex_;  // guards what follows
   telemetry::StageTimer timer_;
-  std::string route_{kUnknown}, model_;
+  std::string route_{kUnknown}, model_, client_;
   bool quiet_ = false;
   std::vector<telemetry::Attribute> attributes_;
 };

@@ -22,6 +22,7 @@ sigset_t waited_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   return set;
 }
 
@@ -81,11 +82,15 @@ Status AppImpl::run() {
   std::atomic<int> signal_seen{0};
   std::thread signals([&] {
     const sigset_t set = waited_signals();
-    for (int count = 1;; ++count) {
+    for (int count = 0;;) {
       int signal = 0;
       if (sigwait(&set, &signal) != 0) continue;
       if (signal_seen == -1) return;  // run() is over
-      if (loading || count > 1) {
+      if (signal == SIGHUP) {
+        reload();
+        continue;
+      }
+      if (loading || ++count > 1) {
         log_.warning("shutdown_now", {{"signal", signal}});
         log_.flush();
         _exit(128 + signal);
@@ -134,7 +139,8 @@ Status AppImpl::run() {
   return {};
 }
 
-Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Logger log) {
+Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Logger log,
+                                         ReloadSettings reload) {
   SIS_TRY(check_device(settings));
   SIS_TRY(check_tracing(settings));
   SIS_ASSIGN(const Isa isa, choose_isa(settings));
@@ -143,7 +149,8 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Lo
                                                  !settings.is_set("MODEL_CONFIG_PATH")));
   for (const auto& warning : catalog.warnings) log.warning("catalog", {{"warning", warning}});
   SIS_ASSIGN(auto entries, select_models(catalog, settings.list("MODELS")));
-  auto app = std::make_unique<AppImpl>(settings, std::move(log), isa, std::move(entries));
+  auto app = std::make_unique<AppImpl>(settings, std::move(log), std::move(reload), isa,
+                                       std::move(entries));
   SIS_TRY(app->bind());
   return std::unique_ptr<App>(std::move(app));
 }

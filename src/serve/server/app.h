@@ -4,6 +4,7 @@
 // on the calling thread, then waits for a signal. The one place that knows all parts.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "base/result.h"
@@ -12,10 +13,15 @@
 
 namespace sis::server {
 
+// Reads the settings anew from where they came.
+using ReloadSettings = std::function<Result<Settings>()>;
+
 class App {
  public:
   // Binds the address; wrong settings and catalogs are errors here, before anything is loaded.
-  static Result<std::unique_ptr<App>> create(const Settings& settings, telemetry::Logger log);
+  // `reload` is called on SIGHUP: keys, rate limits and LOG_LEVEL then change without a restart.
+  static Result<std::unique_ptr<App>> create(const Settings& settings, telemetry::Logger log,
+                                             ReloadSettings reload);
   virtual ~App() = default;
 
   // Loads and warms the models, then serves until SIGINT or SIGTERM; drains and returns. A second

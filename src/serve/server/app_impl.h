@@ -18,6 +18,7 @@
 #include "serve/server/app_options.h"
 #include "serve/server/catalog.h"
 #include "serve/server/device_memory.h"
+#include "serve/server/front_door.h"
 #include "serve/server/metrics_http.h"
 #include "serve/server/metrics_observers.h"
 #include "serve/server/model_pool.h"
@@ -30,9 +31,11 @@ namespace sis::server {
 
 class AppImpl final : public App {
  public:
-  AppImpl(const Settings& settings, telemetry::Logger log, Isa isa, std::vector<ModelEntry> entries)
+  AppImpl(const Settings& settings, telemetry::Logger log, ReloadSettings reload, Isa isa,
+          std::vector<ModelEntry> entries)
       : settings_(settings),
         log_(std::move(log)),
+        reload_(std::move(reload)),
         entries_(std::move(entries)),
         metrics_(registry_),
         warmup_workers_(registry_.gauges("warmup_pool_ready_workers", "Workers warmed up.",
@@ -42,6 +45,12 @@ class AppImpl final : public App {
         device_memory_(registry_),
         tracing_(settings, registry_, log_),
         trace_place_{tracing_.tracer(), clock_, log_.named("sis.http"), http_metrics_},
+        refusal_meter_(metrics_),
+        rate_counter_(clock_, static_cast<size_t>(settings.integer("RATE_LIMIT_CLIENTS_MAX"))),
+        front_door_(rate_counter_, clock_, refusal_meter_, log_.named("sis.access"),
+                    [this](std::shared_ptr<net::Exchange> exchange) {
+                      router_.handle(std::move(exchange));
+                    }),
         unknown_observer_(metrics_, kUnknownModel),
         unknown_chat_observer_(metrics_, kUnknownModel),
         cache_meter_(metrics_),
@@ -63,10 +72,13 @@ class AppImpl final : public App {
 
   Status bind() {
     SIS_TRY(open_cache());
+    SIS_ASSIGN(auto rules, load_access_rules(settings_));
+    front_door_.set_rules(std::move(rules));
     add_routes();
     auto server = net::HttpServer::create(
         server_options(settings_), [this](std::shared_ptr<net::Exchange> exchange) {
-          router_.handle(std::make_shared<api::TracedExchange>(std::move(exchange), trace_place_));
+          front_door_.handle(
+              std::make_shared<api::TracedExchange>(std::move(exchange), trace_place_));
         });
     if (!server.ok()) return std::move(server).error();
     http_ = std::move(*server);
@@ -88,13 +100,16 @@ class AppImpl final : public App {
   void refresh_gauges();
   Status load();
   void announce() const;
+  void reload();
   int wait_for_signal();
   api::HealthView health() const;
-  std::vector<api::ModelView> model_views() const;
+  // Those that the client may use.
+  std::vector<api::ModelView> model_views(const net::HttpRequest& request) const;
   void serve_model(const std::shared_ptr<net::Exchange>& exchange) const;
 
   const Settings& settings_;
   const telemetry::Logger log_;
+  const ReloadSettings reload_;
   const std::vector<ModelEntry> entries_;
   SteadyClock clock_;
   telemetry::Registry registry_;
@@ -105,6 +120,9 @@ class AppImpl final : public App {
   DeviceMemoryMetrics device_memory_;
   Tracing tracing_;                    // outlives whatever answers requests
   const api::TracePlace trace_place_;  // so does this
+  RefusalMeter refusal_meter_;
+  admission::LocalRateCounter rate_counter_;
+  FrontDoor front_door_;  // jobs of the pools below may hold requests that came through it
   TokenRate token_rate_;
   RequestMeter unknown_observer_;
   ChatRequestMeter unknown_chat_observer_;

@@ -54,7 +54,7 @@ void AppImpl::add_routes() {
                                      .body = std::move(exposition.body)});
                 }));
   router_.add("GET", "/v1/models", [this, json](auto exchange) {
-    exchange->respond(json(api::models_json(model_views())));
+    exchange->respond(json(api::models_json(model_views(exchange->request()))));
   });
   router_.add("GET", "/v1/models/*", [this](auto exchange) { serve_model(exchange); });
   const auto when_ready = [this](auto handle) {

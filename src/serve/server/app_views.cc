@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/strings.h"
+#include "serve/api/client.h"
 #include "serve/api/errors.h"
 #include "serve/server/app_impl.h"
 #include "serve/server/runtime_config.h"
@@ -65,7 +66,7 @@ api::HealthView AppImpl::health() const {
   return view;
 }
 
-std::vector<api::ModelView> AppImpl::model_views() const {
+std::vector<api::ModelView> AppImpl::model_views(const net::HttpRequest& request) const {
   std::vector<api::ModelView> views;
   if (!ready_) return views;
   for (const auto& entry : pool_.embedders())
@@ -79,12 +80,14 @@ std::vector<api::ModelView> AppImpl::model_views() const {
                      .created = entry->loaded_at,
                      .capabilities = capabilities(ModelKind::kChat),
                      .tokens_max = entry->text.tokens_max});
+  if (const auto* client = api::client_of(request))
+    std::erase_if(views, [&](const auto& view) { return !client->may_see_model(view.id); });
   return views;
 }
 
 void AppImpl::serve_model(const std::shared_ptr<net::Exchange>& exchange) const {
   const std::string id = exchange->request().path.substr(std::string_view("/v1/models/").size());
-  for (const auto& view : model_views())
+  for (const auto& view : model_views(exchange->request()))
     if (view.id == id) return exchange->respond({.body = api::model_json(view).dump()});
   exchange->respond(
       api::error_response({Code::kNotFound, concat("model ", in_quotes(id), " is not loaded"),
@@ -97,6 +100,14 @@ void AppImpl::announce() const {
   const char* scheme = settings_.text("TLS_CERT_FILE").empty() ? "http" : "https";
   std::fprintf(stderr, "sis %s on %s://%s:%d, cpu %s, %d threads\n", SIS_VERSION, scheme,
                host.c_str(), http_->port(), isa_name(executor_.isa()), executor_.threads());
+  const bool beyond_this_machine = settings_.text("HOST") != "localhost" &&
+                                   !settings_.text("HOST").starts_with("127.") &&
+                                   settings_.text("HOST") != "::1";
+  if (!front_door_.rules()->keys_required && beyond_this_machine) {
+    log_.warning("open_to_everybody", {{"address", settings_.text("HOST")}});
+    std::fprintf(stderr, "  no API keys: whoever reaches %s:%d may use everything (see API_KEYS)\n",
+                 settings_.text("HOST").c_str(), http_->port());
+  }
   for (const auto& entry : pool_.embedders()) {
     const auto& info = entry.service->model().encoder->info();
     std::fprintf(stderr, "  %s: %s, %d dimensions, %s\n", entry.name.c_str(), info.family.c_str(),

@@ -6,10 +6,25 @@
 #include "infer/engine/generator.h"
 #include "serve/api/observer.h"
 #include "serve/cache/response_cache.h"
+#include "serve/server/front_door.h"
 #include "serve/server/metrics_table.h"
 #include "serve/tasks/embed.h"
 
 namespace sis::server {
+
+// Requests that the front door turned away.
+class RefusalMeter final : public FrontDoorObserver {
+ public:
+  explicit RefusalMeter(ServerMetrics& metrics) : general_(metrics) {}
+
+  void on_refusal(int status, Duration latency) override {
+    if (status == 429) general_.rate_limit_hits.add();
+    general_.finished(status, to_ms(latency));
+  }
+
+ private:
+  ServerMetrics& general_;
+};
 
 // Lookups and batches of one embedding model.
 class EmbedMeter final : public tasks::EmbedObserver {

@@ -50,8 +50,8 @@ class ModelPool {
   Warmup warm();
 
   void sweep();
-  void close();    // refuses new requests; what is admitted runs on
-  void end_all();  // answers what is open with kUnavailable, too
+  void close();       // refuses new requests; what is admitted runs on
+  void end_all();     // answers what is open with kUnavailable, too
   bool idle() const;  // nothing admitted is unanswered
   const std::vector<EmbedEntry>& embedders() const { return embedders_; }
   const std::vector<std::unique_ptr<ChatEntry>>& chats() const { return chats_; }

@@ -350,6 +350,23 @@ std::vector<SettingDef> http() {
   };
 }
 
+std::vector<SettingDef> access() {
+  return {
+      {.name = "API_KEYS",
+       .help = "who may ask: a file of keys, a list in [..] or NAME:SHA256 pairs, see"
+               " docs/api-keys.md; not set: everybody",
+       .secret = true},
+      {.name = "METRICS_API_KEY", .help = "bearer token of /metrics; not set: open",
+       .secret = true},
+      {.name = "RATE_LIMITS_FILE", .type = kPath,
+       .help = "limits per client and per endpoint, see docs/rate-limits.md"},
+      {.name = "RATE_LIMIT_CLIENTS_MAX", .type = kInt, .initial = "10000", .least = 1, .most = 1e7,
+       .help = "addresses whose requests are counted; the one unseen for longest is forgotten"},
+      {.name = "TRUSTED_PROXIES", .type = kList,
+       .help = "addresses and networks whose X-Forwarded-For is believed"},
+  };
+}
+
 std::vector<SettingDef> engine() {
   return {
       {.name = "DTYPE", .type = kEnum, .initial = "auto",
@@ -397,22 +414,22 @@ std::vector<SettingDef> infer_routes() {
       {.name = "RESPONSE_CACHE_CHAT", .type = kBool, .initial = "0",
        .help = "cache chats whose answer is certain: temperature 0, one choice, not streamed"},
       {.name = "RATE_LIMIT_RPM", .type = kInt, .initial = "600", .least = 1, .most = 1e9,
-       .help = "requests per client and window", .use = kNotYet},
+       .help = "requests per client and window; not set: /v1/infer only"},
       {.name = "RATE_LIMIT_WINDOW_SEC", .type = kSeconds, .initial = "60", .least = 0.001,
-       .unit = "s", .help = "length of the sliding window", .use = kNotYet},
+       .unit = "s", .help = "length of the sliding window"},
       {.name = "CIRCUIT_BREAKER_FAILURE_THRESHOLD", .type = kInt, .initial = "5", .least = 1,
        .most = kCountMax, .help = "failures in a row that open a model's breaker", .use = kNotYet},
       {.name = "CIRCUIT_BREAKER_TIMEOUT_SEC", .type = kSeconds, .initial = "60", .least = 0,
        .unit = "s", .help = "how long it stays open before a probe", .use = kNotYet},
       {.name = "TRUTHGPT_API_TOKEN", .initial = "changeme",
        .help = "bearer token of /v1/infer; the placeholder only works with ENVIRONMENT=development",
-       .use = kNotYet, .secret = true},
+       .secret = true},
       {.name = "TRUTHGPT_CONFIG", .type = kPath,
        .help = "configuration of the /v1/infer routes", .use = kNotYet},
       {.name = "TRUTHGPT_MODEL", .initial = "gpt2",
        .help = "model of /v1/infer when a request names none", .use = kNotYet},
       {.name = "ENVIRONMENT", .initial = "production",
-       .help = "development allows placeholder secrets", .use = kNotYet},
+       .help = "development allows placeholder secrets"},
       {.name = "WEBHOOK_HMAC_SECRET", .initial = "changeme-secret",
        .help = "key of /webhooks/ingest signatures; same rule for the placeholder", .use = kNotYet,
        .secret = true},
@@ -437,6 +454,7 @@ std::vector<SettingDef> settings_rows() {
       {"Warm-up", warmup},
       {"Observability", observability},
       {"HTTP", http},
+      {"Access", access},
       {"Engine", engine},
       {"Inference API, classification, cache, rate limit", infer_routes},
   };

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/strings.h"
+#include "serve/api/client.h"
 #include "serve/api/errors.h"
 #include "serve/api/json_body.h"
 #include "serve/api/openai/chat_text.h"
@@ -71,6 +72,7 @@ void ChatRoutes::start(const std::shared_ptr<Generation>& generation, Parse pars
           "model", "model_not_found"};
     entry = &it->second;
     generation->found_model(name, *entry->observer);
+    SIS_TRY(check_client_model(generation->request(), name));
     if (entry->model.service == nullptr) return FoundModel{};
     const tasks::TextModel& text = entry->model.service->model();
     return FoundModel{

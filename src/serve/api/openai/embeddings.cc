@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "base/strings.h"
+#include "serve/api/client.h"
 #include "serve/api/errors.h"
 #include "serve/api/json_body.h"
 #include "serve/api/request_trace.h"
@@ -69,6 +70,7 @@ struct EmbeddingsRoute::Request {
     // Base64 of floats hardly shrinks, and every SDK offers to unpack.
     net::HttpResponse response{.body = std::move(*body), .compressible = !call.base64};
     account(200, result->queue, result->cache_hits);
+    charge_client(exchange->request(), result->tokens);
     exchange->respond(std::move(response));
   }
 
@@ -147,7 +149,7 @@ void EmbeddingsRoute::parse_and_submit(const std::shared_ptr<Request>& request) 
         request->observer = model->observer;
         request->call.model = name;
         request->trace->set_model(name);
-        return {};
+        return check_client_model(request->exchange->request(), name);
       });
   if (!call.ok()) return request->refuse(call.error());
   request->call = std::move(*call);

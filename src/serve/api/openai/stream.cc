@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "base/strings.h"
+#include "serve/api/client.h"
 #include "serve/api/errors.h"
 #include "serve/api/json_text.h"
 #include "serve/api/openai/chat_text.h"
@@ -317,7 +318,7 @@ void Generation::write_events() {
     }
     if (!exchange_->write(out)) return leave();
     if (!done) continue;
-    if (!error) observer_->on_usage(usage);
+    if (!error) tell_usage(usage);
     end(error ? http_status(error->code) : 200);
     return exchange_->finish_stream();
   }
@@ -354,7 +355,7 @@ void Generation::write_whole() {
     response.headers.emplace_back("X-Cache", cache_word_);
     lead.publish(printer_->kept(response.body));  // first, so that the client's next request hits
   }
-  observer_->on_usage(usage);
+  tell_usage(usage);
   end(200);
   exchange_->respond(std::move(response));
 }
@@ -372,6 +373,11 @@ void Generation::write_kept(const Result<cache::SharedBytes>& kept) {
   response.headers.emplace_back("X-Cache", cache_word_);
   end(200);
   exchange_->respond(std::move(response));
+}
+
+void Generation::tell_usage(const Usage& usage) {
+  observer_->on_usage(usage);
+  charge_client(exchange_->request(), int64_t{usage.prompt_tokens} + usage.completion_tokens);
 }
 
 // Gives the tickets back, outside the lock: that waits for a callback in progress, which may want

@@ -147,6 +147,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void write_events();
   void write_whole();
   void write_kept(const Result<cache::SharedBytes>& kept);
+  void tell_usage(const tasks::Usage& usage);
   void end(int status);
   void leave();  // the client is gone or does not read
   void account(int status);

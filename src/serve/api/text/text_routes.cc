@@ -1,6 +1,7 @@
 #include "serve/api/text/text_routes.h"
 
 #include "base/strings.h"
+#include "serve/api/client.h"
 #include "serve/api/errors.h"
 #include "serve/api/text/tokenize_json.h"
 #include "serve/tasks/conversation.h"
@@ -15,11 +16,16 @@ TimePoint now() { return std::chrono::steady_clock::now(); }
 
 }  // namespace
 
-Result<const tasks::TextModel*> TextRoutes::find(const std::string& name,
+Result<const tasks::TextModel*> TextRoutes::find(const net::HttpRequest& request,
+                                                 const std::string& name,
                                                  bool with_template) const {
   for (const auto& model : models_) {
-    if (name.empty() ? !with_template || model.templates != nullptr : model.name == name)
+    if (name.empty() && (with_template && model.templates == nullptr)) continue;
+    if (!name.empty() && model.name != name) continue;
+    if (auto status = check_client_model(request, model.name); status.ok())
       return &model;
+    else if (!name.empty())
+      return std::move(status).error();
   }
   if (name.empty())
     return Error{Code::kInvalidArgument,
@@ -36,7 +42,7 @@ void TextRoutes::run(std::shared_ptr<net::Exchange> exchange, Work work) const {
   trace->set_model(kUnknown);
   const bool posted = prep_.post([this, exchange, trace, work] {
     trace->mark(Stage::kQueue, now());
-    auto answer = (this->*work)(exchange->request().body, *trace);
+    auto answer = (this->*work)(exchange->request(), *trace);
     trace->mark(Stage::kCompute, now());
     if (answer.ok())
       exchange->respond({.body = std::move(*answer)});
@@ -58,26 +64,29 @@ void TextRoutes::apply_template(std::shared_ptr<net::Exchange> exchange) const {
   run(std::move(exchange), &TextRoutes::apply_body);
 }
 
-Result<std::string> TextRoutes::tokenize_body(std::string_view body, RequestTrace& trace) const {
-  SIS_ASSIGN(auto call, parse_tokenize(body, texts_max_));
+Result<std::string> TextRoutes::tokenize_body(const net::HttpRequest& request,
+                                              RequestTrace& trace) const {
+  SIS_ASSIGN(auto call, parse_tokenize(request.body, texts_max_));
   trace.mark(Stage::kParse, now());
-  SIS_ASSIGN(const auto* model, find(call.model, call.conversation.has_value()));
+  SIS_ASSIGN(const auto* model, find(request, call.model, call.conversation.has_value()));
   trace.set_model(model->name);
   return run_tokenize(std::move(call), *model);
 }
 
-Result<std::string> TextRoutes::detokenize_body(std::string_view body, RequestTrace& trace) const {
-  SIS_ASSIGN(const auto call, parse_detokenize(body, texts_max_));
+Result<std::string> TextRoutes::detokenize_body(const net::HttpRequest& request,
+                                                RequestTrace& trace) const {
+  SIS_ASSIGN(const auto call, parse_detokenize(request.body, texts_max_));
   trace.mark(Stage::kParse, now());
-  SIS_ASSIGN(const auto* model, find(call.model, /*with_template=*/false));
+  SIS_ASSIGN(const auto* model, find(request, call.model, /*with_template=*/false));
   trace.set_model(model->name);
   return run_detokenize(call, *model);
 }
 
-Result<std::string> TextRoutes::apply_body(std::string_view body, RequestTrace& trace) const {
-  SIS_ASSIGN(const auto call, tasks::parse_conversation(body));
+Result<std::string> TextRoutes::apply_body(const net::HttpRequest& request,
+                                           RequestTrace& trace) const {
+  SIS_ASSIGN(const auto call, tasks::parse_conversation(request.body));
   trace.mark(Stage::kParse, now());
-  SIS_ASSIGN(const auto* model, find(call.model, /*with_template=*/true));
+  SIS_ASSIGN(const auto* model, find(request, call.model, /*with_template=*/true));
   trace.set_model(model->name);
   SIS_ASSIGN(const std::string prompt, tasks::render_conversation(call, *model));
   std::string out = R"({"prompt":)";

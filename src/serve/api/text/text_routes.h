@@ -27,13 +27,15 @@ class TextRoutes {
   void apply_template(std::shared_ptr<net::Exchange> exchange) const;
 
  private:
-  using Work = Result<std::string> (TextRoutes::*)(std::string_view body,
+  using Work = Result<std::string> (TextRoutes::*)(const net::HttpRequest& request,
                                                    RequestTrace& trace) const;
   void run(std::shared_ptr<net::Exchange> exchange, Work work) const;
-  Result<const tasks::TextModel*> find(const std::string& name, bool with_template) const;
-  Result<std::string> tokenize_body(std::string_view body, RequestTrace& trace) const;
-  Result<std::string> detokenize_body(std::string_view body, RequestTrace& trace) const;
-  Result<std::string> apply_body(std::string_view body, RequestTrace& trace) const;
+  // Among those the client may use.
+  Result<const tasks::TextModel*> find(const net::HttpRequest& request, const std::string& name,
+                                       bool with_template) const;
+  Result<std::string> tokenize_body(const net::HttpRequest& request, RequestTrace& trace) const;
+  Result<std::string> detokenize_body(const net::HttpRequest& request, RequestTrace& trace) const;
+  Result<std::string> apply_body(const net::HttpRequest& request, RequestTrace& trace) const;
 
   const int64_t texts_max_;
   TaskPool& prep_;

@@ -1,0 +1,20 @@
+#include "serve/api/client.h"
+
+namespace sis::api {
+
+std::string_view client_name(const net::HttpRequest& request) {
+  const Client* client = client_of(request);
+  return client ? std::string_view(client->name()) : std::string_view();
+}
+
+Status check_client_model(const net::HttpRequest& request, const std::string& model) {
+  const Client* client = client_of(request);
+  if (!client) return {};
+  return client->check_model(model);
+}
+
+void charge_client(const net::HttpRequest& request, int64_t tokens) {
+  if (Client* client = client_of(request)) client->used_tokens(tokens);
+}
+
+}  // namespace sis::api

@@ -1,0 +1,16 @@
+// Errors in the words of the API a path belongs to, for what answers before a route is known.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "net/http_server.h"
+
+namespace sis::api {
+
+// /v2: {"error"}. /predict, /predict_batch, /models/info, /v1/infer and /webhooks:
+// {"error","detail"}. Everything else as error_response(). Status and retry headers are the same
+// everywhere.
+net::HttpResponse surface_error(std::string_view path, const Error& error);
+
+}  // namespace sis::api

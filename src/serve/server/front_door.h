@@ -1,0 +1,70 @@
+// What stands before the router: key, then rate limit, then the route.
+//
+// Runs on the connection's I/O thread and does not block. Whoever passes is left with the request
+// as an api::Client. /, health, readiness and metrics are open; every other path, known or not,
+// wants a key when keys are configured, so that nobody learns without one which paths there are.
+// Outlives the exchanges that came through it.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/clock.h"
+#include "net/http_server.h"
+#include "serve/admission/rate_counter.h"
+#include "serve/admission/rate_in_flight.h"
+#include "serve/server/access_rules.h"
+#include "telemetry/log.h"
+
+namespace sis::server {
+
+// Hears of every request that was turned away. Any thread.
+class FrontDoorObserver {
+ public:
+  virtual ~FrontDoorObserver() = default;
+  virtual void on_refusal(int status, Duration latency) = 0;
+};
+
+class FrontDoor {
+ public:
+  FrontDoor(admission::RateCounter& counter, const Clock& clock, FrontDoorObserver& observer,
+            telemetry::Logger log, net::Handler next)
+      : counter_(counter),
+        clock_(clock),
+        observer_(observer),
+        log_(std::move(log)),
+        next_(std::move(next)),
+        rules_(std::make_shared<const AccessRules>()) {}
+
+  void handle(std::shared_ptr<net::Exchange> exchange);
+
+  // Requests that come from now on are judged by these; what clients have used up stays used. Any
+  // thread.
+  void set_rules(AccessRules rules);
+  // Shared: a request keeps the rules it came under.
+  std::shared_ptr<const AccessRules> rules() const {
+    const std::lock_guard lock(mutex_);
+    return rules_;
+  }
+
+ private:
+  class Visitor;
+  using Exchange = std::shared_ptr<net::Exchange>;
+
+  void turn_away_unknown(const Exchange& exchange, const AccessRules& rules,
+                         std::string_view message);
+  void refuse(const Exchange& exchange, const Error& error, std::string_view client);
+  void let_in(const Exchange& exchange, const std::shared_ptr<Visitor>& visitor);
+
+  admission::RateCounter& counter_;
+  const Clock& clock_;
+  FrontDoorObserver& observer_;
+  const telemetry::Logger log_;
+  const net::Handler next_;
+  admission::InFlight in_flight_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const AccessRules> rules_;  // guarded by mutex_; itself immutable
+};
+
+}  // namespace sis::server
