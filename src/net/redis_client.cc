@@ -42,13 +42,17 @@ class Client final : public RedisClient {
   }
 
   ~Client() override {
+    close();
+    ::close(wake_);
+  }
+
+  void close() override {
     {
       const std::lock_guard lock(mutex_);
-      stopping_ = true;
+      if (std::exchange(stopping_, true)) return;
     }
     wake();
     thread_.join();
-    ::close(wake_);
   }
 
   void command(std::vector<std::string> words, Duration budget, Done done) override {
@@ -115,12 +119,14 @@ class Client final : public RedisClient {
       ++refused_;
       return call.done(Error{Code::kOverloaded, "too many calls to Redis are open"});
     }
-    bool first = false;
+    bool first = false, stopping = false;
     {
       const std::lock_guard lock(mutex_);
+      stopping = stopping_;
       first = inbox_.empty();
-      inbox_.push_back(std::move(call));
+      if (!stopping) inbox_.push_back(std::move(call));
     }
+    if (stopping) return call.done(Error{Code::kUnavailable, "Redis cannot be had now"});
     if (first) wake();
   }
 

@@ -69,7 +69,10 @@ class RedisClient {
   // changes, never with user or password.
   static std::unique_ptr<RedisClient> create(const RedisUrl& url, const RedisOptions& options,
                                              telemetry::Logger log);
-  virtual ~RedisClient() = default;  // ends what is open with kUnavailable, then joins
+  virtual ~RedisClient() = default;  // closes
+  // Ends what is open with kUnavailable and joins the thread; later calls are refused. Not inside a
+  // `done`. For owners who share the client and want its callbacks to be over.
+  virtual void close() = 0;
 
   // Any command whose reply is one reply: {"INCR", "counter"}. No SUBSCRIBE, MONITOR, MULTI, and
   // nothing that blocks in Redis.

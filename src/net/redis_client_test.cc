@@ -400,9 +400,11 @@ TEST(RedisClient, OpenCallsAreBoundedAndEndWithTheClient) {
   EXPECT_EQ(codes, std::vector{Code::kOverloaded});
   for (int i = 0; i < 4; ++i) client->command({"GET", "x"}, seconds(60), keep);
   EXPECT_EQ(codes, (std::vector{Code::kOverloaded, Code::kOverloaded}));
-  client.reset();
+  client->close();
   EXPECT_EQ(codes, (std::vector{Code::kOverloaded, Code::kOverloaded, Code::kUnavailable,
                                 Code::kUnavailable, Code::kUnavailable}));
+  client->command({"GET", "x"}, seconds(60), keep);
+  EXPECT_EQ(codes.size(), 6u);
 }
 
 // The log tells where Redis is and why it cannot be had, and never the password, not even when the

@@ -36,6 +36,7 @@ class SpokenRedis final : public net::RedisClient {
             std::vector<std::string>, Duration, Done) override {
     ADD_FAILURE() << "the cache has no scripts";
   }
+  void close() override {}
   bool healthy() const override { return up; }
   net::RedisStats stats() const override { return {}; }
 

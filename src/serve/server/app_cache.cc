@@ -1,5 +1,4 @@
 // The response cache: where it keeps, within which bounds, and what it tells.
-#include "net/redis_client.h"
 #include "serve/cache/memory_cache.h"
 #include "serve/cache/redis_cache.h"
 #include "serve/server/app_impl.h"
@@ -31,10 +30,11 @@ Status AppImpl::open_cache() {
       auto url = net::parse_redis_url(text);
       if (!url.ok())
         return prefixed("REDIS_URL (" + settings_.source_of("REDIS_URL") + ")", url.error());
+      redis_ = net::RedisClient::create(*url, {}, log_.named("sis.redis"));
       backend = std::make_shared<cache::RedisCache>(
           cache::RedisCacheOptions{.budget = settings_.duration("REDIS_TIMEOUT_MS"),
                                    .entry_bytes_max = entry_bytes_max},
-          net::RedisClient::create(*url, {}, log_.named("sis.redis")), std::move(backend));
+          redis_, std::move(backend));
     }
   }
   cache_ = std::make_unique<cache::ResponseCache>(

@@ -9,6 +9,7 @@
 #include "base/task_pool.h"
 #include "infer/engine/device_executor.h"
 #include "net/http_server.h"
+#include "net/redis_client.h"
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
 #include "serve/api/ops/health.h"
@@ -68,6 +69,7 @@ class AppImpl final : public App {
   ~AppImpl() override {
     if (http_) http_->stop();
     if (cache_) cache_->close();
+    if (redis_) redis_->close();
   }
 
   Status bind() {
@@ -128,6 +130,7 @@ class AppImpl final : public App {
   ChatRequestMeter unknown_chat_observer_;
   std::vector<std::unique_ptr<api::RequestObserver>> meters_;
   CacheMeter cache_meter_;
+  std::shared_ptr<net::RedisClient> redis_;  // shared with its users; null: none is wanted
   std::unique_ptr<cache::ResponseCache> cache_;
   std::vector<std::shared_ptr<void>> cache_metrics_;
   api::ChatRoutes chat_;  // jobs of the pools below may refer to it until they have ended
