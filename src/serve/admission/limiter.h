@@ -1,13 +1,14 @@
 // Who may run, who waits and who is sent away: a policy on a given clock, no threads.
 //
 // A ticket is held while waiting and while running, a slot only while running. Waiters get slots in
-// order of arrival, higher priorities first. Without slots (slots_max 0) everything that has a
-// ticket runs: that is for work whose device batches it and orders it itself.
+// order of arrival, higher priorities first. Without slots (slots_max 0) whoever has a ticket runs:
+// that is for work whose device batches it and orders it itself.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -33,19 +34,20 @@ class Limiter {
     Answer answer;
     Id id = 0;  // of kRuns and kWaits
   };
-  // `deadline`: the waiter's own; it waits until then at most.
-  Entered enter(TimePoint now, TimePoint deadline, int32_t priority);
-  // Whether enter() would find a ticket.
-  bool has_ticket() const;
+  // `deadline`: the newcomer's own; it waits until then at most. `may_wait` false: kNoSlot instead
+  // of kWaits.
+  Entered enter(TimePoint now, TimePoint deadline, int32_t priority, bool may_wait = true);
+  bool has_ticket() const;  // enter() would not say kFull
 
-  // Gives back what `id` holds, waiting or running; whoever runs instead is returned.
-  std::vector<Id> leave(Id id);
+  // Gives back what `id` holds, running or waiting (an unknown id holds nothing). Who gets the slot
+  // runs from now on.
+  std::optional<Id> leave(Id id);
 
   struct Expired {
     Id id;
-    bool deadline = false;  // its own time is over, not wait_max
+    bool own_deadline = false;  // not wait_max
   };
-  // Takes out who has waited too long, oldest first.
+  // Takes out who has waited too long, in the line's order.
   std::vector<Expired> expire(TimePoint now);
 
   int64_t running() const { return static_cast<int64_t>(running_.size()); }
@@ -55,17 +57,15 @@ class Limiter {
  private:
   struct Waiter {
     TimePoint until;
-    bool own_deadline;  // comes before wait_max is over
+    bool own_deadline;  // `until` is
   };
   using Key = std::pair<int64_t, Id>;  // priority downwards, then arrival
 
-  bool has_slot() const;
-
   const LimiterOptions options_;
-  Id next_ = 1;
+  Id last_ = 0;
   std::unordered_set<Id> running_;
   std::map<Key, Waiter> line_;
-  std::map<Id, int64_t> keys_;  // of waiters: the first part of their keys
+  std::unordered_map<Id, int64_t> line_keys_;
 };
 
 }  // namespace sis::admission

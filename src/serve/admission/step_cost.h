@@ -16,40 +16,38 @@ struct Work {
   double prefill_tokens = 0;
   double decode_tokens = 0;
 
-  Work& operator+=(const Work& other) {
-    prefill_tokens += other.prefill_tokens;
-    decode_tokens += other.decode_tokens;
-    return *this;
-  }
-  Work& operator-=(const Work& other) {
-    prefill_tokens -= other.prefill_tokens;
-    decode_tokens -= other.decode_tokens;
-    return *this;
-  }
+  Work& operator+=(const Work& other);
+  Work& operator-=(const Work& other);  // not below 0
   double tokens() const { return prefill_tokens + decode_tokens; }
 };
 
 class StepCost {
  public:
-  // A step ended. `busy`: the device was fully used by it; other steps can only lower the prices.
-  // `continues`: work was left behind by the step before, so the time since then counts.
-  void add(TimePoint end, const Work& done, Duration compute, bool busy, bool continues);
+  // What a step tells depends on what surrounds it.
+  struct Load {
+    bool busy = false;       // it used the device fully; other steps can only lower the prices
+    bool continues = false;  // the step before left work behind, so the time since then counts
+  };
+  void add(TimePoint end, const Work& done, Duration compute, Load load);
 
-  bool known() const;
-  double prefill_seconds() const { return prefill_seconds_; }  // per token, device time
-  double decode_seconds() const { return decode_seconds_; }
-  double share() const { return share_; }  // of the clock that the device gives this model
-  // Seconds of the clock for this work.
+  bool known() const { return busy_steps_ >= kStepsMin; }
+  // Seconds of the clock, other models' share of the device included.
   double seconds(const Work& work) const;
+  double decode_seconds() const { return decode_seconds_ * stretch_; }  // per token
 
  private:
+  static constexpr int64_t kStepsMin = 4;
+
+  double device_seconds(const Work& work) const {
+    return work.prefill_tokens * prefill_seconds_ + work.decode_tokens * decode_seconds_;
+  }
   void fit();
 
-  // Sums over steps, each scaled to one token and older ones fading: of prompt and answer parts,
-  // their products and the time.
+  // Sums over steps, each scaled to one token and older ones fading: products of prompt part,
+  // answer part and time.
   double pp_ = 0, pd_ = 0, dd_ = 0, pt_ = 0, dt_ = 0;
-  double prefill_seconds_ = 0, decode_seconds_ = 0;
-  double share_ = 1;
+  double prefill_seconds_ = 0, decode_seconds_ = 0;  // per token, of the device
+  double stretch_ = 1;                               // clock per device time
   int64_t busy_steps_ = 0;
   TimePoint last_end_{};
 };
