@@ -8,7 +8,7 @@ namespace sis::admission {
 namespace {
 
 constexpr double kLearn = 0.05;
-constexpr double kErrorUp = 0.05, kErrorDown = kErrorUp / 100;
+constexpr double kErrorUp = 0.1, kErrorDown = kErrorUp / 2000;
 constexpr double kSlackShareMax = 1.0 / 3;
 constexpr double kForecastSecondsMax = 1e6;  // a Duration holds it
 
@@ -71,19 +71,20 @@ void Backlog::remove(const Entry& entry) {
   whole_ -= entry.whole;
   left_ -= entry.left;
   if (requests_ == 0) whole_ = left_ = {};  // no crumbs of rounding
+  if (!entry.exact || entry.size.bytes <= 0) return;
+  const double tokens = entry.whole.prefill_tokens - static_cast<double>(entry.size.tokens);
+  tokens_per_byte_ +=
+      kLearn * (std::max(0.0, tokens) / static_cast<double>(entry.size.bytes) - tokens_per_byte_);
 }
 
 void Backlog::correct(Entry& entry, int64_t prompt_tokens) {
-  const auto exact = static_cast<double>(std::max<int64_t>(0, prompt_tokens));
-  if (entry.size.bytes > 0 && exact > static_cast<double>(entry.size.tokens))
-    tokens_per_byte_ += kLearn * ((exact - static_cast<double>(entry.size.tokens)) /
-                                      static_cast<double>(entry.size.bytes) -
-                                  tokens_per_byte_);
+  const auto tokens = static_cast<double>(std::max<int64_t>(0, prompt_tokens));
   whole_ -= {.prefill_tokens = entry.whole.prefill_tokens};
-  entry.whole.prefill_tokens = exact;
-  whole_ += {.prefill_tokens = exact};
   left_ -= {.prefill_tokens = entry.left.prefill_tokens};
-  entry.left.prefill_tokens = entry.running ? exact / 2 : exact;
+  entry.exact = true;
+  entry.whole.prefill_tokens = tokens;
+  entry.left.prefill_tokens = entry.running ? tokens / 2 : tokens;
+  whole_ += {.prefill_tokens = entry.whole.prefill_tokens};
   left_ += {.prefill_tokens = entry.left.prefill_tokens};
 }
 

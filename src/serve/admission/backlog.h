@@ -48,6 +48,7 @@ class Backlog {
     Work whole;  // all it brings
     Work left;   // what counts now
     bool running = false;
+    bool exact = false;  // corrected
   };
   Entry estimate(const Size& size) const;
   // When a newcomer would start and be answered, the error not included; nullopt: not known yet.

@@ -65,7 +65,8 @@ class Place {
   explicit Place(Held* held) : held_(held) {}
 
   explicit operator bool() const { return held_ != nullptr; }
-  // Tokenised: the prompt tokens the device has to compute for it; 0: others compute them.
+  // The prompt tokens the device has to compute for it, as soon and as often as they are known
+  // better; 0: others compute them.
   void correct(int64_t prompt_tokens);
   // The device has begun with it.
   void start();
@@ -117,8 +118,7 @@ class Gate {
   Result<Place> enter(const Ask& ask);
 
   using Done = std::function<void(Result<Place>)>;
-  // Destroying it takes the request out of the line; afterwards `done` is not begun any more. Must
-  // not be destroyed inside `done`.
+  // Destroying it takes the request out of the line; afterwards `done` is not begun any more.
   class Wait {
    public:
     virtual ~Wait() = default;

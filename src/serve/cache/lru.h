@@ -39,6 +39,7 @@ class Lru {
     index_.emplace(key, order_.begin());
   }
 
+  bool contains(const Key& key) const { return index_.contains(key); }  // age stays
   size_t size() const { return index_.size(); }
 
  private:

@@ -53,8 +53,10 @@ class Counts final : public GenerateObserver {
 using OneStatus = std::map<int, int>;
 
 struct Served {
-  explicit Served(ChatOptions options = {}, net::ServerOptions http = {})
-      : routes(options, prep, writers, clock, unknown, {}) {
+  explicit Served(ChatOptions options = {}, net::ServerOptions http = {},
+                  const admission::LimiterOptions& limits = {})
+      : gate({.capability = "chat", .queue_setting = "Q", .limits = limits}, clock, quiet),
+        routes(options, gate, prep, writers, clock, unknown, {}) {
     routes.add("m", {.service = &service, .observer = &counts, .fingerprint = "fp_1"});
     routes.add_other("embed", other);
     http.address = "127.0.0.1";
@@ -77,6 +79,10 @@ struct Served {
   ScriptedService service{model.view};
   SteadyClock clock;
   Counts counts, unknown, other;
+  struct Quiet final : admission::GateObserver {
+    void on_refused(Refusal, const admission::Lane*) override {}
+  } quiet;
+  admission::Gate gate;
   TaskPool prep{"test-prep", 1, 100}, writers{"test-writer", 1, 100};
   ChatRoutes routes;
   std::unique_ptr<net::HttpServer> server;

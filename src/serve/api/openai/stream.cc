@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "base/strings.h"
 #include "serve/api/errors.h"
 #include "serve/api/json_text.h"
+#include "serve/api/request_timeout.h"
 
 namespace sis::api {
 
@@ -62,6 +64,7 @@ class Generation::Sink final : public tasks::GenerateStream {
         prompt_(prompt),
         first_choice_(static_cast<int32_t>(prompt) * choices) {}
 
+  void on_prompt_tokens(int32_t tokens) override { generation_->on_prompt_tokens(prompt_, tokens); }
   void on_start(int32_t) override { generation_->on_start(); }
   void on_prompt(std::vector<TokenLogprobs> tokens) override {
     generation_->on_prompt(prompt_, std::move(tokens));
@@ -95,7 +98,8 @@ void Generation::found_model(const std::string& name, RequestObserver& observer)
 }
 
 void Generation::refuse(const Error& error) {
-  refuse(error_response(error, place_.options.retry_after));
+  const bool full = error.code == Code::kOverloaded && error.retry_after <= Duration::zero();
+  refuse(error_response(error, full ? place_.gate.retry_after() : Duration::zero()));
 }
 
 void Generation::refuse(net::HttpResponse response) {
@@ -103,39 +107,84 @@ void Generation::refuse(net::HttpResponse response) {
   exchange_->respond(std::move(response));
 }
 
-void Generation::run(tasks::GenerateService& service, GenerateObserver& observer,
-                     GenerationPlan plan) {
+void Generation::run(const GenerationModel& model, GenerationPlan plan) {
+  auto deadline = request_deadline(request(), plan.timeout);
+  if (!deadline.ok()) return refuse(deadline.error());
   timer_.mark(Stage::kParse, place_.clock.now());
   printer_ = std::move(plan.printer);
   stream_ = plan.stream;
   include_usage_ = plan.include_usage;
-  observer_ = &observer;
-  tokens_max_ = plan.calls.front().tokens_max.value_or(service.defaults().tokens_max);
-  const int32_t choices = plan.calls.front().choices;
+  service_ = model.service;
+  observer_ = model.observer;
+  calls_ = std::move(plan.calls);
+  const tasks::GenerateDefaults& defaults = service_->defaults();
+  const tasks::GenerateCall& first = calls_.front();
+  tokens_max_ = first.tokens_max.value_or(defaults.tokens_max);
+  const size_t choices = calls_.size() * static_cast<size_t>(first.choices);
+  for (auto& call : calls_) call.deadline = *deadline;
   {
     const std::lock_guard lock(mutex_);
-    choices_.resize(plan.calls.size() * static_cast<size_t>(choices));
-    calls_open_ = plan.calls.size();
+    choices_.resize(choices);
+    prompt_tokens_.resize(calls_.size());
+    calls_open_ = calls_.size();
   }
   exchange_->on_cancel([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->leave();
   });
-  for (size_t i = 0; i < plan.calls.size(); ++i) {
+  auto wait = place_.gate.enter(
+      {.lane = model.lane,
+       .size = {.bytes = static_cast<int64_t>(request().body.size()),
+                .answer_tokens_max =
+                    static_cast<int32_t>(std::min<int64_t>(tokens_max_, defaults.tokens_ceiling)),
+                .sequences = static_cast<int32_t>(choices)},
+       .deadline = std::min(*deadline, place_.clock.now() + defaults.generate_timeout),
+       .start_max = model.line_max},
+      [self = shared_from_this()](Result<admission::Place> place) {
+        self->submit(std::move(place));
+      });
+  const std::lock_guard lock(mutex_);
+  if (!over_) std::swap(wait_, wait);
+  // Else the wait goes with its scope, after the lock.
+}
+
+void Generation::submit(Result<admission::Place> place) {
+  if (!place.ok()) {
+    refuse(place.error());
+    return end(0);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (over_) return;
+    waited_ = place->waited();
+    held_ = std::move(*place);
+  }
+  auto calls = std::exchange(calls_, {});
+  const int32_t choices = calls.front().choices;
+  for (size_t i = 0; i < calls.size(); ++i) {
     {
       const std::lock_guard lock(mutex_);
       if (over_ || error_) return;
     }
-    auto ticket = service.submit(std::move(plan.calls[i]),
-                                 std::make_shared<Sink>(shared_from_this(), i, choices));
+    auto ticket = service_->submit(std::move(calls[i]),
+                                   std::make_shared<Sink>(shared_from_this(), i, choices));
     // An end that came meanwhile has found no ticket to give back: it goes out of scope here.
     const std::lock_guard lock(mutex_);
     if (!over_) tickets_.push_back(std::move(ticket));
   }
 }
 
+void Generation::on_prompt_tokens(size_t prompt, int32_t tokens) {
+  const std::lock_guard lock(mutex_);
+  if (over_) return;
+  prompt_tokens_[prompt] = tokens;
+  held_.correct(std::accumulate(prompt_tokens_.begin(), prompt_tokens_.end(), int64_t{0}));
+}
+
 void Generation::on_start() {
   const std::lock_guard lock(mutex_);
-  if (!stream_ || over_) return;
+  if (over_) return;
+  held_.start();
+  if (!stream_) return;
   start_ = true;
   schedule(lock);
 }
@@ -208,8 +257,10 @@ void Generation::on_end(Result<Usage> usage) {
     usage_.decode = std::max(usage_.decode, usage->decode);
   } else if (!error_) {
     error_ = std::move(usage).error();
+    if (error_->code == Code::kOverloaded) observer_->on_line_refusal();
   }
   --calls_open_;
+  if (calls_open_ == 0 && !error_) held_.answered(usage_.completion_tokens);
   if (error_ || calls_open_ == 0) schedule(lock);
 }
 
@@ -289,11 +340,13 @@ void Generation::write_whole() {
   std::vector<Event> prompts;
   std::optional<Error> error;
   Usage usage;
+  Duration waited{};
   {
     const std::lock_guard lock(mutex_);
     if (over_) return;
     error = error_;
     usage = usage_;
+    waited = waited_;
     prompts.swap(events_);
     choices.reserve(choices_.size());
     if (!error)
@@ -308,7 +361,7 @@ void Generation::write_whole() {
   const TimePoint begin = place_.clock.now();
   net::HttpResponse response{.body = printer_->whole(choices, usage)};
   const TimePoint now = place_.clock.now();
-  timer_.add(Stage::kQueue, usage.queue);
+  timer_.add(Stage::kQueue, waited + usage.queue);
   timer_.add(Stage::kPrepare, usage.prepare);
   timer_.add(Stage::kPrefill, usage.prefill);
   timer_.add(Stage::kDecode, usage.decode);
@@ -319,17 +372,23 @@ void Generation::write_whole() {
   exchange_->respond(std::move(response));
 }
 
-// Gives the tickets back, outside the lock: that waits for a callback in progress, which may want
-// it.
+// Gives everything back, outside the lock: that waits for a callback in progress, which may want
+// it, and lets the next one in.
 void Generation::end(int status) {
   Tickets tickets;
+  std::unique_ptr<admission::Gate::Wait> wait;
+  admission::Place held;
   {
     const std::lock_guard lock(mutex_);
     over_ = true;
     tickets.swap(tickets_);
+    wait.swap(wait_);
+    held = std::move(held_);
     events_.clear();
   }
   tickets.clear();
+  wait.reset();
+  held.release();
   if (status != 0) account(status);
 }
 
@@ -349,22 +408,24 @@ void Generation::account(int status) {
   if (accounted_.exchange(true)) return;
   const Duration latency = place_.clock.now() - exchange_->request().received_at;
   Usage usage;
+  Duration waited{};
   double first_token_ms = 0;
   size_t choices = 0;
   {
     const std::lock_guard lock(mutex_);
     usage = usage_;
+    waited = waited_;
     choices = choices_.size();
     if (first_token_) first_token_ms = to_ms(*first_token_);
   }
-  request_observer_->on_request(status, latency, usage.queue);
+  request_observer_->on_request(status, latency, waited + usage.queue);
   place_.log.log(status >= 500 ? telemetry::Level::kWarning : telemetry::Level::kInfo, place_.event,
                  exchange_->request().request_id,
                  {{"model", model_},
                   {"status", status},
                   {"latency_ms", to_ms(latency)},
                   {"first_token_ms", first_token_ms},
-                  {"queue_ms", to_ms(usage.queue)},
+                  {"queue_ms", to_ms(waited + usage.queue)},
                   {"prefill_ms", to_ms(usage.prefill)},
                   {"decode_ms", to_ms(usage.decode)},
                   {"stream", stream_},

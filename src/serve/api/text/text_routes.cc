@@ -1,7 +1,11 @@
 #include "serve/api/text/text_routes.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "base/strings.h"
 #include "serve/api/errors.h"
+#include "serve/api/request_timeout.h"
 #include "serve/api/text/tokenize_json.h"
 #include "serve/tasks/conversation.h"
 #include "telemetry/json_text.h"
@@ -25,7 +29,21 @@ Result<const tasks::TextModel*> TextRoutes::find(const std::string& name,
 }
 
 void TextRoutes::run(std::shared_ptr<net::Exchange> exchange, Work work) const {
-  const bool posted = prep_.post([this, exchange, work] {
+  const auto refuse = [&exchange](const Error& error, Duration retry_after = Duration::zero()) {
+    exchange->respond(error_response(error, retry_after));
+  };
+  auto own = request_deadline(exchange->request());
+  if (!own.ok()) return refuse(own.error());
+  const TimePoint deadline = std::min(*own, exchange->request().received_at + timeout_);
+  auto place = gate_.enter({.deadline = deadline});
+  if (!place.ok()) return refuse(place.error());
+  // Shared, because a job has to be copyable.
+  auto held = std::make_shared<admission::Place>(std::move(*place));
+  const bool posted = prep_.post([this, exchange, work, deadline, held] {
+    if (exchange->cancelled()) return;
+    if (std::chrono::steady_clock::now() >= deadline)
+      return exchange->respond(
+          error_response({Code::kDeadline, "the request's time was over before its turn came"}));
     auto answer = (this->*work)(exchange->request().body);
     if (answer.ok())
       exchange->respond({.body = std::move(*answer)});
@@ -33,8 +51,7 @@ void TextRoutes::run(std::shared_ptr<net::Exchange> exchange, Work work) const {
       exchange->respond(error_response(answer.error()));
   });
   if (!posted)
-    exchange->respond(error_response({Code::kOverloaded, "too many requests wait to be read"},
-                                     std::chrono::seconds(1)));
+    refuse({Code::kOverloaded, "too many requests wait to be read"}, gate_.retry_after());
 }
 
 void TextRoutes::tokenize(std::shared_ptr<net::Exchange> exchange) const {
