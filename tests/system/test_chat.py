@@ -46,7 +46,7 @@ class Vanishing(unittest.TestCase):
                            "    handler: app.models.text_chat.TextChatModel\n"
                            f"    path: {ROOT / 'tests/models/chat-tiny'}\n")
         cls.server = Server(BINARY, {"MODEL_CONFIG_PATH": str(catalog), "MODELS": "tiny", "CHAT_BATCH_MAX_SIZE": "6",
-                                     "CHAT_BATCH_QUEUE_SIZE": "512", "CHAT_QUEUE_MAX_WAIT_MS": "0",
+                                     "CHAT_BATCH_QUEUE_SIZE": "512", "CHAT_MAX_QUEUE_SIZE": "512", "CHAT_QUEUE_MAX_WAIT_MS": "0",
                                      "CHAT_STEP_MAX_TOKENS": str(STEP_TOKENS)})
 
     @classmethod

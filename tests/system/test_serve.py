@@ -211,9 +211,9 @@ class Overload(unittest.TestCase):
         statuses, lock = [], threading.Lock()
 
         def one(i):
-            status, headers, _ = server.request("POST", "/v1/embeddings", heavy_body(f"f{i}"), JSON, 120)
+            answer = server.request("POST", "/v1/embeddings", heavy_body(f"f{i}"), JSON, 120)
             with lock:
-                statuses.append((status, headers.get("Retry-After")))
+                statuses.append(answer)
 
         threads = [threading.Thread(target=one, args=(i,)) for i in range(count)]
         for thread in threads:
@@ -225,17 +225,51 @@ class Overload(unittest.TestCase):
     def test_a_full_queue_answers_429_with_a_hint(self):
         with Server(BINARY, {"EMBEDDING_BATCH_QUEUE_SIZE": "1", "EMBEDDING_BATCH_QUEUE_TIMEOUT_SEC": "0.05"}) as server:
             statuses = self.flood(server, 12)
-            refused = [hint for status, hint in statuses if status == 429]
-            self.assertEqual({status for status, _ in statuses}, {200, 429})
+            refused = [headers.get("Retry-After") for status, headers, _ in statuses if status == 429]
+            self.assertEqual({status for status, _, _ in statuses}, {200, 429})
             self.assertTrue(all(hint is not None and int(hint) >= 1 for hint in refused))
             self.assertEqual(server.metric("embedding_requests_total", status="429"), len(refused))
             self.assertEqual(server.metric("embedding_requests_total", status="200"), len(statuses) - len(refused))
 
     def test_a_timeout_answers_504(self):
         with Server(BINARY, {"EMBEDDING_GENERATE_TIMEOUT_SEC": "0.02"}) as server:
-            statuses = [status for status, _ in self.flood(server, 6)]
+            statuses = [status for status, _, _ in self.flood(server, 6)]
             self.assertIn(504, statuses)
             self.assertEqual(server.metric("embedding_requests_total", status="504"), statuses.count(504))
+
+    def test_tickets_bound_what_waits_and_runs(self):
+        with Server(BINARY, {"EMBEDDING_MAX_QUEUE_SIZE": "2"}) as server:
+            answers = self.flood(server, 12)
+            codes = [status for status, _, _ in answers]
+            self.assertEqual(set(codes), {200, 429})
+            self.assertGreaterEqual(codes.count(200), 2)
+            refused = next(body for status, _, body in answers if status == 429)
+            self.assertIn("EMBEDDING_MAX_QUEUE_SIZE", json.loads(refused)["error"]["message"])
+            for status, headers, _ in answers:
+                if status == 429:
+                    self.assertGreaterEqual(int(headers["Retry-After"]), 1)
+                    self.assertGreaterEqual(int(headers["retry-after-ms"]), 1)
+            self.assertEqual(server.metric("embedding_queue_rejections_total"), codes.count(429))
+            self.assertEqual(server.metric("embedding_requests_total", status="429"), codes.count(429))
+            # Nothing is left behind: one after the other they all get in, cached ones without a place.
+            for i in range(3):
+                self.assertEqual(server.request("POST", "/v1/embeddings", embed_body([f"after {i}"]), JSON)[0], 200)
+
+    def test_unbatched_requests_wait_for_a_slot(self):
+        with Server(BINARY, {"ENABLE_EMBEDDING_BATCHING": "0", "EMBEDDING_MAX_CONCURRENT": "1", "EMBEDDING_QUEUE_TIMEOUT_SEC": "20"}) as server:
+            self.assertEqual({status for status, _, _ in self.flood(server, 5)}, {200})
+        with Server(BINARY, {"ENABLE_EMBEDDING_BATCHING": "0", "EMBEDDING_MAX_CONCURRENT": "1", "EMBEDDING_QUEUE_TIMEOUT_SEC": "0"}) as server:
+            codes = [status for status, _, _ in self.flood(server, 5)]
+            self.assertIn(200, codes)
+            self.assertIn(429, codes)
+
+    def test_a_clients_own_time_limit(self):
+        with Server(BINARY) as server:
+            late = server.request("POST", "/v1/embeddings", heavy_body("late"), {**JSON, "X-Request-Timeout-Ms": "1"})
+            self.assertEqual(late[0], 504)
+            self.assertEqual(json.loads(late[2])["error"]["type"], "timeout_error")
+            self.assertEqual(server.request("POST", "/v1/embeddings", embed_body(["x"], timeout=30), JSON)[0], 200)
+            self.assertEqual(server.metric("embedding_requests_total", status="504"), 1)
 
 
 class Shutdown(unittest.TestCase):

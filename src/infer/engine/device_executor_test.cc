@@ -106,5 +106,68 @@ TEST(DeviceExecutor, CallRunsBetweenStepsAndWaits) {
   EXPECT_GE(executor.stats().steps, 1);
 }
 
+// Another model's backlog, however long, delays a lane by the step in progress and no more.
+TEST(DeviceExecutor, ABacklogDelaysOthersByOneStep) {
+  SteadyClock clock;
+  std::atomic<bool> on{true};
+  BusyLane first(std::chrono::microseconds(300), on), second(std::chrono::microseconds(500), on);
+  // Ready when told; notes how many steps of the others had begun by then and when its turn came.
+  class Seldom final : public Lane {
+   public:
+    Seldom(const BusyLane& first, const BusyLane& second) : first_(first), second_(second) {}
+    std::optional<TimePoint> ready_at(TimePoint now) override {
+      return wanted ? std::optional(now) : std::nullopt;
+    }
+    void step(ops::Context&) override {
+      ended_before = first_.steps + second_.steps;
+      wanted = false;
+    }
+    std::atomic<bool> wanted{false};
+    std::atomic<int64_t> ended_before{0};
+
+   private:
+    const BusyLane &first_, &second_;
+  } seldom(first, second);
+  DeviceExecutor executor({.threads = 1}, clock);
+  executor.add(first, 1);
+  executor.add(second, 4);
+  executor.add(seldom, 1);
+  for (int i = 0; i < 60; ++i) {
+    std::this_thread::sleep_for(std::chrono::microseconds(700 + 37 * i % 500));
+    const int64_t ended = first.steps + second.steps;
+    seldom.wanted = true;
+    executor.wake();
+    while (seldom.wanted) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    // The one in progress, and one that was chosen just before.
+    EXPECT_LE(seldom.ended_before - ended, 2);
+  }
+  on = false;
+  executor.remove(first);
+  executor.remove(second);
+  executor.remove(seldom);
+}
+
+// A lane that was idle for long gets its share from now on, not what it did not use before.
+TEST(DeviceExecutor, IdleTimeIsNotSaved) {
+  SteadyClock clock;
+  std::atomic<bool> early{true}, late{false};
+  BusyLane worker(std::chrono::microseconds(200), early),
+      sleeper(std::chrono::microseconds(200), late);
+  DeviceExecutor executor({.threads = 1}, clock);
+  executor.add(worker, 1);
+  executor.add(sleeper, 1);
+  while (worker.steps < 200) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const int64_t before_us = worker.spent_us;
+  late = true;
+  while (sleeper.steps < 100) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  early = late = false;
+  executor.remove(worker);
+  executor.remove(sleeper);
+  const double share =
+      static_cast<double>(worker.spent_us - before_us) / static_cast<double>(sleeper.spent_us);
+  EXPECT_GT(share, 0.6);
+  EXPECT_LT(share, 1.8);
+}
+
 }  // namespace
 }  // namespace sis::engine

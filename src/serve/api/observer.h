@@ -24,6 +24,8 @@ class GenerateObserver : public RequestObserver {
   virtual void on_token_gap(Duration gap) = 0;
   // When an answer is complete.
   virtual void on_usage(const tasks::Usage& usage) = 0;
+  // The model's own line was full, or the wait in it too long (429).
+  virtual void on_line_refusal() {}
 };
 
 }  // namespace sis::api

@@ -51,6 +51,7 @@ class Lru {
   // The entry that would go next; null when there is none.
   const std::pair<Key, Value>* oldest() const { return order_.empty() ? nullptr : &order_.back(); }
 
+  bool contains(const Key& key) const { return index_.contains(key); }  // age stays
   size_t size() const { return index_.size(); }
 
  private:

@@ -9,6 +9,7 @@
 
 #include "base/strings.h"
 #include "serve/server/app_impl.h"
+#include "serve/server/chat_options.h"
 #include "serve/server/runtime_config.h"
 
 namespace sis::server {
@@ -29,15 +30,21 @@ sigset_t waited_signals() {
 }  // namespace
 
 Status AppImpl::load() {
-  SIS_TRY(pool_.load(entries_, {.embed =
-                                    [this](const std::string& model) {
-                                      return std::make_unique<EmbedMeter>(metrics_, model);
-                                    },
-                                .chat =
-                                    [this](const std::string& model) {
-                                      return std::make_unique<ChatStepMeter>(metrics_, model,
-                                                                             token_rate_.tokens());
-                                    }}));
+  SIS_TRY(pool_.load(
+      entries_,
+      {.embed =
+           [this](const std::string& model) {
+             auto& lane = embedding_gate_.add_lane(model, {});
+             lanes_[model] = &lane;
+             return std::make_unique<EmbedMeter>(metrics_, model, lane);
+           },
+       .chat =
+           [this](const std::string& model) {
+             auto& lane = chat_gate_.add_lane(model, {.parallel = sequences_max(settings_)});
+             lanes_[model] = &lane;
+             chat_gate_meter_.add_lane(lane, metrics_.chat(model).queue_rejections);
+             return std::make_unique<ChatStepMeter>(metrics_, model, lane, token_rate_.tokens());
+           }}));
   const auto keep = [this](auto meter) -> auto& {
     auto& kept = *meter;
     meters_.push_back(std::move(meter));
@@ -46,7 +53,8 @@ Status AppImpl::load() {
   metrics_.chat_count_pool_size.set(static_cast<double>(settings_.integer("PREP_THREADS")));
   for (const auto& entry : pool_.embedders()) {
     embeddings_.add(entry.name, *entry.service,
-                    keep(std::make_unique<RequestMeter>(metrics_, entry.name)));
+                    keep(std::make_unique<RequestMeter>(metrics_, entry.name)),
+                    lanes_.at(entry.name));
     chat_.add_other(entry.name, keep(std::make_unique<ChatRequestMeter>(metrics_, entry.name)));
     const auto& model = entry.service->model();
     texts_.add({.name = entry.name,
@@ -55,11 +63,14 @@ Status AppImpl::load() {
                 .tokens_max = model.tokens_max});
   }
   for (const auto& entry : pool_.chats()) {
+    const Duration line_max = entry->generator->options().queue_wait_max;
     chat_.add(entry->name,
               {.service = entry->service.get(),
                .observer = &keep(std::make_unique<ChatRequestMeter>(metrics_, entry->name)),
                .structured_outputs = entry->structured_outputs,
-               .fingerprint = entry->fingerprint});
+               .fingerprint = entry->fingerprint,
+               .lane = lanes_.at(entry->name),
+               .line_max = line_max > Duration::zero() ? line_max : Duration::max()});
     embeddings_.add_other(entry->name, keep(std::make_unique<RequestMeter>(metrics_, entry->name)));
     texts_.add(entry->text);
     metrics_.chat(entry->name).batch_size_max.set(entry->generator->options().sequences_max);
@@ -115,6 +126,7 @@ Status AppImpl::run() {
     return status;
   }
   Periodic sweeper("sis-sweep", std::chrono::milliseconds(10), [this] {
+    for (admission::Gate* gate : {&embedding_gate_, &chat_gate_, &text_gate_}) gate->sweep();
     pool_.sweep();
     chat_.sweep();
     cache_->sweep();
@@ -127,6 +139,7 @@ Status AppImpl::run() {
   signal_seen.wait(0);
   log_.info("draining", {{"signal", signal_seen.load()}});
   draining_ = true;
+  for (admission::Gate* gate : {&embedding_gate_, &chat_gate_, &text_gate_}) gate->close();
   pool_.close();
   const bool drained = http_->drain(settings_.duration("DRAIN_TIMEOUT_SEC"));
   if (!drained) {

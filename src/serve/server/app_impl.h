@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "infer/engine/device_executor.h"
 #include "net/http_server.h"
 #include "net/redis_client.h"
+#include "serve/admission/gate.h"
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
 #include "serve/api/ops/health.h"
@@ -55,15 +57,22 @@ class AppImpl final : public App {
         unknown_observer_(metrics_, kUnknownModel),
         unknown_chat_observer_(metrics_, kUnknownModel),
         cache_meter_(metrics_),
-        chat_(chat_options(settings), prep_, writers_, clock_, unknown_chat_observer_,
+        embedding_gate_(
+            gate_options(settings, kEmbeddingGate, !settings.flag("ENABLE_EMBEDDING_BATCHING")),
+            clock_, embedding_gate_meter_),
+        chat_gate_(gate_options(settings, kChatGate, !settings.flag("ENABLE_CHAT_BATCHING")),
+                   clock_, chat_gate_meter_),
+        text_gate_(gate_options(settings, kTextGate, /*slots=*/false), clock_, text_gate_meter_),
+        chat_(chat_options(settings), chat_gate_, prep_, writers_, clock_, unknown_chat_observer_,
               log_.named("sis.chat")),
         writers_("sis-stream", 1, kPrepQueueMax),
         prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax),
         executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")), .isa = isa},
                   clock_),
         pool_(settings_, executor_, prep_, clock_, log_),
-        texts_(settings_.integer("MAX_BATCH_SIZE"), prep_),
-        embeddings_(embeddings_options(settings), prep_, unknown_observer_,
+        texts_(settings_.integer("MAX_BATCH_SIZE"), settings_.duration("CHAT_PREPARE_TIMEOUT_SEC"),
+               text_gate_, prep_),
+        embeddings_(embeddings_options(settings), embedding_gate_, prep_, unknown_observer_,
                     log_.named("sis.embedding")) {}
 
   ~AppImpl() override {
@@ -133,6 +142,12 @@ class AppImpl final : public App {
   std::shared_ptr<net::RedisClient> redis_;  // shared with its users; null: none is wanted
   std::unique_ptr<cache::ResponseCache> cache_;
   std::vector<std::shared_ptr<void>> cache_metrics_;
+  // Before whom and behind what requests wait; what follows holds places and lanes of these.
+  GateMeter embedding_gate_meter_{&metrics_.embedding_queue_rejections};
+  GateMeter chat_gate_meter_{&metrics_.embedding_queue_rejections};
+  GateMeter text_gate_meter_{&metrics_.embedding_queue_rejections};
+  admission::Gate embedding_gate_, chat_gate_, text_gate_;
+  std::map<std::string, admission::Lane*> lanes_;  // by model; filled while loading
   api::ChatRoutes chat_;  // jobs of the pools below may refer to it until they have ended
   TaskPool writers_;      // feeds streams
   TaskPool prep_;

@@ -47,6 +47,16 @@ net::ServerOptions server_options(const Settings& settings) {
   return options;
 }
 
+admission::GateOptions gate_options(const Settings& settings, const GateNames& names, bool slots) {
+  admission::GateOptions options{
+      .capability = names.capability, .queue_setting = names.queue_size, .limits = {}};
+  options.limits.tickets_max = static_cast<int32_t>(settings.integer(names.queue_size));
+  if (!slots) return options;
+  options.limits.slots_max = static_cast<int32_t>(settings.integer(names.concurrent));
+  options.limits.wait_max = settings.duration(names.timeout);
+  return options;
+}
+
 api::EmbeddingsOptions embeddings_options(const Settings& settings) {
   api::EmbeddingsOptions options;
   options.limits = {.texts_max = settings.integer("MAX_BATCH_SIZE"),
@@ -54,14 +64,12 @@ api::EmbeddingsOptions embeddings_options(const Settings& settings) {
                     .strict_fields = settings.flag("STRICT_REQUEST_FIELDS"),
                     .truncate = settings.flag("EMBEDDING_TRUNCATE")};
   options.count_tokens = !settings.flag("EMBEDDING_USAGE_DISABLE_TOKEN_COUNT");
-  options.retry_after = settings.duration("QUEUE_TIMEOUT_SEC");
   return options;
 }
 
 api::ChatOptions chat_options(const Settings& settings) {
   api::ChatOptions options;
-  options.generation = {.retry_after = settings.duration("QUEUE_TIMEOUT_SEC"),
-                        .keep_alive = settings.duration("CHAT_STREAM_KEEP_ALIVE_SEC")};
+  options.generation = {.keep_alive = settings.duration("CHAT_STREAM_KEEP_ALIVE_SEC")};
   options.strict_fields = settings.flag("STRICT_REQUEST_FIELDS");
   options.prompts_max = settings.integer("MAX_BATCH_SIZE");
   return options;

@@ -5,6 +5,7 @@
 #include "base/settings.h"
 #include "infer/ops/context.h"
 #include "net/http_server.h"
+#include "serve/admission/gate.h"
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
 
@@ -15,6 +16,20 @@ Result<Isa> choose_isa(const Settings& settings);
 // MODEL_DEVICE must be one that this build has.
 Status check_device(const Settings& settings);
 net::ServerOptions server_options(const Settings& settings);
+// The settings of one capability's gate.
+struct GateNames {
+  const char* capability;
+  const char* queue_size;
+  const char *concurrent = nullptr, *timeout = nullptr;  // null: it never has slots
+};
+inline constexpr GateNames kEmbeddingGate{"embedding", "EMBEDDING_MAX_QUEUE_SIZE",
+                                          "EMBEDDING_MAX_CONCURRENT",
+                                          "EMBEDDING_QUEUE_TIMEOUT_SEC"};
+inline constexpr GateNames kChatGate{"chat", "CHAT_MAX_QUEUE_SIZE", "CHAT_MAX_CONCURRENT",
+                                     "CHAT_QUEUE_TIMEOUT_SEC"};
+inline constexpr GateNames kTextGate{"text preparation", "TEXT_MAX_QUEUE_SIZE"};
+// `slots`: nothing batches its work, so each request takes one of `concurrent`.
+admission::GateOptions gate_options(const Settings& settings, const GateNames& names, bool slots);
 api::EmbeddingsOptions embeddings_options(const Settings& settings);
 api::ChatOptions chat_options(const Settings& settings);
 

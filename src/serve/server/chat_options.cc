@@ -7,12 +7,6 @@ namespace {
 
 constexpr float kTemperature = 0.7f, kTopP = 0.9f;  // when nobody names any
 
-int32_t sequences_max(const Settings& settings) {
-  return settings.flag("ENABLE_CHAT_BATCHING")
-             ? static_cast<int32_t>(settings.integer("CHAT_BATCH_MAX_SIZE"))
-             : 1;
-}
-
 }  // namespace
 
 tasks::GenerateDefaults generate_defaults(const ModelEntry& entry,
@@ -30,6 +24,12 @@ tasks::GenerateDefaults generate_defaults(const ModelEntry& entry,
   defaults.prepare_timeout = settings.duration("CHAT_PREPARE_TIMEOUT_SEC");
   defaults.generate_timeout = settings.duration("CHAT_GENERATE_TIMEOUT_SEC");
   return defaults;
+}
+
+int32_t sequences_max(const Settings& settings) {
+  return settings.flag("ENABLE_CHAT_BATCHING")
+             ? static_cast<int32_t>(settings.integer("CHAT_BATCH_MAX_SIZE"))
+             : 1;
 }
 
 KvPlanOptions kv_plan_options(const ModelEntry& entry, const Settings& settings) {

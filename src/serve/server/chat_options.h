@@ -16,6 +16,9 @@ tasks::GenerateDefaults generate_defaults(const ModelEntry& entry,
                                           const tasks::GenerationConfig& checkpoint,
                                           const Settings& settings);
 
+// Decoding together, per model.
+int32_t sequences_max(const Settings& settings);
+
 // All but the free memory.
 KvPlanOptions kv_plan_options(const ModelEntry& entry, const Settings& settings);
 

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <atomic>
+#include <map>
+#include <mutex>
 
 #include "infer/engine/generator.h"
+#include "serve/admission/gate.h"
 #include "serve/api/observer.h"
 #include "serve/cache/response_cache.h"
 #include "serve/server/front_door.h"
@@ -26,17 +29,42 @@ class RefusalMeter final : public FrontDoorObserver {
   ServerMetrics& general_;
 };
 
+// Requests that a gate refused.
+class GateMeter final : public admission::GateObserver {
+ public:
+  // `full`: counts those that found no ticket or slot; null: nobody does.
+  explicit GateMeter(telemetry::Counter* full) : full_(full) {}
+
+  // Refusals by this lane's forecast count here.
+  void add_lane(const admission::Lane& lane, telemetry::Counter& refusals) {
+    const std::lock_guard lock(mutex_);
+    lanes_[&lane] = &refusals;
+  }
+  void on_refused(Refusal why, const admission::Lane* lane) override {
+    if ((why == Refusal::kFull || why == Refusal::kNoSlot) && full_) full_->add();
+    if (why != Refusal::kForecast) return;
+    const std::lock_guard lock(mutex_);
+    if (const auto it = lanes_.find(lane); it != lanes_.end()) it->second->add();
+  }
+
+ private:
+  telemetry::Counter* full_;
+  std::mutex mutex_;
+  std::map<const admission::Lane*, telemetry::Counter*> lanes_;
+};
+
 // Lookups and batches of one embedding model.
 class EmbedMeter final : public tasks::EmbedObserver {
  public:
-  EmbedMeter(ServerMetrics& metrics, const std::string& model)
-      : general_(metrics), own_(metrics.embedding(model)) {}
+  EmbedMeter(ServerMetrics& metrics, const std::string& model, admission::Lane& lane)
+      : general_(metrics), own_(metrics.embedding(model)), lane_(lane) {}
 
   void on_lookup(int hits, int misses) override {
     if (hits > 0) own_.cache_hits.add(hits);
     if (misses > 0) own_.cache_misses.add(misses);
   }
-  void on_batch(int texts, int tokens, std::span<const Duration> waits, Duration) override {
+  void on_batch(int texts, int tokens, std::span<const Duration> waits, Duration compute) override {
+    lane_.on_step(tokens, 0, compute);
     own_.batch_texts.observe(texts);
     own_.batch_tokens.observe(tokens);
     own_.tokens.add(tokens);
@@ -47,6 +75,7 @@ class EmbedMeter final : public tasks::EmbedObserver {
  private:
   ServerMetrics& general_;
   EmbeddingMetrics& own_;
+  admission::Lane& lane_;
 };
 
 // Look-ups in the response cache.
@@ -90,11 +119,11 @@ class ChatRequestMeter final : public api::GenerateObserver {
   void on_request(int status, Duration latency, Duration queue_wait) override {
     own_.requests.at(status).add();
     general_.finished(status, to_ms(latency));
-    if (status == 429) own_.queue_rejections.add();
     if (status != 200) return;
     own_.latency_seconds.observe(to_seconds(latency));
     own_.queue_wait_seconds.observe(to_seconds(queue_wait));
   }
+  void on_line_refusal() override { own_.queue_rejections.add(); }
   void on_first_token(Duration since_arrival) override {
     own_.first_token_seconds.observe(to_seconds(since_arrival));
   }
@@ -114,10 +143,12 @@ class ChatRequestMeter final : public api::GenerateObserver {
 class ChatStepMeter final : public engine::GeneratorObserver {
  public:
   // Counts what all models decode in `decoded`.
-  ChatStepMeter(ServerMetrics& metrics, const std::string& model, std::atomic<int64_t>& decoded)
-      : general_(metrics), own_(metrics.chat(model)), decoded_(decoded) {}
+  ChatStepMeter(ServerMetrics& metrics, const std::string& model, admission::Lane& lane,
+                std::atomic<int64_t>& decoded)
+      : general_(metrics), own_(metrics.chat(model)), lane_(lane), decoded_(decoded) {}
 
   void on_step(int32_t prefill_tokens, int32_t decode_rows, Duration compute) override {
+    lane_.on_step(prefill_tokens, decode_rows, compute);
     own_.prefill_tokens.add(prefill_tokens);
     own_.decode_tokens.add(decode_rows);
     own_.step_seconds.add(to_seconds(compute));
@@ -134,6 +165,7 @@ class ChatStepMeter final : public engine::GeneratorObserver {
  private:
   ServerMetrics& general_;
   ChatMetrics& own_;
+  admission::Lane& lane_;
   std::atomic<int64_t>& decoded_;
 };
 

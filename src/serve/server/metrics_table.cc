@@ -97,8 +97,11 @@ struct ServerMetrics::Families {
                                      kChatBatchSequences)),
         chat_batch_wait(r.histograms("chat_batch_wait_seconds", "Wait in the line until admission.",
                                      {"model"}, kBatchWaitSeconds)),
-        chat_queue_rejections(r.counters("chat_batch_queue_rejections_total",
-                                         "Chat requests refused with 429.", {"model"})),
+        chat_queue_rejections(r.counters(
+            "chat_batch_queue_rejections_total",
+            "Chat requests refused by their model's line: full, too long a wait, or no way "
+            "to be in time.",
+            {"model"})),
         chat_requeues(r.counters("chat_batch_requeues_total",
                                  "Sequences that gave their cache to others.", {"model"})),
         chat_oom_retries(r.counters("chat_batch_oom_retries_total",

@@ -64,7 +64,7 @@ struct ChatMetrics {
   telemetry::Gauge& batch_queue_size;        // requests waiting now
   telemetry::Histogram& batch_size;          // sequences running, at each admission
   telemetry::Histogram& batch_wait_seconds;  // enqueue to admission
-  telemetry::Counter& queue_rejections;      // 429
+  telemetry::Counter& queue_rejections;      // by the model's line
   telemetry::Counter& requeues;              // preemptions
   telemetry::Counter& oom_retries;           // stays 0: memory is taken when the model loads
   telemetry::Gauge& batch_size_max;          // chat_batch_degraded_max_size

@@ -141,7 +141,7 @@ std::unique_ptr<EmbedService::Ticket> EmbedService::State::submit(EmbedRequest r
   pending->request = std::move(request);
   pending->done = std::move(done);
   const TimePoint now = clock.now();
-  pending->deadline = now + options.timeout;
+  pending->deadline = std::min(now + options.timeout, pending->request.deadline);
 
   Finished finished;
   const bool prepare_now = look_up(pending, now, finished);
@@ -170,7 +170,7 @@ bool EmbedService::State::look_up(const PendingPtr& pending, TimePoint now, Fini
   for (size_t i = 0; i < inputs.size(); ++i) keys[i] = key_of(pending->request, i);
 
   int hits = 0;
-  bool prepare_now = false;
+  bool prepare_now = false, joins = false;
   {
     std::lock_guard lock(mutex);
     if (closed) {
@@ -216,9 +216,12 @@ bool EmbedService::State::look_up(const PendingPtr& pending, TimePoint now, Fini
         prepare_now = true;
       } else if (brings_texts) {
         room.emplace_back(pending, now + options.queue_room_timeout);
+      } else {
+        joins = true;
       }
     }
   }
+  if (joins && pending->request.on_tokens) pending->request.on_tokens(0);
   observer.on_lookup(hits, static_cast<int>(inputs.size()) - hits);
   return prepare_now;
 }
@@ -278,6 +281,7 @@ void EmbedService::State::prepare(const PendingPtr& pending) {
     faults.push_back(tokenise(request, request.inputs[index], *text));
 
   Finished finished;
+  int64_t tokens = 0;
   {
     std::lock_guard lock(mutex);
     --preparing;
@@ -297,10 +301,14 @@ void EmbedService::State::prepare(const PendingPtr& pending) {
     }
     std::erase_if(sound, [](const TextPtr& text) { return !text->wanted; });
     const TimePoint now = clock.now();
-    for (const auto& text : sound) text->enqueued = now;
+    for (const auto& text : sound) {
+      text->enqueued = now;
+      tokens += text->tokens;
+    }
     pending->fresh.clear();
     if (!sound.empty()) queue.push(std::move(sound), now);
   }
+  if (request.on_tokens) request.on_tokens(tokens);
   call_all(std::move(finished));
   executor.wake();
 }
@@ -443,7 +451,10 @@ void EmbedService::State::sweep() {
     const TimePoint now = clock.now();
     while (!deadlines.empty() && deadlines.begin()->first <= now)
       finish(PendingPtr(deadlines.begin()->second),
-             Error{Code::kDeadline, concat("no answer within ", to_seconds(options.timeout), " s")},
+             Error{Code::kDeadline,
+                   deadlines.begin()->second->request.deadline <= now
+                       ? std::string("no answer within the request's own time limit")
+                       : concat("no answer within ", to_seconds(options.timeout), " s")},
              finished);
     for (const auto& [pending, until] : room) {
       if (until > now) break;
@@ -486,6 +497,15 @@ EmbedService::~EmbedService() {
 
 std::unique_ptr<EmbedService::Ticket> EmbedService::submit(EmbedRequest request, Done done) {
   return state_->submit(std::move(request), std::move(done));
+}
+
+bool EmbedService::is_cached(const EmbedRequest& request) const {
+  for (size_t i = 0; i < request.inputs.size(); ++i) {
+    const auto key = state_->key_of(request, i);
+    const std::lock_guard lock(state_->mutex);
+    if (!state_->cache.contains(key)) return false;
+  }
+  return true;
 }
 
 void EmbedService::sweep() { state_->sweep(); }

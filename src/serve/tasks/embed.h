@@ -31,9 +31,13 @@ struct EmbedInput {
 };
 
 struct EmbedRequest {
-  std::vector<EmbedInput> inputs;  // at least one
-  bool truncate = true;            // false: an input longer than the limit is an error
-  int32_t tokens_max = 0;          // a limit below the model's; 0: the model's
+  std::vector<EmbedInput> inputs;         // at least one
+  bool truncate = true;                   // false: an input longer than the limit is an error
+  int32_t tokens_max = 0;                 // a limit below the model's; 0: the model's
+  TimePoint deadline = TimePoint::max();  // the client's; the service's timeout may come first
+  // Told once how many tokens the device has to compute for this request (0: others have asked for
+  // the same texts), inside submit() or on the prep pool.
+  std::function<void(int64_t tokens)> on_tokens;
 };
 
 struct Embedded {
@@ -87,6 +91,9 @@ class EmbedService {
   // ticket comes back) or later on another thread. Errors: kInvalidArgument (too long, id outside
   // the vocabulary), kOverloaded, kDeadline, kUnavailable.
   std::unique_ptr<Ticket> submit(EmbedRequest request, Done done);
+
+  // Whether all its texts are in the cache now, so that it needs nothing of the device.
+  bool is_cached(const EmbedRequest& request) const;
 
   // Ends what is over its deadline; to be called every few milliseconds.
   void sweep();

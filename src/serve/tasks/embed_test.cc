@@ -267,6 +267,55 @@ TEST_F(EmbedTest, DeadlineAnswersWhileTheDeviceIsBusy) {
   EXPECT_EQ(encoder_->sequences, 2);
 }
 
+// A request's own deadline ends it before the service's timeout; its companion stays.
+TEST_F(EmbedTest, TheClientsDeadlineComesFirst) {
+  start({});
+  auto blocker = hold_device("f");
+  auto hurried = texts({"a"});
+  hurried.deadline = clock_.now() + std::chrono::milliseconds(20);
+  auto late = submit(std::move(hurried));
+  auto patient = submit(texts({"b"}));
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  service_->sweep();
+  auto result = late.get();
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, Code::kDeadline);
+  EXPECT_EQ(result.error().message, "no answer within the request's own time limit");
+  encoder_->release();
+  EXPECT_TRUE(patient.get().ok());
+  EXPECT_EQ(encoder_->sequences, 2);  // f, b
+}
+
+// What a request brings to the device is told once: its new texts, nothing for joined ones.
+TEST_F(EmbedTest, TellsItsWork) {
+  start({});
+  EXPECT_FALSE(service_->is_cached(texts({"f"})));
+  auto blocker = hold_device("f");
+  std::vector<int64_t> told;
+  std::mutex mutex;
+  const auto ask = [&](std::vector<std::string> inputs) {
+    auto request = texts(std::move(inputs));
+    request.on_tokens = [&](int64_t tokens) {
+      const std::lock_guard lock(mutex);
+      told.push_back(tokens);
+    };
+    return submit(std::move(request));
+  };
+  auto fresh = ask({"a a", "b"});
+  wait_queued(1);
+  auto joined = ask({"b", "a a"});
+  encoder_->release();
+  ASSERT_TRUE(fresh.get().ok());
+  ASSERT_TRUE(joined.get().ok());
+  ASSERT_TRUE(blocker.get().ok());
+  EXPECT_TRUE(service_->is_cached(texts({"f", "a a"})));
+  EXPECT_FALSE(service_->is_cached(texts({"f", "c"})));
+  auto cached = ask({"b"});
+  EXPECT_TRUE(cached.get().ok());
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(told, (std::vector<int64_t>{7, 0}));  // nothing is told of what was cached
+}
+
 // Queue of 1: one queued, one waits for room, the next is refused at once; the waiting one is
 // refused after its time.
 TEST_F(EmbedTest, QueueBoundsAndRoom) {

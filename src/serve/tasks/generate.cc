@@ -162,7 +162,9 @@ std::unique_ptr<GenerateService::Ticket> GenerateState::submit(
   {
     const std::lock_guard lock(mutex_);
     closed = closed_;
-    if (!closed) open_[run.get()] = {run, clock_.now() + defaults.prepare_timeout};
+    if (!closed)
+      open_[run.get()] = {run,
+                          std::min(clock_.now() + defaults.prepare_timeout, run->call().deadline)};
   }
   if (closed) {
     run->fail({Code::kUnavailable, "the server is shutting down"});
@@ -292,7 +294,7 @@ void GenerateState::start(const RunPtr& run, std::vector<int32_t> prompt,
     const std::lock_guard lock(mutex_);
     const auto it = open_.find(run.get());
     if (it == open_.end()) return;  // over
-    it->second.deadline = clock_.now() + defaults.generate_timeout;
+    it->second.deadline = std::min(clock_.now() + defaults.generate_timeout, run->call().deadline);
     it->second.generating = true;
   }
   auto ticket = generator_.submit(std::move(*request), run);
@@ -302,18 +304,20 @@ void GenerateState::start(const RunPtr& run, std::vector<int32_t> prompt,
 
 void GenerateState::sweep() {
   std::vector<Open> late;
+  const TimePoint now = clock_.now();
   std::vector<std::unique_ptr<engine::Generator::Ticket>> buried;  // destroyed after the lock
   {
     const std::lock_guard lock(mutex_);
     buried.swap(buried_);
-    const TimePoint now = clock_.now();
     for (const auto& [run, open] : open_)
       if (open.deadline <= now) late.push_back(open);
   }
   for (const auto& open : late)
     open.run->fail(
         {Code::kDeadline,
-         open.generating
+         open.run->call().deadline <= now
+             ? std::string("no whole answer within the request's own time limit")
+         : open.generating
              ? concat("no whole answer within ", to_seconds(defaults.generate_timeout), " s")
              : concat("not prepared within ", to_seconds(defaults.prepare_timeout), " s")});
 }

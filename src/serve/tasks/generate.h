@@ -68,6 +68,7 @@ struct GenerateCall {
   ToolChoice tool_choice = ToolChoice::kAuto;
   bool parallel_tool_calls = true;
   std::string cache_salt;
+  TimePoint deadline = TimePoint::max();  // the client's; the server's timeouts may come first
 };
 
 struct LogprobPiece {
@@ -110,6 +111,9 @@ struct Usage {
 class GenerateStream {
  public:
   virtual ~GenerateStream() = default;
+  // The prompt tokens the device has to compute: once they are counted, and again, less those that
+  // the cache holds, before on_start().
+  virtual void on_prompt_tokens(int32_t tokens) { (void)tokens; }
   // Admitted to the running set: from here on an error comes in the middle of an answer.
   virtual void on_start(int32_t prompt_tokens) = 0;
   // Before the first delta, when prompt_logprobs are asked for; the first token has no logprob.

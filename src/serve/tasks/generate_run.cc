@@ -26,6 +26,7 @@ void GenerateRun::prepared(std::span<const int32_t> prompt, uint64_t seed) {
   for (int32_t i = 0; i < call_.choices; ++i)
     choices_.push_back(
         {.text = std::make_unique<ChoiceText>(plan_, seed + static_cast<uint64_t>(i))});
+  if (stream_) stream_->on_prompt_tokens(static_cast<int32_t>(prompt.size()));
 }
 
 void GenerateRun::attach(std::unique_ptr<engine::Generator::Ticket> ticket) {
@@ -64,6 +65,7 @@ std::shared_ptr<GenerateStream> GenerateRun::end(Result<Usage> usage) {
 void GenerateRun::on_admitted(const engine::GenerateStats& stats) {
   const std::lock_guard lock(mutex_);
   if (!stream_ || std::exchange(started_, true)) return;
+  stream_->on_prompt_tokens(stats.prompt_tokens - stats.cached_tokens);
   stream_->on_start(stats.prompt_tokens);
 }
 

@@ -725,6 +725,27 @@ TEST_F(GenerateTest, GenerationHasADeadlineFromTheEndOfPreparation) {
   expect_no_tickets();
 }
 
+TEST_F(GenerateTest, TheClientsDeadlineComesFirst) {
+  for (const bool running : {false, true}) {
+    auto call = chat();
+    call.deadline = clock_.now() + from_seconds(3);
+    const auto latch = block_prep();
+    const auto ticket = submit(std::move(call));
+    if (running) {
+      latch->count_down();
+      generator_.next()->admit();
+    }
+    clock_.advance(from_seconds(2));
+    service_->sweep();
+    EXPECT_FALSE(heard_->ended());
+    clock_.advance(from_seconds(1));
+    service_->sweep();
+    EXPECT_EQ(heard_->error().code, Code::kDeadline);
+    EXPECT_EQ(heard_->error().message, "no whole answer within the request's own time limit");
+    if (!running) latch->count_down();
+  }
+}
+
 // --- Closing.
 
 TEST_F(GenerateTest, ClosedRefusesAndRunsOn) {

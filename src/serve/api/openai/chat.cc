@@ -21,15 +21,16 @@ constexpr std::string_view kNoEffectFields[] = {
 
 }  // namespace
 
-ChatRoutes::ChatRoutes(const ChatOptions& options, TaskPool& prep, TaskPool& writers,
-                       const Clock& clock, RequestObserver& unknown, telemetry::Logger log)
+ChatRoutes::ChatRoutes(const ChatOptions& options, admission::Gate& gate, TaskPool& prep,
+                       TaskPool& writers, const Clock& clock, RequestObserver& unknown,
+                       telemetry::Logger log)
     : options_(options),
       prep_(prep),
       unknown_(unknown),
       log_(std::move(log)),
       clock_(clock),
-      chat_place_{options.generation, prep, writers, clock, log_, "chat_request", "chat"},
-      completions_place_{options.generation, prep, writers, clock, log_, "completion_request",
+      chat_place_{options.generation, prep, writers, clock, log_, gate, "chat_request", "chat"},
+      completions_place_{options.generation, prep, writers, clock, log_, gate, "completion_request",
                          "text_completion"} {}
 
 void ChatRoutes::add(const std::string& name, const Model& model) {
@@ -89,7 +90,12 @@ void ChatRoutes::start(const std::shared_ptr<Generation>& generation, Parse pars
   }
   if (cache_ != nullptr && parse == &ChatRoutes::parse_chat)
     plan->cache = cache_use(generation->request(), *entry, *plan);
-  generation->run(*entry->model.service, *entry->model.observer, std::move(*plan));
+  const Model& model = entry->model;
+  generation->run({.service = model.service,
+                   .observer = model.observer,
+                   .lane = model.lane,
+                   .line_max = model.line_max},
+                  std::move(*plan));
 }
 
 // Nothing when the answer is not certain. Clients with different credentials share nothing.
@@ -130,6 +136,7 @@ Result<GenerationPlan> ChatRoutes::parse_chat(std::string_view body, const FindM
   GenerationPlan plan;
   plan.stream = fields.stream;
   plan.include_usage = fields.include_usage;
+  plan.timeout = fields.timeout;
   plan.printer = chat_printer({.head = head("chatcmpl-", chat.model),
                                .choices = fields.call.choices,
                                .logprobs = fields.call.logprobs >= 0,
@@ -165,6 +172,7 @@ Result<GenerationPlan> ChatRoutes::parse_completions(std::string_view body,
   GenerationPlan plan;
   plan.stream = fields.stream;
   plan.include_usage = fields.include_usage;
+  plan.timeout = fields.timeout;
   plan.printer = completion_printer(std::move(printing));
   plan.calls = std::move(completion.calls);
   return plan;

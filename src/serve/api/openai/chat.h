@@ -33,14 +33,16 @@ class ChatRoutes {
  public:
   // `prep` parses and prints large bodies, `writers` feeds streams (one thread serves thousands).
   // `unknown` hears of requests that name no loaded model. All references outlive the routes.
-  ChatRoutes(const ChatOptions& options, TaskPool& prep, TaskPool& writers, const Clock& clock,
-             RequestObserver& unknown, telemetry::Logger log);
+  ChatRoutes(const ChatOptions& options, admission::Gate& gate, TaskPool& prep, TaskPool& writers,
+             const Clock& clock, RequestObserver& unknown, telemetry::Logger log);
 
   struct Model {
     tasks::GenerateService* service = nullptr;
     GenerateObserver* observer = nullptr;
-    bool structured_outputs = true;  // false: response_format is refused
-    std::string fingerprint;         // "fp_...": changes when answers may
+    bool structured_outputs = true;       // false: response_format is refused
+    std::string fingerprint;              // "fp_...": changes when answers may
+    admission::Lane* lane = nullptr;      // of the gate; null: nothing is forecast
+    Duration line_max = Duration::max();  // longest wait in the model's line
   };
   void add(const std::string& name, const Model& model);
   // A loaded model that does something else: asking it to chat is 400, not 404.

@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "serve/api/json_body.h"
 #include "serve/api/openai/chat_format.h"
+#include "serve/api/request_timeout.h"
 
 namespace sis::api {
 namespace {
@@ -250,6 +251,8 @@ Result<bool> read_shared_field(std::string_view key, const element& value, const
       return invalid(concat("cache_salt has ", call.cache_salt.size(), " bytes, at most ",
                             kSaltBytesMax, " are allowed"),
                      "cache_salt");
+  } else if (key == "timeout") {
+    SIS_ASSIGN(fields.timeout, read_timeout_field(value));
   } else if (key == "service_tier") {
     SIS_TRY(read_service_tier(value));
   } else if (key == "metadata") {

@@ -7,6 +7,7 @@
 
 #include <simdjson.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,7 @@ struct GenerateFields {
   tasks::GenerateCall call;
   bool stream = false;
   bool include_usage = false;  // of a stream
+  std::optional<Duration> timeout;
   // Which field set them, for messages; empty: none did.
   std::string format_field, stream_options_field;
 };

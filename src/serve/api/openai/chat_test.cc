@@ -42,7 +42,8 @@ class Counts final : public GenerateObserver {
     wake_.wait_for(lock, seconds(20), [&] { return !statuses_.empty(); });
     return statuses_;
   }
-  std::atomic<int> first_tokens{0}, gaps{0}, completion_tokens{0};
+  void on_line_refusal() override { ++line_refusals; }
+  std::atomic<int> first_tokens{0}, gaps{0}, completion_tokens{0}, line_refusals{0};
 
  private:
   std::mutex mutex_;
@@ -53,8 +54,10 @@ class Counts final : public GenerateObserver {
 using OneStatus = std::map<int, int>;
 
 struct Served {
-  explicit Served(ChatOptions options = {}, net::ServerOptions http = {})
-      : routes(options, prep, writers, clock, unknown, {}) {
+  explicit Served(ChatOptions options = {}, net::ServerOptions http = {},
+                  const admission::LimiterOptions& limits = {})
+      : gate({.capability = "chat", .queue_setting = "Q", .limits = limits}, clock, quiet),
+        routes(options, gate, prep, writers, clock, unknown, {}) {
     routes.add("m", {.service = &service, .observer = &counts, .fingerprint = "fp_1"});
     routes.add_other("embed", other);
     http.address = "127.0.0.1";
@@ -84,6 +87,10 @@ struct Served {
   telemetry::Tracer tracer;
   TracePlace tracing{tracer, clock, {}, ends};
   Counts counts, unknown, other;
+  struct Quiet final : admission::GateObserver {
+    void on_refused(Refusal, const admission::Lane*) override {}
+  } quiet;
+  admission::Gate gate;
   TaskPool prep{"test-prep", 1, 100}, writers{"test-writer", 1, 100};
   ChatRoutes routes;
   std::unique_ptr<net::HttpServer> server;
@@ -252,7 +259,8 @@ TEST(ChatRoute, ErrorsBeforeTheFirstByteAreJson) {
     served.service.refusal = Error{Code::kOverloaded, "the line is full"};
     RawAnswer answer = client.ask(chat(members));
     EXPECT_EQ(answer.status, 429);
-    EXPECT_TRUE(answer.has("Retry-After: 2")) << answer.head;
+    EXPECT_TRUE(answer.has("Retry-After: ")) << answer.head;
+    EXPECT_TRUE(answer.has("retry-after-ms: ")) << answer.head;
     EXPECT_EQ(json::parse(answer.body)["error"]["code"], "rate_limit_exceeded");
     served.service.refusal.reset();
     client.send(chat(members));
@@ -319,6 +327,82 @@ TEST(ChatRoute, DisconnectCancels) {
       call.cancelled->wait(false);
       EXPECT_EQ(served.counts.statuses(), (OneStatus{{499, 1}})) << stream << started;
     }
+}
+
+// Without a place nothing reaches the service; the answer says when to come back. A place is free
+// again when its request is answered, refused or left.
+TEST(ChatRoute, TakesAPlaceAtTheGate) {
+  Served served({}, {}, {.tickets_max = 1});
+  auto client = served.client(), other = served.client();
+  for (const char* members : {"", kStream}) {
+    client.send(chat(members));
+    const Submitted call = served.service.take();
+    const RawAnswer refused = other.ask(chat(members));
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_TRUE(refused.has("Retry-After: ")) << refused.head;
+    EXPECT_NE(refused.body.find("the chat queue is full: 1 requests wait or run (Q)"),
+              std::string::npos)
+        << refused.body;
+    call.stream->on_start(3);
+    finish(call);
+    EXPECT_EQ(client.read().status, 200);
+    while (served.gate.running() > 0) std::this_thread::yield();
+  }
+  {
+    auto leaves = served.client();
+    leaves.send(chat());
+    const Submitted call = served.service.take();
+    leaves.reset();
+    call.cancelled->wait(false);
+    while (served.gate.running() > 0) std::this_thread::yield();
+  }
+  EXPECT_EQ(other.ask(chat(R"("timeout":-1)")).status, 400);
+  EXPECT_EQ(served.gate.running(), 0);
+  EXPECT_EQ(served.counts.statuses(), (OneStatus{{200, 2}, {400, 1}, {429, 2}, {499, 1}}));
+  EXPECT_EQ(served.counts.line_refusals, 0);
+}
+
+// Where requests take slots, the second waits for the first; one that leaves while it waits was
+// never submitted, and its wait is over.
+TEST(ChatRoute, WaitsForASlot) {
+  Served served({}, {}, {.tickets_max = 8, .slots_max = 1, .wait_max = seconds(20)});
+  auto first = served.client(), leaves = served.client(), second = served.client();
+  first.send(chat());
+  const Submitted running = served.service.take();
+  leaves.send(chat());
+  while (served.gate.waiting() < 1) std::this_thread::yield();
+  second.send(chat(kStream));
+  while (served.gate.waiting() < 2) std::this_thread::yield();
+  leaves.reset();
+  while (served.gate.waiting() > 1) std::this_thread::yield();
+  finish(running);
+  EXPECT_EQ(first.read().status, 200);
+  const Submitted next = served.service.take();
+  finish(next);
+  EXPECT_EQ(second.read().status, 200);
+  while (served.gate.running() > 0) std::this_thread::yield();
+}
+
+// The client's time reaches the service as a deadline; what is no time is refused.
+TEST(ChatRoute, HandsTheDeadlineOn) {
+  Served served;
+  auto client = served.client();
+  client.send(post("/v1/chat/completions",
+                   R"({"model":"m","messages":[{"role":"user","content":"hi"}],"timeout":50})",
+                   "X-Request-Timeout-Ms: 20000\r\n"));
+  const Submitted call = served.service.take();
+  const double left = to_seconds(call.call.deadline - served.clock.now());
+  EXPECT_GT(left, 0);
+  EXPECT_LE(left, 20);
+  call.stream->on_end(Error{Code::kOverloaded, "waited too long"});
+  EXPECT_EQ(client.read().status, 429);
+  EXPECT_EQ(served.counts.line_refusals, 1);
+  EXPECT_EQ(client
+                .ask(post("/v1/chat/completions",
+                          R"({"model":"m","messages":[{"role":"user","content":"hi"}]})",
+                          "X-Request-Timeout-Ms: soon\r\n"))
+                .status,
+            400);
 }
 
 // Who does not read is dropped when the bound is reached; its neighbour goes on.

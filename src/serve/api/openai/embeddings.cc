@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 
 #include "base/strings.h"
 #include "serve/api/client.h"
 #include "serve/api/errors.h"
 #include "serve/api/json_body.h"
+#include "serve/api/request_timeout.h"
 #include "serve/api/request_trace.h"
 
 namespace sis::api {
@@ -20,7 +22,7 @@ TimePoint now() { return std::chrono::steady_clock::now(); }
 
 // One request on its way; shared because the socket's side (disconnect) and the service's side
 // (answer) both hold it.
-struct EmbeddingsRoute::Request {
+struct EmbeddingsRoute::Request : std::enable_shared_from_this<Request> {
   explicit Request(std::shared_ptr<net::Exchange> exchange_in, const EmbeddingsRoute& route)
       : exchange(std::move(exchange_in)), route(route), trace(RequestTrace::of(exchange)) {
     trace->set_model(kUnknown);
@@ -42,14 +44,60 @@ struct EmbeddingsRoute::Request {
     refuse(error);
   }
   void refuse(const Error& error) {
-    auto response = error_response(error, route.options_.retry_after);
+    const bool full = error.code == Code::kOverloaded && error.retry_after <= Duration::zero();
+    auto response = error_response(error, full ? route.gate_.retry_after() : Duration::zero());
     account(response.status);
     exchange->respond(std::move(response));
+    let_go();
+  }
+
+  // The gate's answer: now the service may have it.
+  void submit(tasks::EmbedService& service, Result<admission::Place> place) {
+    if (!place.ok()) return fail(place.error());
+    {
+      const std::lock_guard lock(mutex);
+      if (over) return;
+      waited = place->waited();
+      this->place = std::move(*place);
+    }
+    // Not `shared_from_this`: the request's own call must not keep it beyond its answer.
+    call.request.on_tokens = [weak = weak_from_this()](int64_t tokens) {
+      if (const auto self = weak.lock()) self->on_tokens(tokens);
+    };
+    auto made = service.submit(std::move(call.request),
+                               [self = shared_from_this()](Result<tasks::EmbedAnswer> result) {
+                                 self->answer(std::move(result));
+                               });
+    const std::lock_guard lock(mutex);
+    if (!over) std::swap(ticket, made);
+    // Else it was answered or its client left meanwhile: the ticket goes with its scope.
+  }
+
+  void on_tokens(int64_t tokens) {
+    const std::lock_guard lock(mutex);
+    place.correct(tokens);
+  }
+
+  // Gives back whatever the request holds, which lets the next one in.
+  void let_go() {
+    std::unique_ptr<tasks::EmbedService::Ticket> gone_ticket;
+    std::unique_ptr<admission::Gate::Wait> gone_wait;
+    admission::Place gone_place;
+    const std::lock_guard lock(mutex);
+    over = true;
+    gone_ticket = std::move(ticket);
+    gone_wait = std::move(wait);
+    gone_place = std::move(place);
   }
 
   void answer(Result<tasks::EmbedAnswer> result) {
     if (!result.ok()) return fail(result.error());
     const TimePoint came = now();
+    {
+      const std::lock_guard lock(mutex);
+      place.answered();
+      result->queue += waited;
+    }
     if (result->compute > Duration::zero()) {
       // Texts that others asked for first may have waited and run before this request came.
       const TimePoint parsed = trace->marked();
@@ -72,6 +120,7 @@ struct EmbeddingsRoute::Request {
     account(200, result->queue, result->cache_hits);
     charge_client(exchange->request(), result->tokens);
     exchange->respond(std::move(response));
+    let_go();
   }
 
   const std::shared_ptr<net::Exchange> exchange;
@@ -81,19 +130,26 @@ struct EmbeddingsRoute::Request {
   RequestObserver* observer = &route.unknown_;
   size_t texts = 0;
   std::atomic<bool> accounted{false};
+
+  std::mutex mutex;  // guards what follows
+  std::unique_ptr<admission::Gate::Wait> wait;
+  admission::Place place;
+  std::unique_ptr<tasks::EmbedService::Ticket> ticket;
+  Duration waited{};  // for the place
+  bool over = false;
 };
 
-EmbeddingsRoute::EmbeddingsRoute(const EmbeddingsOptions& options, TaskPool& prep,
-                                 RequestObserver& unknown, telemetry::Logger log)
-    : options_(options), prep_(prep), unknown_(unknown), log_(std::move(log)) {}
+EmbeddingsRoute::EmbeddingsRoute(const EmbeddingsOptions& options, admission::Gate& gate,
+                                 TaskPool& prep, RequestObserver& unknown, telemetry::Logger log)
+    : options_(options), gate_(gate), prep_(prep), unknown_(unknown), log_(std::move(log)) {}
 
 void EmbeddingsRoute::add(const std::string& name, tasks::EmbedService& service,
-                          RequestObserver& observer) {
-  models_[name] = {&service, &observer};
+                          RequestObserver& observer, admission::Lane* lane) {
+  models_[name] = {&service, &observer, lane};
 }
 
 void EmbeddingsRoute::add_other(const std::string& name, RequestObserver& observer) {
-  models_[name] = {nullptr, &observer};
+  models_[name] = {nullptr, &observer, nullptr};
 }
 
 void EmbeddingsRoute::handle(std::shared_ptr<net::Exchange> exchange) const {
@@ -158,17 +214,36 @@ void EmbeddingsRoute::parse_and_submit(const std::shared_ptr<Request>& request) 
     return request->refuse(status.error());
   request->trace->mark(Stage::kParse, now());
 
-  std::shared_ptr<tasks::EmbedService::Ticket> ticket = model->service->submit(
-      std::move(request->call.request),
-      [request](Result<tasks::EmbedAnswer> result) { request->answer(std::move(result)); });
-  // The exchange drops this when the answer is complete; until then a disconnect takes the request
-  // back everywhere.
-  if (ticket)
-    request->exchange->on_cancel([request, ticket]() mutable {
-      ticket.reset();
-      request->trace->mark(Stage::kQueue, now());
-      request->account(499);
-    });
+  auto deadline = request_deadline(request->exchange->request(), request->call.timeout);
+  if (!deadline.ok()) return request->refuse(deadline.error());
+  request->call.request.deadline = *deadline;
+  enter(request, *model);
+}
+
+void EmbeddingsRoute::enter(const std::shared_ptr<Request>& request, const Model& model) const {
+  tasks::EmbedService& service = *model.service;
+  const tasks::EmbedRequest& wanted = request->call.request;
+  if (service.is_cached(wanted)) return request->submit(service, admission::Place());
+  admission::Size size;
+  for (const auto& input : wanted.inputs) {
+    size.bytes += static_cast<int64_t>(input.text.size() + (input.pair ? input.pair->size() : 0));
+    size.tokens += static_cast<int64_t>(input.ids.size());
+  }
+  // Until the answer is complete a disconnect takes the request back everywhere.
+  request->exchange->on_cancel([request] {
+    request->let_go();
+    request->trace->mark(Stage::kQueue, now());
+    request->account(499);
+  });
+  auto wait = gate_.enter(
+      {.lane = model.lane,
+       .size = size,
+       .deadline = std::min<TimePoint>(wanted.deadline, now() + service.options().timeout)},
+      [request, &service](Result<admission::Place> place) {
+        request->submit(service, std::move(place));
+      });
+  const std::lock_guard lock(request->mutex);
+  if (!request->over) std::swap(request->wait, wait);
 }
 
 }  // namespace sis::api

@@ -1,4 +1,5 @@
-// The route POST /v1/embeddings: checks, submits to the model's service, writes the answer.
+// The route POST /v1/embeddings: checks, takes a place at the gate, submits to the model's service,
+// writes the answer. What is cached needs no place.
 //
 // Small bodies are parsed on the I/O thread and answered there when everything is cached; large
 // ones and all answers that come from the device are handled on the prep pool. Built before
@@ -11,6 +12,7 @@
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
+#include "serve/admission/gate.h"
 #include "serve/api/observer.h"
 #include "serve/api/openai/embeddings_json.h"
 #include "serve/tasks/embed.h"
@@ -21,18 +23,19 @@ namespace sis::api {
 struct EmbeddingsOptions {
   EmbeddingsLimits limits;
   bool count_tokens = true;
-  Duration retry_after = from_seconds(2);  // hint on 429 and 503
   size_t parse_inline_bytes_max = 64 << 10;
 };
 
 class EmbeddingsRoute {
  public:
   // `unknown` hears of requests that name no loaded model.
-  EmbeddingsRoute(const EmbeddingsOptions& options, TaskPool& prep, RequestObserver& unknown,
-                  telemetry::Logger log);
+  EmbeddingsRoute(const EmbeddingsOptions& options, admission::Gate& gate, TaskPool& prep,
+                  RequestObserver& unknown, telemetry::Logger log);
 
-  // A model that embeds. All references outlive the route.
-  void add(const std::string& name, tasks::EmbedService& service, RequestObserver& observer);
+  // A model that embeds. `lane`: of the gate; null: nothing is forecast. All references outlive the
+  // route.
+  void add(const std::string& name, tasks::EmbedService& service, RequestObserver& observer,
+           admission::Lane* lane = nullptr);
   // A loaded model that does something else: asking it to embed is 400, not 404.
   void add_other(const std::string& name, RequestObserver& observer);
 
@@ -42,13 +45,16 @@ class EmbeddingsRoute {
   struct Model {
     tasks::EmbedService* service = nullptr;  // null: no text-embedding capability
     RequestObserver* observer = nullptr;
+    admission::Lane* lane = nullptr;
   };
   struct Request;
 
   void parse_and_submit(const std::shared_ptr<Request>& request) const;
+  void enter(const std::shared_ptr<Request>& request, const Model& model) const;
   Status check(const EmbeddingsCall& call, const Model& model) const;
 
   const EmbeddingsOptions options_;
+  admission::Gate& gate_;
   TaskPool& prep_;
   RequestObserver& unknown_;
   const telemetry::Logger log_;

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "serve/api/json_body.h"
 #include "serve/api/json_text.h"
+#include "serve/api/request_timeout.h"
 #include "telemetry/json_text.h"
 
 namespace sis::api {
@@ -99,6 +100,10 @@ Status read_field(std::string_view key, const element& value, const EmbeddingsLi
           "truncate_prompt_tokens");
     call.request.truncate = true;
     call.request.tokens_max = *tokens == -1 ? 0 : static_cast<int32_t>(*tokens);
+    return {};
+  }
+  if (key == "timeout") {
+    SIS_ASSIGN(call.timeout, read_timeout_field(value));
     return {};
   }
   if (key == "user" || !limits.strict_fields) return {};

@@ -23,6 +23,7 @@ struct EmbeddingsCall {
   tasks::EmbedRequest request;
   bool base64 = false;
   std::optional<int32_t> dimensions;
+  std::optional<Duration> timeout;
 };
 
 // Every fault is kInvalidArgument with the field in `param`. Numbers and booleans may come as

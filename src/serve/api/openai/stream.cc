@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "serve/api/errors.h"
 #include "serve/api/json_text.h"
 #include "serve/api/openai/chat_text.h"
+#include "serve/api/request_timeout.h"
 
 namespace sis::api {
 
@@ -65,6 +67,7 @@ class Generation::Sink final : public tasks::GenerateStream {
         prompt_(prompt),
         first_choice_(static_cast<int32_t>(prompt) * choices) {}
 
+  void on_prompt_tokens(int32_t tokens) override { generation_->on_prompt_tokens(prompt_, tokens); }
   void on_start(int32_t) override { generation_->on_start(); }
   void on_prompt(std::vector<TokenLogprobs> tokens) override {
     generation_->on_prompt(prompt_, std::move(tokens));
@@ -100,7 +103,8 @@ void Generation::found_model(const std::string& name, RequestObserver& observer)
 }
 
 void Generation::refuse(const Error& error) {
-  refuse(error_response(error, place_.options.retry_after));
+  const bool full = error.code == Code::kOverloaded && error.retry_after <= Duration::zero();
+  refuse(error_response(error, full ? place_.gate.retry_after() : Duration::zero()));
 }
 
 void Generation::refuse(net::HttpResponse response) {
@@ -108,40 +112,44 @@ void Generation::refuse(net::HttpResponse response) {
   exchange_->respond(std::move(response));
 }
 
-void Generation::run(tasks::GenerateService& service, GenerateObserver& observer,
-                     GenerationPlan plan) {
+void Generation::run(const GenerationModel& model, GenerationPlan plan) {
+  const auto deadline = request_deadline(request(), plan.timeout);
+  if (!deadline.ok()) return refuse(deadline.error());
+  deadline_ = *deadline;
   const TimePoint parsed = place_.clock.now();
   trace_->mark(Stage::kParse, parsed);
   printer_ = std::move(plan.printer);
   stream_ = plan.stream;
   include_usage_ = plan.include_usage;
-  observer_ = &observer;
-  tokens_max_ = plan.calls.front().tokens_max.value_or(service.defaults().tokens_max);
-  choices_per_call_ = plan.calls.front().choices;
+  generator_ = model;
+  observer_ = model.observer;
+  calls_ = std::move(plan.calls);
+  const tasks::GenerateCall& first = calls_.front();
+  tokens_max_ = first.tokens_max.value_or(model.service->defaults().tokens_max);
+  const size_t choices = calls_.size() * static_cast<size_t>(first.choices);
+  for (auto& call : calls_) call.deadline = deadline_;
   {
     const std::lock_guard lock(mutex_);
-    choices_.resize(plan.calls.size() * static_cast<size_t>(choices_per_call_));
-    calls_open_ = plan.calls.size();
+    choices_.resize(choices);
+    prompt_tokens_.resize(calls_.size());
+    calls_open_ = calls_.size();
     submitted_ = parsed;
   }
   exchange_->on_cancel([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->leave();
   });
-  if (!plan.cache) return submit(service, std::move(plan.calls));
-  auto ticket = plan.cache->cache->lookup(
-      plan.cache->key, plan.cache->wait,
-      [self = shared_from_this(), &service,
-       calls = std::make_shared<std::vector<tasks::GenerateCall>>(std::move(plan.calls))](
-          cache::ResponseCache::Outcome outcome) {
-        self->on_looked_up(service, std::move(*calls), std::move(outcome));
-      });
+  if (!plan.cache) return enter_gate();
+  auto ticket =
+      plan.cache->cache->lookup(plan.cache->key, plan.cache->wait,
+                                [self = shared_from_this()](cache::ResponseCache::Outcome outcome) {
+                                  self->on_looked_up(std::move(outcome));
+                                });
   const std::lock_guard lock(mutex_);
   if (!over_) lookup_ = std::move(ticket);
 }
 
-void Generation::on_looked_up(tasks::GenerateService& service,
-                              std::vector<tasks::GenerateCall> calls,
-                              cache::ResponseCache::Outcome outcome) {
+// An answer that is kept needs no place.
+void Generation::on_looked_up(cache::ResponseCache::Outcome outcome) {
   cache_word_ = outcome.word();
   if (outcome.lead) {
     {
@@ -149,31 +157,70 @@ void Generation::on_looked_up(tasks::GenerateService& service,
       if (over_) return;  // the next in line leads
       lead_ = std::move(outcome.lead);
     }
-    return submit(service, std::move(calls));
+    return enter_gate();
   }
   place_.prep.post_always(
       [self = shared_from_this(), kept = std::move(outcome.bytes)] { self->write_kept(kept); });
 }
 
-void Generation::submit(tasks::GenerateService& service, std::vector<tasks::GenerateCall> calls) {
+void Generation::enter_gate() {
+  const tasks::GenerateDefaults& defaults = generator_.service->defaults();
+  auto wait = place_.gate.enter(
+      {.lane = generator_.lane,
+       .size = {.bytes = static_cast<int64_t>(request().body.size()),
+                .answer_tokens_max =
+                    static_cast<int32_t>(std::min<int64_t>(tokens_max_, defaults.tokens_ceiling)),
+                .sequences = static_cast<int32_t>(choices_.size())},
+       .deadline = std::min(deadline_, place_.clock.now() + defaults.generate_timeout),
+       .start_max = generator_.line_max},
+      [self = shared_from_this()](Result<admission::Place> place) {
+        self->submit(std::move(place));
+      });
+  const std::lock_guard lock(mutex_);
+  if (!over_) std::swap(wait_, wait);
+  // Else the wait goes with its scope, after the lock.
+}
+
+void Generation::submit(Result<admission::Place> place) {
+  if (!place.ok()) {
+    refuse(place.error());
+    return end(0);
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (over_) return;
+    waited_ = place->waited();
+    held_ = std::move(*place);
+  }
+  auto calls = std::exchange(calls_, {});
+  const int32_t choices = calls.front().choices;
   for (size_t i = 0; i < calls.size(); ++i) {
     {
       const std::lock_guard lock(mutex_);
       if (over_ || error_) return;
     }
-    auto ticket = service.submit(std::move(calls[i]),
-                                 std::make_shared<Sink>(shared_from_this(), i, choices_per_call_));
+    auto ticket = generator_.service->submit(
+        std::move(calls[i]), std::make_shared<Sink>(shared_from_this(), i, choices));
     // An end that came meanwhile has found no ticket to give back: it goes out of scope here.
     const std::lock_guard lock(mutex_);
     if (!over_) tickets_.push_back(std::move(ticket));
   }
 }
 
+void Generation::on_prompt_tokens(size_t prompt, int32_t tokens) {
+  const std::lock_guard lock(mutex_);
+  if (over_) return;
+  prompt_tokens_[prompt] = tokens;
+  held_.correct(std::accumulate(prompt_tokens_.begin(), prompt_tokens_.end(), int64_t{0}));
+}
+
 void Generation::on_start() {
   const TimePoint now = place_.clock.now();
   const std::lock_guard lock(mutex_);
+  if (over_) return;
   if (!started_) started_ = now;
-  if (!stream_ || over_) return;
+  held_.start();
+  if (!stream_) return;
   start_ = true;
   schedule(lock);
 }
@@ -246,8 +293,10 @@ void Generation::on_end(Result<Usage> usage) {
     usage_.decode = std::max(usage_.decode, usage->decode);
   } else if (!error_) {
     error_ = std::move(usage).error();
+    if (error_->code == Code::kOverloaded) observer_->on_line_refusal();
   }
   --calls_open_;
+  if (calls_open_ == 0 && !error_) held_.answered(usage_.completion_tokens);
   if (error_ || calls_open_ == 0) schedule(lock);
 }
 
@@ -380,21 +429,27 @@ void Generation::tell_usage(const Usage& usage) {
   charge_client(exchange_->request(), int64_t{usage.prompt_tokens} + usage.completion_tokens);
 }
 
-// Gives the tickets back, outside the lock: that waits for a callback in progress, which may want
-// it.
+// Gives everything back, outside the lock: that waits for a callback in progress, which may want
+// it, and lets the next one in.
 void Generation::end(int status) {
   Tickets tickets;
   std::unique_ptr<cache::ResponseCache::Ticket> lookup;
   cache::ResponseCache::Lead lead;
+  std::unique_ptr<admission::Gate::Wait> wait;
+  admission::Place held;
   {
     const std::lock_guard lock(mutex_);
     over_ = true;
     tickets.swap(tickets_);
     lookup = std::move(lookup_);
     lead = std::move(lead_);
+    wait.swap(wait_);
+    held = std::move(held_);
     events_.clear();
   }
   tickets.clear();
+  wait.reset();
+  held.release();
   if (status != 0) account(status);
 }
 
@@ -415,7 +470,7 @@ void Generation::place_stages(const Usage& usage, TimePoint now) {
   TimePoint at = submitted_;
   if (usage.prompt_tokens > 0) {
     const std::pair<Stage, Duration> parts[] = {{Stage::kPrepare, usage.prepare},
-                                                {Stage::kQueue, usage.queue},
+                                                {Stage::kQueue, waited_ + usage.queue},
                                                 {Stage::kPrefill, usage.prefill}};
     for (const auto& [stage, spent] : parts) {
       trace_->place(stage, at, spent);
@@ -436,19 +491,21 @@ void Generation::account(int status) {
   const TimePoint now = place_.clock.now();
   const TimePoint arrived = exchange_->request().received_at;
   Usage usage;
+  Duration waited{};
   double first_token_ms = 0;
   size_t choices = 0;
   std::vector<std::string> reasons;
   {
     const std::lock_guard lock(mutex_);
     usage = usage_;
+    waited = waited_;
     choices = choices_.size();
     if (first_token_) first_token_ms = to_ms(*first_token_ - arrived);
     if (status == 200 && trace_->recording())
       for (const auto& choice : choices_) reasons.push_back(finish_word(choice.gathered.reason));
     place_stages(usage, now);
   }
-  request_observer_->on_request(status, now - arrived, usage.queue);
+  request_observer_->on_request(status, now - arrived, waited + usage.queue);
   if (choices > 0 && trace_->recording()) {
     trace_->attribute("gen_ai.request.max_tokens", tokens_max_);
     trace_->attribute("gen_ai.request.choice.count", static_cast<int64_t>(choices));

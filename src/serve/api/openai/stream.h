@@ -1,10 +1,11 @@
-// One request that generates text: submits its calls, then gathers the answer of all choices or
-// streams it as server-sent events. What the JSON looks like is the printer's.
+// One request that generates text: takes its place at the gate, submits its calls, then gathers the
+// answer of all choices or streams it as server-sent events. What the JSON looks like is the
+// printer's.
 //
 // The service's threads only hand pieces over; printing and writing happen on the writers' pool
 // (streams) and on the prep pool (whole answers). What gathers while a writer is on its way goes
 // out in one write. The client's leaving, a reader that is too slow, and the end each give the
-// tickets back, so that nothing is computed for nobody.
+// tickets and the place back, so that nothing is computed for nobody.
 #pragma once
 
 #include <atomic>
@@ -16,6 +17,7 @@
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
+#include "serve/admission/gate.h"
 #include "serve/api/observer.h"
 #include "serve/api/request_trace.h"
 #include "serve/cache/response_cache.h"
@@ -67,7 +69,6 @@ std::string token_text(const std::string& bytes);
 float printable_logprob(float logprob);
 
 struct GenerationOptions {
-  Duration retry_after = from_seconds(2);  // hint on 429 and 503
   Duration keep_alive = from_seconds(15);  // a comment after so long a silence
 };
 
@@ -78,6 +79,7 @@ struct GenerationPlace {
   TaskPool& writers;
   const Clock& clock;
   const telemetry::Logger& log;
+  admission::Gate& gate;
   const char* event;               // of the log line
   const char* operation = "chat";  // or "text_completion": OpenTelemetry's words
 };
@@ -95,7 +97,16 @@ struct GenerationPlan {
   std::unique_ptr<AnswerPrinter> printer;
   bool stream = false;
   bool include_usage = false;
-  std::optional<CacheUse> cache;  // never of a stream
+  std::optional<CacheUse> cache;    // never of a stream
+  std::optional<Duration> timeout;  // as the body says
+};
+
+// Who answers a model's requests.
+struct GenerationModel {
+  tasks::GenerateService* service = nullptr;
+  GenerateObserver* observer = nullptr;
+  admission::Lane* lane = nullptr;      // of the gate; null: nothing is forecast
+  Duration line_max = Duration::max();  // longest wait in the model's line
 };
 
 class Generation : public std::enable_shared_from_this<Generation> {
@@ -110,8 +121,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void refuse(const Error& error);
   void refuse(net::HttpResponse response);
 
-  // At most once. `observer` hears how the text came.
-  void run(tasks::GenerateService& service, GenerateObserver& observer, GenerationPlan plan);
+  // At most once. The model's observer hears how the text came.
+  void run(const GenerationModel& model, GenerationPlan plan);
 
   // Of a stream: sends a comment when nothing was sent for long. False: it is over.
   bool keep_alive();
@@ -132,11 +143,12 @@ class Generation : public std::enable_shared_from_this<Generation> {
     GatheredChoice gathered;
   };
 
-  void submit(tasks::GenerateService& service, std::vector<tasks::GenerateCall> calls);
-  void on_looked_up(tasks::GenerateService& service, std::vector<tasks::GenerateCall> calls,
-                    cache::ResponseCache::Outcome outcome);
+  void on_looked_up(cache::ResponseCache::Outcome outcome);
+  void enter_gate();
+  void submit(Result<admission::Place> place);  // the gate's answer
 
   // The service's side.
+  void on_prompt_tokens(size_t prompt, int32_t tokens);
   void on_start();
   void on_prompt(size_t prompt, std::vector<tasks::TokenLogprobs> tokens);
   void on_delta(int32_t choice, tasks::Delta delta);
@@ -158,10 +170,12 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const GenerationPlace& place_;
   RequestObserver* request_observer_;
   GenerateObserver* observer_ = nullptr;
+  GenerationModel generator_;
+  TimePoint deadline_{};
+  std::vector<tasks::GenerateCall> calls_;  // until they are submitted
   std::unique_ptr<AnswerPrinter> printer_;
   bool stream_ = false, include_usage_ = false;
   int64_t tokens_max_ = 0;
-  int32_t choices_per_call_ = 1;
   const char* cache_word_ = nullptr;  // X-Cache; null: the cache was not asked
   bool head_sent_ = false;            // touched by the scheduled writer only
   std::atomic<bool> accounted_{false};
@@ -170,6 +184,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Tickets tickets_;
   std::unique_ptr<cache::ResponseCache::Ticket> lookup_;
   cache::ResponseCache::Lead lead_;
+  std::unique_ptr<admission::Gate::Wait> wait_;
+  admission::Place held_;               // empty again when it is over
+  Duration waited_{};                   // for it
+  std::vector<int32_t> prompt_tokens_;  // of each call, to be computed
   std::vector<Event> events_;
   std::vector<ChoiceState> choices_;
   bool scheduled_ = false;  // a writer is on its way or at work

@@ -1,8 +1,12 @@
 #include "serve/api/text/text_routes.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "base/strings.h"
 #include "serve/api/client.h"
 #include "serve/api/errors.h"
+#include "serve/api/request_timeout.h"
 #include "serve/api/text/tokenize_json.h"
 #include "serve/tasks/conversation.h"
 #include "telemetry/json_text.h"
@@ -40,8 +44,22 @@ Result<const tasks::TextModel*> TextRoutes::find(const net::HttpRequest& request
 void TextRoutes::run(std::shared_ptr<net::Exchange> exchange, Work work) const {
   const auto trace = RequestTrace::of(exchange);
   trace->set_model(kUnknown);
-  const bool posted = prep_.post([this, exchange, trace, work] {
+  const auto refuse = [&exchange](const Error& error, Duration retry_after = Duration::zero()) {
+    exchange->respond(error_response(error, retry_after));
+  };
+  auto own = request_deadline(exchange->request());
+  if (!own.ok()) return refuse(own.error());
+  const TimePoint deadline = std::min(*own, exchange->request().received_at + timeout_);
+  auto place = gate_.enter({.deadline = deadline});
+  if (!place.ok()) return refuse(place.error());
+  // Shared, because a job has to be copyable.
+  auto held = std::make_shared<admission::Place>(std::move(*place));
+  const bool posted = prep_.post([this, exchange, trace, work, deadline, held] {
     trace->mark(Stage::kQueue, now());
+    if (exchange->cancelled()) return;
+    if (now() >= deadline)
+      return exchange->respond(
+          error_response({Code::kDeadline, "the request's time was over before its turn came"}));
     auto answer = (this->*work)(exchange->request(), *trace);
     trace->mark(Stage::kCompute, now());
     if (answer.ok())
@@ -50,8 +68,7 @@ void TextRoutes::run(std::shared_ptr<net::Exchange> exchange, Work work) const {
       exchange->respond(error_response(answer.error()));
   });
   if (!posted)
-    exchange->respond(error_response({Code::kOverloaded, "too many requests wait to be read"},
-                                     std::chrono::seconds(1)));
+    refuse({Code::kOverloaded, "too many requests wait to be read"}, gate_.retry_after());
 }
 
 void TextRoutes::tokenize(std::shared_ptr<net::Exchange> exchange) const {

@@ -1,6 +1,7 @@
 // The routes that need no device: POST /tokenize, /detokenize, /decode and /apply-template.
 //
-// Work runs on the prep pool. Built before serving, then read-only.
+// Work takes a place at a gate of its own and runs on the prep pool. Built before serving, then
+// read-only.
 #pragma once
 
 #include <memory>
@@ -9,6 +10,7 @@
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
+#include "serve/admission/gate.h"
 #include "serve/api/request_trace.h"
 #include "serve/tasks/text_model.h"
 
@@ -16,8 +18,9 @@ namespace sis::api {
 
 class TextRoutes {
  public:
-  // `texts_max`: texts or rows of ids in one request.
-  TextRoutes(int64_t texts_max, TaskPool& prep) : texts_max_(texts_max), prep_(prep) {}
+  // `texts_max`: texts or rows of ids in one request. Over `timeout` before its turn comes: 504.
+  TextRoutes(int64_t texts_max, Duration timeout, admission::Gate& gate, TaskPool& prep)
+      : texts_max_(texts_max), timeout_(timeout), gate_(gate), prep_(prep) {}
 
   // The first model, and the first with a template, answer requests that name none.
   void add(tasks::TextModel model) { models_.push_back(std::move(model)); }
@@ -38,6 +41,8 @@ class TextRoutes {
   Result<std::string> apply_body(const net::HttpRequest& request, RequestTrace& trace) const;
 
   const int64_t texts_max_;
+  const Duration timeout_;
+  admission::Gate& gate_;
   TaskPool& prep_;
   std::vector<tasks::TextModel> models_;
 };
