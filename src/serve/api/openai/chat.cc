@@ -18,9 +18,9 @@ ChatRoutes::ChatRoutes(const ChatOptions& options, TaskPool& prep, TaskPool& wri
       prep_(prep),
       unknown_(unknown),
       log_(std::move(log)),
-      clock_(clock),
       chat_place_{options.generation, prep, writers, clock, log_, "chat_request"},
-      completions_place_{options.generation, prep, writers, clock, log_, "completion_request"} {}
+      completions_place_{options.generation, prep, writers, clock, log_, "completion_request"},
+      streams_(clock, options.generation.keep_alive) {}
 
 void ChatRoutes::add(const std::string& name, const Model& model) {
   models_[name] = {model, model.observer};
@@ -72,10 +72,8 @@ void ChatRoutes::start(const std::shared_ptr<Generation>& generation, Parse pars
   };
   auto plan = (this->*parse)(generation->request().body, find);
   if (!plan.ok()) return generation->refuse(plan.error());
-  if (plan->stream) {
-    const std::lock_guard lock(mutex_);
-    streams_.push_back(generation);
-  }
+  if (!generation->enter(entry->model.breaker)) return;
+  if (plan->stream) streams_.add(generation);
   generation->run(*entry->model.service, *entry->model.observer, std::move(*plan));
 }
 
@@ -134,17 +132,6 @@ Result<GenerationPlan> ChatRoutes::parse_completions(std::string_view body,
   return plan;
 }
 
-void ChatRoutes::sweep() {
-  const TimePoint now = clock_.now();
-  const Duration period =
-      std::min<Duration>(std::chrono::seconds(1), options_.generation.keep_alive / 4);
-  const std::lock_guard lock(mutex_);
-  if (now - swept_ < period) return;
-  swept_ = now;
-  std::erase_if(streams_, [](const std::weak_ptr<Generation>& stream) {
-    const auto generation = stream.lock();
-    return !generation || !generation->keep_alive();
-  });
-}
+void ChatRoutes::sweep() { streams_.sweep(); }
 
 }  // namespace sis::api

@@ -7,14 +7,13 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <vector>
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
 #include "serve/api/observer.h"
 #include "serve/api/openai/chat_json.h"
+#include "serve/api/openai/open_streams.h"
 #include "serve/api/openai/stream.h"
 #include "serve/tasks/generate.h"
 #include "telemetry/log.h"
@@ -38,8 +37,9 @@ class ChatRoutes {
   struct Model {
     tasks::GenerateService* service = nullptr;
     GenerateObserver* observer = nullptr;
-    bool structured_outputs = true;  // false: response_format is refused
-    std::string fingerprint;         // "fp_...": changes when answers may
+    bool structured_outputs = true;         // false: response_format is refused
+    std::string fingerprint;                // "fp_...": changes when answers may
+    admission::Breaker* breaker = nullptr;  // null: the model is always asked
   };
   void add(const std::string& name, const Model& model);
   // A loaded model that does something else: asking it to chat is 400, not 404.
@@ -69,13 +69,10 @@ class ChatRoutes {
   TaskPool& prep_;
   RequestObserver& unknown_;
   const telemetry::Logger log_;
-  const Clock& clock_;
   const GenerationPlace chat_place_, completions_place_;
   std::map<std::string, Entry, std::less<>> models_;
 
-  std::mutex mutex_;  // guards what follows
-  std::vector<std::weak_ptr<Generation>> streams_;
-  TimePoint swept_{};
+  OpenStreams streams_;
 };
 
 }  // namespace sis::api

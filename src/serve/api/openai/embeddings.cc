@@ -28,6 +28,9 @@ struct EmbeddingsRoute::Request {
   void account(int status, Duration queue = {}, Duration compute = {}, int32_t cache_hits = 0) {
     if (accounted.exchange(true)) return;
     const Duration latency = now() - exchange->request().received_at;
+    // Vectors from the cache say nothing about the model.
+    if (status != 200 || compute > Duration::zero()) pass.end_with_status(status);
+    pass = {};
     observer->on_request(status, latency, queue);
     route.log_.log(status >= 500 ? telemetry::Level::kWarning : telemetry::Level::kInfo,
                    "embedding_request", exchange->request().request_id,
@@ -73,6 +76,7 @@ struct EmbeddingsRoute::Request {
   telemetry::StageTimer timer;
   EmbeddingsCall call;
   RequestObserver* observer = &route.unknown_;
+  admission::Breaker::Pass pass;
   size_t texts = 0;
   std::atomic<bool> accounted{false};
 };
@@ -82,8 +86,8 @@ EmbeddingsRoute::EmbeddingsRoute(const EmbeddingsOptions& options, TaskPool& pre
     : options_(options), prep_(prep), unknown_(unknown), log_(std::move(log)) {}
 
 void EmbeddingsRoute::add(const std::string& name, tasks::EmbedService& service,
-                          RequestObserver& observer) {
-  models_[name] = {&service, &observer};
+                          RequestObserver& observer, admission::Breaker* breaker) {
+  models_[name] = {&service, &observer, breaker};
 }
 
 void EmbeddingsRoute::add_other(const std::string& name, RequestObserver& observer) {
@@ -149,6 +153,11 @@ void EmbeddingsRoute::parse_and_submit(const std::shared_ptr<Request>& request) 
   request->texts = request->call.request.inputs.size();
   if (const auto status = check(request->call, *model); !status.ok())
     return request->fail(status.error());
+  if (model->breaker) {
+    auto pass = model->breaker->enter();
+    if (!pass.ok()) return request->fail(pass.error());
+    request->pass = std::move(*pass);
+  }
   request->timer.mark(Stage::kParse, now());
 
   std::shared_ptr<tasks::EmbedService::Ticket> ticket = model->service->submit(

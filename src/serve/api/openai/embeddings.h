@@ -11,6 +11,7 @@
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
+#include "serve/admission/breaker.h"
 #include "serve/api/observer.h"
 #include "serve/api/openai/embeddings_json.h"
 #include "serve/tasks/embed.h"
@@ -32,7 +33,8 @@ class EmbeddingsRoute {
                   telemetry::Logger log);
 
   // A model that embeds. All references outlive the route.
-  void add(const std::string& name, tasks::EmbedService& service, RequestObserver& observer);
+  void add(const std::string& name, tasks::EmbedService& service, RequestObserver& observer,
+           admission::Breaker* breaker = nullptr);
   // A loaded model that does something else: asking it to embed is 400, not 404.
   void add_other(const std::string& name, RequestObserver& observer);
 
@@ -42,6 +44,7 @@ class EmbeddingsRoute {
   struct Model {
     tasks::EmbedService* service = nullptr;  // null: no text-embedding capability
     RequestObserver* observer = nullptr;
+    admission::Breaker* breaker = nullptr;  // null: the model is always asked
   };
   struct Request;
 

@@ -7,7 +7,6 @@
 
 #include "base/rng.h"
 #include "base/strings.h"
-#include "serve/api/errors.h"
 #include "serve/api/json_text.h"
 
 namespace sis::api {
@@ -54,6 +53,14 @@ std::string token_text(const std::string& bytes) {
 
 float printable_logprob(float logprob) { return logprob >= -9999.0f ? logprob : -9999.0f; }
 
+void AnswerPrinter::error(std::string& out, const Error& error) {
+  out += "data: ";
+  out += error_response(error).body;
+  out += "\n\n";
+}
+
+void AnswerPrinter::done(std::string& out) { out += "data: [DONE]\n\n"; }
+
 // Hands what one call hears to the request, its choices numbered over all prompts.
 class Generation::Sink final : public tasks::GenerateStream {
  public:
@@ -95,12 +102,23 @@ void Generation::found_model(const std::string& name, RequestObserver& observer)
 }
 
 void Generation::refuse(const Error& error) {
-  refuse(error_response(error, place_.options.retry_after));
+  refuse(place_.refusal(error, place_.options.retry_after));
 }
 
 void Generation::refuse(net::HttpResponse response) {
   account(response.status);
   exchange_->respond(std::move(response));
+}
+
+bool Generation::enter(admission::Breaker* breaker) {
+  if (!breaker) return true;
+  auto pass = breaker->enter();
+  if (!pass.ok()) {
+    refuse(pass.error());
+    return false;
+  }
+  pass_ = std::move(*pass);
+  return true;
 }
 
 void Generation::run(tasks::GenerateService& service, GenerateObserver& observer,
@@ -245,6 +263,7 @@ void Generation::write_events() {
       last_write_ = place_.clock.now();
     }
     if (error && !head_sent_) {
+      printer_.reset();  // whoever asks again after this answer finds nothing of this request
       refuse(*error);
       return end(0);
     }
@@ -269,12 +288,10 @@ void Generation::write_events() {
       }
     if (ping && out.empty()) out += ": ping\n\n";
     if (error) {
-      out += "data: ";
-      out += error_response(*error).body;
-      out += "\n\n";
+      printer_->error(out, *error);
     } else if (done) {
       if (include_usage_) printer_->usage(out, usage);
-      out += "data: [DONE]\n\n";
+      printer_->done(out);
     }
     if (!exchange_->write(out)) return leave();
     if (!done) continue;
@@ -300,6 +317,7 @@ void Generation::write_whole() {
       for (auto& choice : choices_) choices.push_back(std::move(choice.gathered));
   }
   if (error) {
+    printer_.reset();  // whoever asks again after this answer finds nothing of this request
     refuse(*error);
     return end(0);
   }
@@ -357,6 +375,7 @@ void Generation::account(int status) {
     choices = choices_.size();
     if (first_token_) first_token_ms = to_ms(*first_token_);
   }
+  pass_.end_with_status(status);
   request_observer_->on_request(status, latency, usage.queue);
   place_.log.log(status >= 500 ? telemetry::Level::kWarning : telemetry::Level::kInfo, place_.event,
                  exchange_->request().request_id,

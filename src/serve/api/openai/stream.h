@@ -16,6 +16,8 @@
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
+#include "serve/admission/breaker.h"
+#include "serve/api/errors.h"
 #include "serve/api/observer.h"
 #include "serve/tasks/generate.h"
 #include "telemetry/log.h"
@@ -50,6 +52,10 @@ class AnswerPrinter {
   virtual void usage(std::string& out, const tasks::Usage& usage) = 0;
   virtual std::string whole(const std::vector<GatheredChoice>& choices,
                             const tasks::Usage& usage) = 0;
+  // The last event of a stream that failed, and of one that did not. OpenAI's, unless a route has
+  // others.
+  virtual void error(std::string& out, const Error& error);
+  virtual void done(std::string& out);
 };
 
 // "chatcmpl-" and 32 random hexadecimal digits.
@@ -74,6 +80,7 @@ struct GenerationPlace {
   const Clock& clock;
   const telemetry::Logger& log;
   const char* event;  // of the log line
+  net::HttpResponse (*refusal)(const Error&, Duration retry_after) = error_response;
 };
 
 // What a parsed request is answered with.
@@ -96,6 +103,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void refuse(const Error& error);
   void refuse(net::HttpResponse response);
 
+  // Asks the model's breaker, which hears how the request ends; null: there is none. False: refused
+  // and answered. Before run().
+  bool enter(admission::Breaker* breaker);
   // At most once. `observer` hears how the text came.
   void run(tasks::GenerateService& service, GenerateObserver& observer, GenerationPlan plan);
 
@@ -137,6 +147,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::string model_;
   RequestObserver* request_observer_;
   GenerateObserver* observer_ = nullptr;
+  admission::Breaker::Pass pass_;
   telemetry::StageTimer timer_;
   std::unique_ptr<AnswerPrinter> printer_;
   bool stream_ = false, include_usage_ = false;
