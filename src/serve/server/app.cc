@@ -27,15 +27,24 @@ sigset_t waited_signals() {
 }  // namespace
 
 Status AppImpl::load() {
-  SIS_TRY(pool_.load(entries_, {.embed =
-                                    [this](const std::string& model) {
-                                      return std::make_unique<EmbedMeter>(metrics_, model);
-                                    },
-                                .chat =
-                                    [this](const std::string& model) {
-                                      return std::make_unique<ChatStepMeter>(metrics_, model,
-                                                                             token_rate_.tokens());
-                                    }}));
+  SIS_TRY(pool_.load(
+      entries_,
+      {.embed =
+           [this](const std::string& model) {
+             return std::make_unique<EmbedMeter>(metrics_, model);
+           },
+       .chat =
+           [this](const std::string& model) {
+             return std::make_unique<ChatStepMeter>(metrics_, model, token_rate_.tokens());
+           },
+       .keeper = {.on_state = [this](const std::string& model, auto state,
+                                     bool opened) { metrics_.breaker_state(model, state, opened); },
+                  .on_rebuild =
+                      [this](const std::string& model, bool ok) {
+                        metrics_.model_rebuilds.with({model, ok ? "ok" : "failed"}).add();
+                      }}}));
+  for (const auto& breaker : pool_.keeper().breakers())
+    metrics_.breaker_state(breaker->name(), breaker->state(), false);
   const auto keep = [this](auto meter) -> auto& {
     auto& kept = *meter;
     meters_.push_back(std::move(meter));
@@ -44,8 +53,10 @@ Status AppImpl::load() {
   metrics_.chat_count_pool_size.set(static_cast<double>(settings_.integer("PREP_THREADS")));
   for (const auto& entry : pool_.embedders()) {
     embeddings_.add(entry.name, *entry.service,
-                    keep(std::make_unique<RequestMeter>(metrics_, entry.name)));
-    chat_.add_other(entry.name, keep(std::make_unique<ChatRequestMeter>(metrics_, entry.name)));
+                    keep(std::make_unique<RequestMeter>(metrics_, entry.name)), entry.breaker);
+    auto& chat_meter = keep(std::make_unique<ChatRequestMeter>(metrics_, entry.name));
+    chat_.add_other(entry.name, chat_meter);
+    infer_.add(entry.name, {.observer = &chat_meter});
     const auto& model = entry.service->model();
     texts_.add({.name = entry.name,
                 .tokenizer = model.tokenizer.get(),
@@ -53,11 +64,16 @@ Status AppImpl::load() {
                 .tokens_max = model.tokens_max});
   }
   for (const auto& entry : pool_.chats()) {
-    chat_.add(entry->name,
-              {.service = entry->service.get(),
-               .observer = &keep(std::make_unique<ChatRequestMeter>(metrics_, entry->name)),
-               .structured_outputs = entry->structured_outputs,
-               .fingerprint = entry->fingerprint});
+    auto& meter = keep(std::make_unique<ChatRequestMeter>(metrics_, entry->name));
+    infer_.add(entry->name, {.service = entry->service.get(),
+                             .observer = &meter,
+                             .structured_outputs = entry->structured_outputs,
+                             .breaker = entry->breaker});
+    chat_.add(entry->name, {.service = entry->service.get(),
+                            .observer = &meter,
+                            .structured_outputs = entry->structured_outputs,
+                            .fingerprint = entry->fingerprint,
+                            .breaker = entry->breaker});
     embeddings_.add_other(entry->name, keep(std::make_unique<RequestMeter>(metrics_, entry->name)));
     texts_.add(entry->text);
     metrics_.chat(entry->name).batch_size_max.set(entry->generator->options().sequences_max);
@@ -111,6 +127,7 @@ Status AppImpl::run() {
   Periodic sweeper("sis-sweep", std::chrono::milliseconds(10), [this] {
     pool_.sweep();
     chat_.sweep();
+    infer_.sweep();
   });
   ready_ = true;
   loading = false;
@@ -136,7 +153,8 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Lo
   SIS_ASSIGN(const Catalog catalog, load_catalog(settings.text("MODEL_CONFIG_PATH"),
                                                  !settings.is_set("MODEL_CONFIG_PATH")));
   for (const auto& warning : catalog.warnings) log.warning("catalog", {{"warning", warning}});
-  SIS_ASSIGN(auto entries, select_models(catalog, settings.list("MODELS")));
+  SIS_ASSIGN(auto entries, settings.flag("MOCK") ? Result<std::vector<ModelEntry>>(mock_models())
+                                                 : select_models(catalog, settings.list("MODELS")));
   auto app = std::make_unique<AppImpl>(settings, std::move(log), isa, std::move(entries));
   SIS_TRY(app->bind());
   return std::unique_ptr<App>(std::move(app));

@@ -9,10 +9,12 @@
 #include "base/task_pool.h"
 #include "infer/engine/device_executor.h"
 #include "net/http_server.h"
+#include "serve/api/infer/infer.h"
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
 #include "serve/api/ops/health.h"
 #include "serve/api/text/text_routes.h"
+#include "serve/api/webhook/webhook.h"
 #include "serve/server/app.h"
 #include "serve/server/app_options.h"
 #include "serve/server/catalog.h"
@@ -38,6 +40,12 @@ class AppImpl final : public App {
         unknown_chat_observer_(metrics_, kUnknownModel),
         chat_(chat_options(settings), prep_, writers_, clock_, unknown_chat_observer_,
               log_.named("sis.chat")),
+        infer_(infer_options(settings), prep_, writers_, clock_, unknown_chat_observer_,
+               log_.named("sis.infer")),
+        webhooks_(
+            webhook_options(settings), prep_, clock_, unix_seconds,
+            [this](const char* result) { metrics_.webhook_events.with({result}).add(); },
+            log_.named("sis.webhook")),
         writers_("sis-stream", 1, kPrepQueueMax),
         prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax),
         executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")), .isa = isa},
@@ -87,8 +95,10 @@ class AppImpl final : public App {
   RequestMeter unknown_observer_;
   ChatRequestMeter unknown_chat_observer_;
   std::vector<std::unique_ptr<api::RequestObserver>> meters_;
-  api::ChatRoutes chat_;  // jobs of the pools below may refer to it until they have ended
-  TaskPool writers_;      // feeds streams
+  api::ChatRoutes chat_;  // jobs of the pools below may refer to these until they have ended
+  api::InferRoutes infer_;
+  api::WebhookRoute webhooks_;
+  TaskPool writers_;  // feeds streams
   TaskPool prep_;
   engine::DeviceExecutor executor_;
   ModelPool pool_;

@@ -5,8 +5,10 @@
 #include "base/settings.h"
 #include "infer/ops/context.h"
 #include "net/http_server.h"
+#include "serve/api/infer/infer.h"
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
+#include "serve/api/webhook/webhook.h"
 
 namespace sis::server {
 
@@ -17,5 +19,8 @@ Status check_device(const Settings& settings);
 net::ServerOptions server_options(const Settings& settings);
 api::EmbeddingsOptions embeddings_options(const Settings& settings);
 api::ChatOptions chat_options(const Settings& settings);
+api::InferOptions infer_options(const Settings& settings);
+api::WebhookOptions webhook_options(const Settings& settings);
+double unix_seconds();  // the wall clock
 
 }  // namespace sis::server
