@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -23,6 +24,7 @@ struct DeviceExecutor::State {
 
   void run();
   Slot* pick(TimePoint now, std::optional<TimePoint>& earliest);
+  static void step(Lane& lane, ops::Context& context);
 
   const ExecutorOptions options;
   const Clock& clock;
@@ -64,6 +66,15 @@ DeviceExecutor::State::Slot* DeviceExecutor::State::pick(TimePoint now,
   return best;
 }
 
+// The border that no exception crosses: a step that fails costs its lane, not the process.
+void DeviceExecutor::State::step(Lane& lane, ops::Context& context) {
+  try {
+    lane.step(context);
+  } catch (const std::exception& fault) {
+    lane.failed(fault.what());
+  }
+}
+
 void DeviceExecutor::State::run() {
   name_this_thread("sis-device");
   flush_denormals();
@@ -94,7 +105,7 @@ void DeviceExecutor::State::run() {
     if (job)
       job(context);
     else
-      slot->lane->step(context);
+      step(*slot->lane, context);
     workspace.reset();
     if (static_cast<int64_t>(workspace.bytes_reserved()) > options.workspace_bytes_keep)
       workspace = Workspace();
@@ -166,6 +177,18 @@ void DeviceExecutor::call(const std::function<void(ops::Context&)>& fn) {
   state_->changed.notify_all();
   std::unique_lock done_lock(done_mutex);
   done_changed.wait(done_lock, [&] { return done; });
+}
+
+Status DeviceExecutor::try_call(const std::function<Status(ops::Context&)>& fn) {
+  Status status;
+  call([&](ops::Context& context) {
+    try {
+      status = fn(context);
+    } catch (const std::exception& fault) {
+      status = Error{Code::kInternal, fault.what()};
+    }
+  });
+  return status;
 }
 
 int DeviceExecutor::threads() const { return state_->team.workers(); }

@@ -12,8 +12,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "base/clock.h"
+#include "base/result.h"
 #include "infer/ops/context.h"
 
 namespace sis::engine {
@@ -26,6 +28,9 @@ class Lane {
   virtual std::optional<TimePoint> ready_at(TimePoint now) = 0;
   // One bounded piece of work. Executor thread.
   virtual void step(ops::Context& context) = 0;
+  // step() ended with an exception: ends what was in it with an error. Must not throw. Executor
+  // thread.
+  virtual void failed(const std::string& what) = 0;
 };
 
 struct ExecutorOptions {
@@ -53,6 +58,8 @@ class DeviceExecutor {
 
   // Runs `fn` on the executor's thread between steps and waits for it: loading, packing, warm-up.
   void call(const std::function<void(ops::Context&)>& fn);
+  // The same for what may fail: an exception of `fn` comes back as kInternal.
+  Status try_call(const std::function<Status(ops::Context&)>& fn);
 
   int threads() const;
   Isa isa() const;

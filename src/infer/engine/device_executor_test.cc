@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -26,6 +27,7 @@ class BusyLane final : public Lane {
                     .count();
     ++steps;
   }
+  void failed(const std::string& what) override { ADD_FAILURE() << what; }
   std::atomic<int64_t> spent_us{0}, steps{0};
 
  private:
@@ -63,6 +65,7 @@ class OnceLane final : public Lane {
     ran = std::chrono::steady_clock::now();
     at.reset();
   }
+  void failed(const std::string& what) override { ADD_FAILURE() << what; }
   std::mutex mutex;
   std::optional<TimePoint> at;
   std::optional<TimePoint> ran;
@@ -88,6 +91,44 @@ TEST(DeviceExecutor, RunsALaneWhenItsTimeComes) {
   executor.remove(lane);
   ASSERT_TRUE(lane.ran.has_value());
   EXPECT_GE(*lane.ran, due);
+}
+
+// Every second step of it fails.
+class FaultyLane final : public Lane {
+ public:
+  std::optional<TimePoint> ready_at(TimePoint now) override {
+    return steps < 6 ? std::optional(now) : std::nullopt;
+  }
+  void step(ops::Context&) override {
+    if (steps++ % 2 == 0) throw std::bad_alloc();
+  }
+  void failed(const std::string& what) override {
+    EXPECT_EQ(what, std::bad_alloc().what());
+    ++faults;
+  }
+  std::atomic<int> steps{0}, faults{0};
+};
+
+// A step that throws ends neither the process nor the lane, and others go on.
+TEST(DeviceExecutor, ExceptionsEndAtTheStep) {
+  SteadyClock clock;
+  std::atomic<bool> on{true};
+  FaultyLane faulty;
+  BusyLane other(std::chrono::microseconds(10), on);
+  DeviceExecutor executor({.threads = 1}, clock);
+  executor.add(faulty, 1);
+  executor.add(other, 1);
+  while (faulty.steps < 6 || other.steps < 3)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  on = false;
+  executor.remove(faulty);
+  executor.remove(other);
+  EXPECT_EQ(faulty.faults, 3);
+
+  const auto status = executor.try_call([](ops::Context&) -> Status { throw std::bad_alloc(); });
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, Code::kInternal);
+  EXPECT_TRUE(executor.try_call([](ops::Context&) { return Status(); }).ok());
 }
 
 TEST(DeviceExecutor, CallRunsBetweenStepsAndWaits) {

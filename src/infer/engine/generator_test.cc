@@ -1,6 +1,7 @@
 // How requests wait, end, fail and are cancelled; what is refused.
 #include <cmath>
 #include <deque>
+#include <new>
 
 #include "infer/engine/generator_fixture.h"
 
@@ -34,6 +35,41 @@ TEST(Generator, RefusesBadRequestsByName) {
   EXPECT_EQ(fault([](auto& r) { r.eos_ids = {100, -7}; }), "accepted");
   EXPECT_EQ(fault([](auto& r) { r.sampling.top_p = 0; }), "top_p ");
   bench.run();
+}
+
+// A step that fails ends what was admitted and forgets all prefixes; who waits is served later.
+TEST(Generator, AFailedStepEndsWhatRuns) {
+  LaneBench bench({.sequences_max = 2, .context_max = 200});
+  Rng rng(5);
+  const auto prompt = random_prompt(rng, 70);
+  const auto wanted = bench.tokens(greedy(prompt, 20));
+  EXPECT_GT(bench.lane->gauges().blocks_cached, 0);
+  GenerateRequest two = greedy(prompt, 20);
+  two.choices = 2;
+  const Call one = bench.submit(greedy(prompt, 20)), pair = bench.submit(std::move(two)),
+             waits = bench.submit(greedy(prompt, 20));
+  bench.step();
+  bench.step();
+  ASSERT_TRUE(one.record->admitted);
+  ASSERT_FALSE(waits.record->admitted);
+  bench.decoder.during_forward = [] { throw std::bad_alloc(); };
+  EXPECT_THROW(bench.step(), std::bad_alloc);
+  bench.decoder.during_forward = nullptr;
+  bench.workspace.reset();
+  bench.lane->failed("bad_alloc");
+  for (const Call* call : {&one, &pair}) {
+    if (!call->record->admitted) continue;
+    ASSERT_TRUE(call->record->error);
+    EXPECT_EQ(call->record->error->code, Code::kInternal);
+  }
+  EXPECT_FALSE(waits.record->ended);
+  EXPECT_EQ(bench.lane->gauges().blocks_cached, 0);
+  EXPECT_EQ(bench.lane->gauges().blocks_used, 0);
+  bench.run();
+  EXPECT_EQ(waits.record->tokens[0], wanted);
+  EXPECT_EQ(waits.record->admitted->cached_tokens, 0);
+  EXPECT_EQ(bench.tokens(greedy(prompt, 20)), wanted);
+  bench.expect_nothing_held();
 }
 
 TEST(Generator, EndsChoicesAsAsked) {

@@ -56,6 +56,7 @@ GeneratorGauges GeneratorLane::gauges() const {
 }
 
 std::optional<TimePoint> GeneratorLane::ready_at(TimePoint now) {
+  if (!decoder_.ready()) return std::nullopt;
   if (inbox_->arrivals > 0 || inbox_->cancellations > 0) return now;
   return scheduler_.ready_at(now);
 }
@@ -82,6 +83,18 @@ void GeneratorLane::step(ops::Context& context) {
     observer_.on_step(plan_.prefill_tokens, plan_.decode_rows, end - begin);
   }
   forget_ended();
+  update_gauges();
+}
+
+void GeneratorLane::failed(const std::string&) {
+  masks_.wait();  // they refer to the choices
+  for (const auto& request : requests_)
+    // In a step, or taken out of the line by a plan that nobody was told about.
+    if (!request->waiting || request->choices.front().state == Sequence::State::kOutside)
+      end(*request, Error{Code::kInternal, "the model failed while it computed this answer"});
+  forget_ended();
+  // Blocks that others could still find were written by what has failed now.
+  cache_.forget_all();
   update_gauges();
 }
 

@@ -36,6 +36,8 @@ class GeneratorLane final : public Lane {
 
   std::optional<TimePoint> ready_at(TimePoint now) override;
   void step(ops::Context& context) override;
+  // Ends what was admitted with kInternal and forgets all prefixes; who waits goes on waiting.
+  void failed(const std::string& what) override;
   // Ends everything with this error.
   void abort(const Error& error);
 

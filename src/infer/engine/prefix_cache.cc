@@ -105,6 +105,15 @@ void PrefixCache::forget(int32_t block) {
   e.salt.clear();
 }
 
+void PrefixCache::forget_all() {
+  while (oldest_ != KvPool::kNone) {
+    const int32_t block = oldest_;
+    unlink(block);
+    forget(block);
+    pool_.free(block);
+  }
+}
+
 void PrefixCache::append_newest(int32_t block) {
   Entry& e = entry(block);
   e.older = std::exchange(newest_, block);

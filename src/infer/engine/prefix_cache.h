@@ -58,6 +58,9 @@ class PrefixCache {
   // the reference it held on its own, which is released. Returns the block to use from now on.
   int32_t publish(const BlockKey& key, int32_t block);
 
+  // Gives back every block that is kept and referred to by nobody.
+  void forget_all();
+
   bool keeps() const { return keep_; }
   int32_t blocks() const { return pool_.blocks(); }
   // take() succeeds this many times.

@@ -24,9 +24,8 @@ class SinkGate {
   bool call(Fn&& fn) {
     const std::lock_guard lock(mutex_);
     if (closed()) return false;
-    ++depth_;
+    const Inside inside(*this);
     fn(*sink_);
-    if (--depth_ == 0 && closed()) sink_.reset();
     return true;
   }
   void close() {
@@ -37,6 +36,15 @@ class SinkGate {
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
  private:
+  // Counts a call, also one that ends with an exception.
+  struct Inside {
+    explicit Inside(SinkGate& gate) : gate(gate) { ++gate.depth_; }
+    ~Inside() {
+      if (--gate.depth_ == 0 && gate.closed()) gate.sink_.reset();
+    }
+    SinkGate& gate;
+  };
+
   std::recursive_mutex mutex_;       // recursive: a callback may drop its own ticket
   std::shared_ptr<TokenSink> sink_;  // shared with the caller of submit()
   std::atomic<bool> closed_{false};

@@ -36,13 +36,16 @@ class Decoder {
  public:
   virtual ~Decoder() = default;
   virtual const DecoderInfo& info() const = 0;
+  // False: it is broken, and its lane waits until it is not. Any thread.
+  virtual bool ready() const { return true; }
   // Of its cache. The engine allocates blocks of layout.block_bytes(), zeroed once.
   virtual kernels::KvLayout kv_layout() const = 0;
 
   // Writes the batch's keys and values into `cache`, then logits [logit_rows, vocab] f32. Ids are
   // inside the vocabulary, blocks inside the cache and exclusively writable where new tokens go
   // (checked by the caller). A row's logits are the same bits alone and in company, in one step or
-  // several. One call at a time per context.
+  // several. One call at a time per context. An exception means that the device failed: the step
+  // is lost, and what it wrote to the cache is not to be used.
   virtual void forward(ops::Context& context, const DecoderBatch& batch, ops::KvView cache,
                        Mat<float> logits) const = 0;
 };

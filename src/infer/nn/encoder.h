@@ -37,10 +37,12 @@ class Encoder {
  public:
   virtual ~Encoder() = default;
   virtual const EncoderInfo& info() const = 0;
+  // False: it is broken, and its lane waits until it is not. Any thread.
+  virtual bool ready() const { return true; }
 
   // states [tokens, hidden] f32. Ids must be inside the vocabulary and sequences within tokens_max
   // (checked by the caller). A sequence's states are the same bits alone and in company. One call
-  // at a time per context.
+  // at a time per context. An exception means that the device failed: the batch is lost.
   virtual void forward(ops::Context& context, const RaggedBatch& batch,
                        Mat<float> states) const = 0;
 

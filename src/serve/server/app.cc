@@ -44,7 +44,15 @@ Status AppImpl::load() {
              lanes_[model] = &lane;
              chat_gate_meter_.add_lane(lane, metrics_.chat(model).queue_rejections);
              return std::make_unique<ChatStepMeter>(metrics_, model, lane, token_rate_.tokens());
-           }}));
+           },
+       .keeper = {.on_state = [this](const std::string& model, auto state,
+                                     bool opened) { metrics_.breaker_state(model, state, opened); },
+                  .on_rebuild =
+                      [this](const std::string& model, bool ok) {
+                        metrics_.model_rebuilds.with({model, ok ? "ok" : "failed"}).add();
+                      }}}));
+  for (const auto& breaker : pool_.keeper().breakers())
+    metrics_.breaker_state(breaker->name(), breaker->state(), false);
   const auto keep = [this](auto meter) -> auto& {
     auto& kept = *meter;
     meters_.push_back(std::move(meter));
@@ -54,8 +62,10 @@ Status AppImpl::load() {
   for (const auto& entry : pool_.embedders()) {
     embeddings_.add(entry.name, *entry.service,
                     keep(std::make_unique<RequestMeter>(metrics_, entry.name)),
-                    lanes_.at(entry.name));
-    chat_.add_other(entry.name, keep(std::make_unique<ChatRequestMeter>(metrics_, entry.name)));
+                    lanes_.at(entry.name), entry.breaker);
+    auto& chat_meter = keep(std::make_unique<ChatRequestMeter>(metrics_, entry.name));
+    chat_.add_other(entry.name, chat_meter);
+    infer_.add(entry.name, {.observer = &chat_meter});
     const auto& model = entry.service->model();
     texts_.add({.name = entry.name,
                 .tokenizer = model.tokenizer.get(),
@@ -63,14 +73,18 @@ Status AppImpl::load() {
                 .tokens_max = model.tokens_max});
   }
   for (const auto& entry : pool_.chats()) {
+    auto& meter = keep(std::make_unique<ChatRequestMeter>(metrics_, entry->name));
     const Duration line_max = entry->generator->options().queue_wait_max;
-    chat_.add(entry->name,
-              {.service = entry->service.get(),
-               .observer = &keep(std::make_unique<ChatRequestMeter>(metrics_, entry->name)),
-               .structured_outputs = entry->structured_outputs,
-               .fingerprint = entry->fingerprint,
-               .lane = lanes_.at(entry->name),
-               .line_max = line_max > Duration::zero() ? line_max : Duration::max()});
+    const api::ChatRoutes::Model routed{
+        .service = entry->service.get(),
+        .observer = &meter,
+        .structured_outputs = entry->structured_outputs,
+        .fingerprint = entry->fingerprint,
+        .breaker = entry->breaker,
+        .lane = lanes_.at(entry->name),
+        .line_max = line_max > Duration::zero() ? line_max : Duration::max()};
+    chat_.add(entry->name, routed);
+    infer_.add(entry->name, routed);
     embeddings_.add_other(entry->name, keep(std::make_unique<RequestMeter>(metrics_, entry->name)));
     texts_.add(entry->text);
     metrics_.chat(entry->name).batch_size_max.set(entry->generator->options().sequences_max);
@@ -130,6 +144,7 @@ Status AppImpl::run() {
     pool_.sweep();
     chat_.sweep();
     cache_->sweep();
+    infer_.sweep();
   });
   ready_ = true;
   loading = false;
@@ -161,7 +176,8 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Lo
   SIS_ASSIGN(const Catalog catalog, load_catalog(settings.text("MODEL_CONFIG_PATH"),
                                                  !settings.is_set("MODEL_CONFIG_PATH")));
   for (const auto& warning : catalog.warnings) log.warning("catalog", {{"warning", warning}});
-  SIS_ASSIGN(auto entries, select_models(catalog, settings.list("MODELS")));
+  SIS_ASSIGN(auto entries, settings.flag("MOCK") ? Result<std::vector<ModelEntry>>(mock_models())
+                                                 : select_models(catalog, settings.list("MODELS")));
   auto app = std::make_unique<AppImpl>(settings, std::move(log), std::move(reload), isa,
                                        std::move(entries));
   SIS_TRY(app->bind());

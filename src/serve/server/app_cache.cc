@@ -42,6 +42,7 @@ Status AppImpl::open_cache() {
                                   .prompt_form = prompt_form(settings_),
                                   .entry_bytes_max = entry_bytes_max},
       std::move(backend), clock_, cache_meter_);
+  infer_.use_cache(*cache_);
   if (settings_.flag("RESPONSE_CACHE_CHAT")) chat_.use_cache(*cache_);
 
   const auto sample = [this](auto value) {

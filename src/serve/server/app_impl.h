@@ -12,10 +12,12 @@
 #include "net/http_server.h"
 #include "net/redis_client.h"
 #include "serve/admission/gate.h"
+#include "serve/api/infer/infer.h"
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
 #include "serve/api/ops/health.h"
 #include "serve/api/text/text_routes.h"
+#include "serve/api/webhook/webhook.h"
 #include "serve/cache/response_cache.h"
 #include "serve/server/app.h"
 #include "serve/server/app_options.h"
@@ -65,6 +67,12 @@ class AppImpl final : public App {
         text_gate_(gate_options(settings, kTextGate, /*slots=*/false), clock_, text_gate_meter_),
         chat_(chat_options(settings), chat_gate_, prep_, writers_, clock_, unknown_chat_observer_,
               log_.named("sis.chat")),
+        infer_(infer_options(settings), chat_gate_, prep_, writers_, clock_, unknown_chat_observer_,
+               log_.named("sis.infer")),
+        webhooks_(
+            webhook_options(settings), prep_, clock_, unix_seconds,
+            [this](const char* result) { metrics_.webhook_events.with({result}).add(); },
+            log_.named("sis.webhook")),
         writers_("sis-stream", 1, kPrepQueueMax),
         prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax),
         executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")), .isa = isa},
@@ -148,8 +156,10 @@ class AppImpl final : public App {
   GateMeter text_gate_meter_{&metrics_.embedding_queue_rejections};
   admission::Gate embedding_gate_, chat_gate_, text_gate_;
   std::map<std::string, admission::Lane*> lanes_;  // by model; filled while loading
-  api::ChatRoutes chat_;  // jobs of the pools below may refer to it until they have ended
-  TaskPool writers_;      // feeds streams
+  api::ChatRoutes chat_;  // jobs of the pools below may refer to these until they have ended
+  api::InferRoutes infer_;
+  api::WebhookRoute webhooks_;
+  TaskPool writers_;  // feeds streams
   TaskPool prep_;
   engine::DeviceExecutor executor_;
   ModelPool pool_;

@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "serve/api/errors.h"
+#include "serve/server/settings_table.h"
 
 namespace sis::server {
 
@@ -73,6 +74,42 @@ api::ChatOptions chat_options(const Settings& settings) {
   options.strict_fields = settings.flag("STRICT_REQUEST_FIELDS");
   options.prompts_max = settings.integer("MAX_BATCH_SIZE");
   return options;
+}
+
+namespace {
+
+api::IdempotencyOptions idempotency_options(const Settings& settings) {
+  return {.ttl = settings.duration("IDEMPOTENCY_TTL_SEC"),
+          .entries_max = static_cast<size_t>(settings.integer("IDEMPOTENCY_MAX_ENTRIES"))};
+}
+
+}  // namespace
+
+api::InferOptions infer_options(const Settings& settings) {
+  api::InferOptions options;
+  options.idempotency = idempotency_options(settings);
+  options.generation = chat_options(settings).generation;
+  // Behind a mock there is nothing to protect.
+  if (!infer_routes_on(settings) && !settings.flag("MOCK"))
+    options.off =
+        "the routes under /v1/infer are off: set TRUTHGPT_API_TOKEN to a token of your own, or "
+        "ENVIRONMENT=development";
+  return options;
+}
+
+api::WebhookOptions webhook_options(const Settings& settings) {
+  api::WebhookOptions options;
+  const std::string& secret = settings.text("WEBHOOK_HMAC_SECRET");
+  if (!is_placeholder_secret(secret) || iequals(settings.text("ENVIRONMENT"), "development"))
+    options.secret = secret;
+  options.timestamp_window = settings.duration("WEBHOOK_TIMESTAMP_WINDOW");
+  options.idempotency = idempotency_options(settings);
+  return options;
+}
+
+double unix_seconds() {
+  return to_seconds(
+      std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch()));
 }
 
 }  // namespace sis::server

@@ -6,8 +6,10 @@
 #include "infer/ops/context.h"
 #include "net/http_server.h"
 #include "serve/admission/gate.h"
+#include "serve/api/infer/infer.h"
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
+#include "serve/api/webhook/webhook.h"
 
 namespace sis::server {
 
@@ -32,5 +34,8 @@ inline constexpr GateNames kTextGate{"text preparation", "TEXT_MAX_QUEUE_SIZE"};
 admission::GateOptions gate_options(const Settings& settings, const GateNames& names, bool slots);
 api::EmbeddingsOptions embeddings_options(const Settings& settings);
 api::ChatOptions chat_options(const Settings& settings);
+api::InferOptions infer_options(const Settings& settings);
+api::WebhookOptions webhook_options(const Settings& settings);
+double unix_seconds();  // the wall clock
 
 }  // namespace sis::server

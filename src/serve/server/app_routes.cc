@@ -16,8 +16,9 @@ void AppImpl::add_routes() {
         {"version", SIS_VERSION},
         {"status", "running"},
         {"endpoints",
-         {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", "/tokenize",
-          "/detokenize", "/apply-template", "/health", "/ready",
+         {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/infer",
+          "/v1/infer/stream", "/v1/models", "/tokenize", "/detokenize", "/apply-template",
+          "/webhooks/ingest", "/health", "/ready",
           "/metrics"}}}.dump()));
   });
   // Asked every few seconds by machines: not worth a line or a span each.
@@ -72,6 +73,12 @@ void AppImpl::add_routes() {
               when_ready([this](auto exchange) { chat_.chat(std::move(exchange)); }));
   router_.add("POST", "/v1/completions",
               when_ready([this](auto exchange) { chat_.completions(std::move(exchange)); }));
+  router_.add("POST", "/v1/infer",
+              when_ready([this](auto exchange) { infer_.infer(std::move(exchange)); }));
+  router_.add("POST", "/v1/infer/stream",
+              when_ready([this](auto exchange) { infer_.stream(std::move(exchange)); }));
+  router_.add("POST", "/webhooks/ingest",
+              [this](auto exchange) { webhooks_.ingest(std::move(exchange)); });
   router_.add("POST", "/tokenize",
               when_ready([this](auto exchange) { texts_.tokenize(std::move(exchange)); }));
   for (const char* path : {"/detokenize", "/decode"})

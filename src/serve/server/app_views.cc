@@ -61,6 +61,8 @@ api::HealthView AppImpl::health() const {
                                 entry->generator->options().queue_requests_max});
     view.warmup.ok_models.push_back(entry->name);
   }
+  for (const auto& breaker : pool_.keeper().breakers())
+    view.circuit_breakers[breaker->name()] = admission::breaker_state_name(breaker->state());
   for (const auto& [name, capability] : warmup_.warmed)
     view.warmup.capabilities[name][capability] = true;
   return view;
@@ -71,12 +73,16 @@ std::vector<api::ModelView> AppImpl::model_views(const net::HttpRequest& request
   if (!ready_) return views;
   for (const auto& entry : pool_.embedders())
     views.push_back({.id = entry.name,
+                     .owned_by = entry.mock ? "mock" : "local",
+                     .mock = entry.mock,
                      .created = entry.loaded_at,
                      .capabilities = capabilities(ModelKind::kEmbedding),
                      .embedding_dimensions = entry.service->model().dimensions(),
                      .tokens_max = entry.service->model().tokens_max});
   for (const auto& entry : pool_.chats())
     views.push_back({.id = entry->name,
+                     .owned_by = entry->mock ? "mock" : "local",
+                     .mock = entry->mock,
                      .created = entry->loaded_at,
                      .capabilities = capabilities(ModelKind::kChat),
                      .tokens_max = entry->text.tokens_max});
@@ -120,6 +126,10 @@ void AppImpl::announce() const {
                  static_cast<long long>(entry->cache.tokens),
                  static_cast<long long>(entry->cache.bytes >> 20), info.kernels.c_str());
   }
+  for (const auto& view : model_views())
+    if (view.mock)
+      std::fprintf(stderr, "  %s is a MOCK: its answers are made up, its times are set\n",
+                   view.id.c_str());
   if (!pool_.chats().empty())
     std::fprintf(stderr,
                  "try: curl %s://%s:%d/v1/chat/completions -H 'Content-Type: application/json' -d "

@@ -23,6 +23,7 @@ struct Handler {
   const char* path;  // as catalogs of the reference server spell it
   const char* word;  // ours
   ModelKind kind;
+  bool mock = false;
 };
 constexpr Handler kHandlers[] = {
     {"app.models.hf_embedding.HFEmbeddingModel", "embedding", ModelKind::kEmbedding},
@@ -35,6 +36,8 @@ constexpr Handler kHandlers[] = {
      ModelKind::kOpenAiEmbedding},
     {"app.models.vllm_proxy.VLLMChatProxyModel", "vllm_chat", ModelKind::kVllmChat},
     {"app.models.vllm_proxy.VLLMEmbeddingProxyModel", "vllm_embedding", ModelKind::kVllmEmbedding},
+    {"mock.chat", "mock_chat", ModelKind::kChat, true},
+    {"mock.embedding", "mock_embedding", ModelKind::kEmbedding, true},
 };
 
 constexpr const char* kKnownFields[] = {"name",
@@ -51,6 +54,7 @@ constexpr const char* kKnownFields[] = {"name",
                                         "supports_structured_outputs",
                                         "skip_download",
                                         "defaults",
+                                        "mock",
                                         "upstream_base_url",
                                         "upstream_timeout_sec",
                                         "upstream_api_key_env",
@@ -140,6 +144,7 @@ void read_kind(EntryReader& in, ModelEntry& entry) {
   for (const Handler& handler : kHandlers)
     if (entry.handler == handler.path || entry.handler == handler.word) {
       entry.kind = handler.kind;
+      if (handler.mock) entry.mock.emplace();
       return;
     }
   std::string known;
@@ -178,6 +183,37 @@ void read_kv_cache(EntryReader& in, ModelEntry& entry) {
   entry.kv_memory_mb =
       in.parsed<int64_t>("kv_memory_mb", "an integer from 1", whole_from_1(1'000'000'000))
           .value_or(0);
+}
+
+void read_mock(EntryReader& in, ModelEntry& entry) {
+  const Tree* map = in.field("mock");
+  if (!map) return;
+  if (!entry.mock)
+    return in.fault(concat("mock: only for the handlers mock_chat and mock_embedding, not ",
+                           in_quotes(entry.handler)));
+  if (map->kind != Tree::Kind::kMap)
+    return in.fault(concat("mock: want a mapping, got ", kind_of_tree(*map)));
+  std::string known;
+  for (const MockField& field : mock_fields())
+    known += concat(known.empty() ? "" : ", ", field.name);
+  for (const auto& member : map->members) {
+    const MockField* found = nullptr;
+    for (const MockField& field : mock_fields())
+      if (member.key == field.name) found = &field;
+    // A load test with a misspelt delay would measure something else.
+    if (!found)
+      return in.fault(concat("mock: no field ", in_quotes(member.key), "; known: ", known));
+    const auto value = member.value.kind == Tree::Kind::kScalar
+                           ? parse_double(trim(member.value.scalar))
+                           : std::nullopt;
+    if (!value || *value < found->least || *value > found->most)
+      return in.fault(concat("mock: ", found->name, ": want a number from ", found->least, " to ",
+                             found->most, ", got ",
+                             member.value.kind == Tree::Kind::kScalar
+                                 ? in_quotes(member.value.scalar)
+                                 : kind_of_tree(member.value)));
+    (*entry.mock)[found->name] = *value;
+  }
 }
 
 void read_defaults(EntryReader& in, ModelEntry& entry, std::vector<std::string>& warnings) {
@@ -254,7 +290,8 @@ Result<ModelEntry> read_entry(const Tree& item, const std::string& place, const 
     entry.path =
         given.is_absolute() ? given.string() : (std::filesystem::path(folder) / given).string();
   }
-  if (entry.hf_repo_id.empty() && entry.path.empty()) in.fault("hf_repo_id is missing");
+  if (entry.hf_repo_id.empty() && entry.path.empty() && !entry.mock)
+    in.fault("hf_repo_id is missing");
   if (entry.name.empty()) in.fault("name is missing (hf_repo_id would stand in)");
   if (entry.name.size() > kNameBytesMax || entry.name.find(',') != std::string::npos ||
       std::any_of(entry.name.begin(), entry.name.end(), [](char c) { return c >= 0 && c < ' '; }))
@@ -276,6 +313,7 @@ Result<ModelEntry> read_entry(const Tree& item, const std::string& place, const 
   entry.supports_structured_outputs =
       in.flag("supports_structured_outputs") || is_proxy(entry.kind);
   entry.skip_download = in.flag("skip_download");
+  read_mock(in, entry);
   read_defaults(in, entry, warnings);
   read_upstream(in, entry);
   if (in.first_fault()) return *in.first_fault();
@@ -460,6 +498,41 @@ ModelPooling default_pooling(const ModelEntry& entry) {
   return to_lower(entry.hf_repo_id).find("qwen3-embedding") != std::string::npos
              ? ModelPooling::kLastToken
              : ModelPooling::kMean;
+}
+
+const std::vector<MockField>& mock_fields() {
+  constexpr double kUsMax = 60e6;
+  using Options = models::MockOptions;
+  static const std::vector<MockField> fields = {
+      {"prefill_us_per_token", "MOCK_PREFILL_US_PER_TOKEN", &Options::prefill_us_per_token, 0,
+       kUsMax},
+      {"decode_us_per_step", "MOCK_DECODE_US_PER_STEP", &Options::decode_us_per_step, 0, kUsMax},
+      {"decode_us_per_row", "MOCK_DECODE_US_PER_ROW", &Options::decode_us_per_row, 0, kUsMax},
+      {"embed_us_per_batch", "MOCK_EMBED_US_PER_BATCH", &Options::embed_us_per_batch, 0, kUsMax},
+      {"embed_us_per_token", "MOCK_EMBED_US_PER_TOKEN", &Options::embed_us_per_token, 0, kUsMax},
+      {"jitter", "MOCK_JITTER", &Options::jitter, 0, 1},
+      {"failure_rate", "MOCK_FAILURE_RATE", &Options::failure_rate, 0, 1},
+      {"memory_mb", "MOCK_MEMORY_MB", &Options::memory_mb, 0, 1 << 20},
+      {"seed", "MOCK_SEED", &Options::seed, 0, 9e15},
+  };
+  return fields;
+}
+
+std::vector<ModelEntry> mock_models() {
+  std::vector<ModelEntry> models;
+  for (const auto& [name, kind] :
+       {std::pair("mock-chat", ModelKind::kChat), std::pair("mock-embed", ModelKind::kEmbedding)}) {
+    ModelEntry entry;
+    entry.name = entry.hf_repo_id = name;
+    entry.kind = kind;
+    entry.handler = kind == ModelKind::kChat ? "mock_chat" : "mock_embedding";
+    entry.mock.emplace();
+    entry.matryoshka = true;
+    entry.supports_structured_outputs = true;
+    entry.skip_download = true;
+    models.push_back(std::move(entry));
+  }
+  return models;
 }
 
 const ModelEntry* Catalog::find(std::string_view name) const {

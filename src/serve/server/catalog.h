@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "infer/models/mock/options.h"
 
 namespace sis::server {
 
@@ -61,6 +63,9 @@ struct ModelEntry {
   std::string kv_dtype;  // chat: "auto", "f32", "bf16", "int8"; empty: the CHAT_KV_DTYPE setting
   int32_t context = 0;   // chat: tokens per sequence; 0: the CHAT_CONTEXT setting
   int64_t kv_memory_mb = 0;  // chat: of the cache; 0: the CHAT_KV_MEMORY_MB setting
+  // Made in memory instead of loaded: what differs from the MOCK_* settings, by the names of
+  // mock_fields().
+  std::optional<std::map<std::string, double>> mock;
   bool supports_structured_outputs = false;
   bool skip_download = false;
   struct Defaults {
@@ -90,6 +95,17 @@ struct Catalog {
 // first, one file is used). A missing `path` is an error unless `missing_ok`: then only the demo
 // model is there.
 Result<Catalog> load_catalog(const std::string& path, bool missing_ok = false);
+
+// What a mock's entry may set under `mock:`, each with the setting that stands in and its range.
+struct MockField {
+  const char* name;     // "decode_us_per_step"
+  const char* setting;  // "MOCK_DECODE_US_PER_STEP"
+  double models::MockOptions::*value;
+  double least, most;
+};
+const std::vector<MockField>& mock_fields();
+// mock-chat and mock-embed: what `sis serve --mock` serves.
+std::vector<ModelEntry> mock_models();
 
 // The entries with these API names, in catalog order, each once; no names: the demo models. An
 // unknown name is an error that lists the nearest ones.

@@ -4,7 +4,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 
+#include "base/strings.h"
 #include "serve/server/catalog_tree.h"
 #include "serve/server/model_folder.h"
 
@@ -272,6 +274,34 @@ TEST_F(CatalogFiles, DemoModelIsFoundInTheDataFolder) {
   fs::current_path(here);
   ASSERT_TRUE(found.ok()) << found.error().message;
   EXPECT_EQ(*found, (folder_ / "installed/demo/models/embed").string());
+}
+
+TEST_F(CatalogFiles, Mocks) {
+  write("models.yaml",
+        "models:\n"
+        "  - {name: a, handler: mock_chat, mock: {decode_us_per_step: 1.5, failure_rate: 1}}\n"
+        "  - {name: b, handler: mock_embedding}\n");
+  const Catalog catalog = load();
+  EXPECT_TRUE(catalog.warnings.empty());
+  const ModelEntry *a = catalog.find("a"), *b = catalog.find("b");
+  ASSERT_TRUE(a && b && a->mock && b->mock);
+  EXPECT_EQ(a->kind, ModelKind::kChat);
+  EXPECT_EQ(*a->mock,
+            (std::map<std::string, double>{{"decode_us_per_step", 1.5}, {"failure_rate", 1}}));
+  EXPECT_EQ(b->kind, ModelKind::kEmbedding);
+  EXPECT_TRUE(b->mock->empty());
+  EXPECT_FALSE(catalog.find(kDemoChatName)->mock);
+  for (const auto& [entry, words] :
+       {std::pair("{name: a, handler: mock_chat, mock: {failure_rate: 1.1}}",
+                  "mock: failure_rate: want a number from 0 to 1, got '1.1'"),
+        std::pair("{name: a, handler: mock_chat, mock: {jitter: [1]}}", "got a list"),
+        std::pair("{name: a, handler: mock_chat, mock: {delay: 1}}", "mock: no field 'delay'"),
+        std::pair("{name: a, handler: mock_chat, mock: 7}", "mock: want a mapping"),
+        std::pair("{name: a, hf_repo_id: b/c, handler: chat, mock: {}}", "only for the handlers"),
+        std::pair("{handler: mock_chat}", "name is missing")}) {
+    const std::string message = error(concat("models:\n  - ", entry, "\n"));
+    EXPECT_NE(message.find(words), std::string::npos) << message;
+  }
 }
 
 TEST(CommittedCatalog, LoadsWithoutWarnings) {

@@ -102,29 +102,31 @@ Result<tasks::GenerationConfig> read_generation_config(const std::string& folder
   return out;
 }
 
+Result<std::unique_ptr<nn::Decoder>> load_decoder(const ChatLoadOptions& options,
+                                                  engine::DeviceExecutor& executor) {
+  SIS_ASSIGN(const DType compute, choose_dtype(options.dtype, executor.isa()));
+  SIS_ASSIGN(const DType kv, choose_kv_dtype(options.kv_dtype, compute));
+  std::unique_ptr<nn::Decoder> decoder;
+  SIS_TRY(executor.try_call([&](ops::Context& context) -> Status {
+    SIS_ASSIGN(decoder, models::load_decoder(options.folder,
+                                             {.compute = compute, .kv = kv, .isa = context.isa},
+                                             context.team));
+    return {};
+  }));
+  return decoder;
+}
+
 Result<tasks::ChatModel> load_chat_model(const ChatLoadOptions& options,
                                          engine::DeviceExecutor& executor) {
   if (!fs::is_directory(options.folder))
     return Error{Code::kNotFound,
                  concat("model ", options.name, ": no folder ", in_quotes(options.folder))};
-  SIS_ASSIGN(const DType compute, choose_dtype(options.dtype, executor.isa()));
-  SIS_ASSIGN(const DType kv, choose_kv_dtype(options.kv_dtype, compute));
   tasks::ChatModel model;
   model.name = options.name;
   SIS_ASSIGN(model.tokenizer, text::Tokenizer::from_folder(options.folder));
   SIS_ASSIGN(model.templates, load_templates(options.folder));
   SIS_ASSIGN(model.generation, read_generation_config(options.folder, *model.tokenizer));
-  Status packed;
-  executor.call([&](ops::Context& context) {
-    packed = [&]() -> Status {
-      SIS_ASSIGN(
-          model.decoder,
-          models::load_decoder(options.folder, {.compute = compute, .kv = kv, .isa = context.isa},
-                               context.team));
-      return {};
-    }();
-  });
-  SIS_TRY(std::move(packed));
+  SIS_ASSIGN(model.decoder, load_decoder(options, executor));
   return model;
 }
 

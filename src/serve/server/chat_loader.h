@@ -16,6 +16,10 @@ struct ChatLoadOptions {
   std::string kv_dtype = "auto";  // bf16, int8; auto: bf16, and f32 where dtype is f32
 };
 
+// The decoder alone.
+Result<std::unique_ptr<nn::Decoder>> load_decoder(const ChatLoadOptions& options,
+                                                  engine::DeviceExecutor& executor);
+
 // Packs on the executor's thread. Errors name the file and what is wrong with it.
 Result<tasks::ChatModel> load_chat_model(const ChatLoadOptions& options,
                                          engine::DeviceExecutor& executor);

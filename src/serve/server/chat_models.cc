@@ -5,8 +5,11 @@
 #include <future>
 
 #include "base/strings.h"
+#include "infer/models/mock/mock.h"
 #include "serve/server/chat_options.h"
+#include "serve/server/mock_loader.h"
 #include "serve/server/text_loader.h"
+#include "serve/tasks/conversation.h"
 #include "version.h"
 
 namespace sis::server {
@@ -43,6 +46,38 @@ class Waiter final : public tasks::GenerateStream {
   std::promise<Result<tasks::Usage>> end_;
 };
 
+// The model, guarded, and its text side.
+Status load_model(ChatEntry& chat, const ModelEntry& entry, const std::string& folder,
+                  const std::string& kv_dtype, const ChatPlace& place) {
+  const Settings& settings = place.settings;
+  ModelKeeper::LoadAgain<nn::Decoder> load_again;
+  if (entry.mock) {
+    auto options = mock_options(entry, settings);
+    SIS_ASSIGN(chat.model, make_mock_chat_model(entry, options));
+    load_again = [options]() mutable -> Result<std::unique_ptr<nn::Decoder>> {
+      ++options.seed;  // other failures than the last time
+      return models::make_mock_decoder(options);
+    };
+  } else {
+    const ChatLoadOptions options{.name = entry.name,
+                                  .folder = folder,
+                                  .dtype = entry.dtype == ModelDtype::kAuto
+                                               ? settings.text("DTYPE")
+                                               : model_dtype_name(entry.dtype),
+                                  .kv_dtype = kv_dtype};
+    SIS_ASSIGN(chat.model, load_chat_model(options, place.executor));
+    load_again = [options, &executor = place.executor] { return load_decoder(options, executor); };
+  }
+  chat.model.decoder =
+      place.keeper.guard(entry.name, std::move(chat.model.decoder), std::move(load_again));
+  chat.breaker = &place.keeper.breaker(entry.name);
+  chat.mock = entry.mock.has_value();
+  chat.text = chat.model.text_model();
+  if (entry.mock) return {};
+  return check_selftest(settings.text("SELFTEST"), entry.name, folder, *chat.text.tokenizer,
+                        chat.text.templates, place.log);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ChatEntry>> start_chat_model(
@@ -56,17 +91,8 @@ Result<std::unique_ptr<ChatEntry>> start_chat_model(
   chat->observer = std::move(observer);
   const std::string kv_dtype =
       entry.kv_dtype.empty() ? settings.text("CHAT_KV_DTYPE") : entry.kv_dtype;
-  SIS_ASSIGN(chat->model, load_chat_model({.name = entry.name,
-                                           .folder = folder,
-                                           .dtype = entry.dtype == ModelDtype::kAuto
-                                                        ? settings.text("DTYPE")
-                                                        : model_dtype_name(entry.dtype),
-                                           .kv_dtype = kv_dtype},
-                                          place.executor));
+  SIS_TRY(load_model(*chat, entry, folder, kv_dtype, place));
   const tasks::ChatModel& model = chat->model;
-  chat->text = model.text_model();
-  SIS_TRY(check_selftest(settings.text("SELFTEST"), entry.name, folder, *chat->text.tokenizer,
-                         chat->text.templates, place.log));
 
   KvPlanOptions wanted = kv_plan_options(entry, settings);
   wanted.memory_free_bytes = memory_available_bytes();
@@ -104,14 +130,7 @@ Status warm_chat_model(const ChatEntry& entry) {
   call.tokens_max = 8;
   call.temperature = 0.0f;
   call.text = "Hello";
-  if (entry.text.templates != nullptr) {
-    using text::tmpl::Value;
-    const auto words = [](const char* text) { return Value::string(text); };
-    call.chat.emplace();
-    call.chat->add_generation_prompt = true;
-    call.chat->messages = Value::list(
-        {Value::dict({{words("role"), words("user")}, {words("content"), words("Hello")}})});
-  }
+  if (entry.text.templates != nullptr) call.chat = tasks::one_message("Hello");
   const auto waiter = std::make_shared<Waiter>();
   auto end = waiter->future();
   const auto ticket = entry.service->submit(std::move(call), waiter);

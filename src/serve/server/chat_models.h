@@ -11,6 +11,7 @@
 #include "infer/engine/generator.h"
 #include "serve/server/catalog.h"
 #include "serve/server/chat_loader.h"
+#include "serve/server/model_keeper.h"
 #include "serve/tasks/chat_model.h"
 #include "serve/tasks/generate.h"
 #include "telemetry/log.h"
@@ -25,7 +26,9 @@ struct ChatEntry {
   std::string name;
   int64_t loaded_at = 0;  // unix seconds
   bool structured_outputs = false;
-  std::string fingerprint;  // changes with the weights, their types and this program
+  bool mock = false;
+  admission::Breaker* breaker = nullptr;  // the keeper's
+  std::string fingerprint;                // changes with the weights, their types and this program
   tasks::ChatModel model;
   tasks::TextModel text;  // a view of `model`
   KvPlan cache;
@@ -41,10 +44,11 @@ struct ChatPlace {
   TaskPool& prep;
   const Clock& clock;
   const telemetry::Logger& log;
+  ModelKeeper& keeper;
 };
 
-// Loads the checkpoint in `folder` and starts everything around it. Errors name the file or the
-// setting at fault.
+// Loads the checkpoint in `folder` (none for a mock) and starts everything around it. Errors name
+// the file or the setting at fault.
 Result<std::unique_ptr<ChatEntry>> start_chat_model(
     const ModelEntry& entry, const std::string& folder,
     std::unique_ptr<engine::GeneratorObserver> observer, const ChatPlace& place);

@@ -55,12 +55,24 @@ Result<DType> choose_dtype(const std::string& word, Isa isa) {
                concat("dtype: want f32, bf16, int8, int4 or auto, got ", in_quotes(word))};
 }
 
+Result<std::unique_ptr<nn::Encoder>> load_encoder(const EmbedLoadOptions& options,
+                                                  engine::DeviceExecutor& executor) {
+  SIS_ASSIGN(const DType compute, choose_dtype(options.dtype, executor.isa()));
+  std::unique_ptr<nn::Encoder> encoder;
+  SIS_TRY(executor.try_call([&](ops::Context& context) -> Status {
+    SIS_ASSIGN(encoder,
+               models::load_encoder(options.folder, {.compute = compute, .isa = context.isa},
+                                    context.team));
+    return {};
+  }));
+  return encoder;
+}
+
 Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options,
                                            engine::DeviceExecutor& executor) {
   if (!fs::is_directory(options.folder))
     return Error{Code::kNotFound,
                  concat("model ", options.name, ": no folder ", in_quotes(options.folder))};
-  SIS_ASSIGN(const DType compute, choose_dtype(options.dtype, executor.isa()));
   SIS_ASSIGN(auto head_config, nn::read_head_config(options.folder));
   if (options.pooling) {
     head_config.pooling = *options.pooling;
@@ -75,18 +87,12 @@ Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options,
   SIS_ASSIGN(model.templates, load_templates(options.folder));
   SIS_ASSIGN(model.prompt, default_prompt(options.folder));
 
-  Status packed;
-  executor.call([&](ops::Context& context) {
-    packed = [&]() -> Status {
-      SIS_ASSIGN(model.encoder,
-                 models::load_encoder(options.folder, {.compute = compute, .isa = context.isa},
-                                      context.team));
-      SIS_ASSIGN(model.head, nn::EmbeddingHead::load(head_config, model.encoder->info().hidden,
-                                                     context.isa, context.team));
-      return {};
-    }();
-  });
-  SIS_TRY(std::move(packed));
+  SIS_ASSIGN(model.encoder, load_encoder(options, executor));
+  SIS_TRY(executor.try_call([&](ops::Context& context) -> Status {
+    SIS_ASSIGN(model.head, nn::EmbeddingHead::load(head_config, model.encoder->info().hidden,
+                                                   context.isa, context.team));
+    return {};
+  }));
 
   model.tokens_max = model.encoder->info().tokens_max;
   SIS_ASSIGN(const auto limit, tokenizer_limit(options.folder));

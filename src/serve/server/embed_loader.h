@@ -27,6 +27,10 @@ struct EmbedLoadOptions {
 // word.
 Result<DType> choose_dtype(const std::string& word, Isa isa);
 
+// The encoder alone.
+Result<std::unique_ptr<nn::Encoder>> load_encoder(const EmbedLoadOptions& options,
+                                                  engine::DeviceExecutor& executor);
+
 // Packs on the executor's thread. Errors name the file and what is wrong with it.
 Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options,
                                            engine::DeviceExecutor& executor);

@@ -172,6 +172,15 @@ ServerMetrics::ServerMetrics(Registry& r)
       rate_limit_hits(r.counter("rate_limit_hits_total", "Requests refused by the rate limit.")),
       circuit_breaker_open(
           r.counter("circuit_breaker_open_total", "Times a circuit breaker opened.")),
+      circuit_breaker_states(r.gauges("circuit_breaker_state",
+                                      "State of a model's circuit breaker: 0 closed, 1 half open,"
+                                      " 2 open.",
+                                      {"model"})),
+      model_rebuilds(r.counters("model_rebuilds_total",
+                                "Times a model was loaded again after its engine failed.",
+                                {"model", "result"})),
+      webhook_events(r.counters("webhook_events_total",
+                                "Webhook deliveries by what became of them.", {"result"})),
       families_(std::make_unique<Families>(r)),
       recent_ms_(std::make_shared<telemetry::RecentQuantiles>(kRecentSamples)) {
   const std::pair<const char*, double> quantiles[] = {{"p50", .5}, {"p95", .95}, {"p99", .99}};
@@ -189,6 +198,12 @@ ServerMetrics::ServerMetrics(Registry& r)
 }
 
 ServerMetrics::~ServerMetrics() = default;
+
+void ServerMetrics::breaker_state(const std::string& model, admission::BreakerState state,
+                                  bool opened) {
+  if (opened) circuit_breaker_open.add();
+  circuit_breaker_states.with({model}).set(static_cast<double>(state));
+}
 
 EmbeddingMetrics& ServerMetrics::embedding(const std::string& model) {
   Families& f = *families_;

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "serve/admission/breaker.h"
 #include "telemetry/metrics.h"
 
 namespace sis::server {
@@ -119,6 +120,11 @@ class ServerMetrics {
   telemetry::Gauge& tokens_per_second;
   telemetry::Counter& rate_limit_hits;
   telemetry::Counter& circuit_breaker_open;
+  // Sets the model's gauge, and counts when it has opened.
+  void breaker_state(const std::string& model, admission::BreakerState state, bool opened);
+  telemetry::Family<telemetry::Gauge>& circuit_breaker_states;  // 0 closed, 1 half open, 2 open
+  telemetry::Family<telemetry::Counter>& model_rebuilds;        // model, result: ok, failed
+  telemetry::Family<telemetry::Counter>& webhook_events;        // result
 
  private:
   struct Families;

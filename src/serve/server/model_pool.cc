@@ -5,7 +5,9 @@
 #include <filesystem>
 
 #include "base/strings.h"
+#include "infer/models/mock/mock.h"
 #include "serve/server/embed_loader.h"
+#include "serve/server/mock_loader.h"
 #include "serve/server/model_folder.h"
 #include "serve/server/text_loader.h"
 
@@ -35,6 +37,7 @@ std::optional<ops::Pooling> pooling_of(const ModelEntry& entry, const std::strin
 }  // namespace
 
 Status ModelPool::load(const std::vector<ModelEntry>& entries, const MakeObservers& observers) {
+  keeper_.set_hooks(observers.keeper);
   for (const auto& entry : entries) {
     if (entry.kind == ModelKind::kEmbedding) {
       SIS_TRY(load_embedder(entry, observers));
@@ -50,6 +53,7 @@ Status ModelPool::load(const std::vector<ModelEntry>& entries, const MakeObserve
 }
 
 Result<std::string> ModelPool::folder_of(const ModelEntry& entry) const {
+  if (entry.mock) return std::string();
   return resolve_model_folder(entry, {.hf_home = settings_.text("HF_HOME"),
                                       .data_dir = settings_.text("SIS_DATA_DIR"),
                                       .executable_dir = executable_dir()});
@@ -62,26 +66,46 @@ Status ModelPool::load_chat(const ModelEntry& entry, const MakeObservers& observ
                                           .executor = executor_,
                                           .prep = prep_,
                                           .clock = clock_,
-                                          .log = log_}));
+                                          .log = log_,
+                                          .keeper = keeper_}));
   chats_.push_back(std::move(chat));
   return {};
+}
+
+// The model, guarded.
+Result<tasks::EmbedModel> ModelPool::load_embed(const ModelEntry& entry,
+                                                const std::string& folder) {
+  tasks::EmbedModel model;
+  ModelKeeper::LoadAgain<nn::Encoder> load_again;
+  if (entry.mock) {
+    auto options = mock_options(entry, settings_);
+    SIS_ASSIGN(model, make_mock_embed_model(entry, options, executor_));
+    load_again = [options]() mutable -> Result<std::unique_ptr<nn::Encoder>> {
+      ++options.seed;  // other failures than the last time
+      return models::make_mock_encoder(options);
+    };
+  } else {
+    const EmbedLoadOptions options{
+        .name = entry.name,
+        .folder = folder,
+        .dtype = entry.dtype == ModelDtype::kAuto ? settings_.text("DTYPE")
+                                                  : model_dtype_name(entry.dtype),
+        .pooling = pooling_of(entry, folder),
+        .any_dimensions = entry.matryoshka,
+        .dimensions_allowed = {entry.dimensions.begin(), entry.dimensions.end()}};
+    SIS_ASSIGN(model, load_embed_model(options, executor_));
+    SIS_TRY(check_selftest(settings_.text("SELFTEST"), entry.name, folder, *model.tokenizer,
+                           model.templates ? &*model.templates : nullptr, log_));
+    load_again = [this, options] { return load_encoder(options, executor_); };
+  }
+  model.encoder = keeper_.guard(entry.name, std::move(model.encoder), std::move(load_again));
+  return model;
 }
 
 Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObservers& observers) {
   const auto begin = clock_.now();
   SIS_ASSIGN(const std::string folder, folder_of(entry));
-  SIS_ASSIGN(
-      auto model,
-      load_embed_model({.name = entry.name,
-                        .folder = folder,
-                        .dtype = entry.dtype == ModelDtype::kAuto ? settings_.text("DTYPE")
-                                                                  : model_dtype_name(entry.dtype),
-                        .pooling = pooling_of(entry, folder),
-                        .any_dimensions = entry.matryoshka,
-                        .dimensions_allowed = {entry.dimensions.begin(), entry.dimensions.end()}},
-                       executor_));
-  SIS_TRY(check_selftest(settings_.text("SELFTEST"), entry.name, folder, *model.tokenizer,
-                         model.templates ? &*model.templates : nullptr, log_));
+  SIS_ASSIGN(auto model, load_embed(entry, folder));
   const auto& info = model.encoder->info();
   log_.info("model_loaded", {{"model", entry.name},
                              {"folder", folder},
@@ -93,6 +117,8 @@ Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObservers& ob
                              {"load_ms", to_ms(clock_.now() - begin)}});
 
   EmbedEntry loaded{.name = entry.name};
+  loaded.mock = entry.mock.has_value();
+  loaded.breaker = &keeper_.breaker(entry.name);
   loaded.loaded_at = std::chrono::duration_cast<std::chrono::seconds>(
                          std::chrono::system_clock::now().time_since_epoch())
                          .count();
@@ -132,14 +158,15 @@ std::string ModelPool::warm_embedder(const EmbedEntry& entry) {
     offsets.push_back(static_cast<int32_t>(flat.size()));
   }
   std::string failure;
-  executor_.call([&](ops::Context& context) {
+  const auto ran = executor_.try_call([&](ops::Context& context) -> Status {
     const auto vectors = tasks::embed_batch(model, context, {.ids = flat, .offsets = offsets});
     for (int64_t r = 0; r < vectors.rows; ++r)
       for (int64_t c = 0; c < vectors.cols; ++c)
         if (!std::isfinite(vectors.at(r, c)))
           failure = "its vectors hold values that are not numbers";
+    return {};
   });
-  return failure;
+  return ran.ok() ? failure : ran.error().message;
 }
 
 ModelPool::Warmup ModelPool::warm() {

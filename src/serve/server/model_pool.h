@@ -21,6 +21,8 @@ class ModelPool {
   struct EmbedEntry {
     std::string name;
     int64_t loaded_at = 0;  // unix seconds
+    bool mock = false;
+    admission::Breaker* breaker = nullptr;  // the keeper's
     std::unique_ptr<tasks::EmbedObserver> observer;
     std::unique_ptr<tasks::EmbedService> service;
   };
@@ -31,12 +33,18 @@ class ModelPool {
         executor_(executor),
         prep_(prep),
         clock_(clock),
-        log_(std::move(log)) {}
+        log_(std::move(log)),
+        keeper_({.failures_max =
+                     static_cast<int32_t>(settings.integer("CIRCUIT_BREAKER_FAILURE_THRESHOLD")),
+                 .open_time = settings.duration("CIRCUIT_BREAKER_TIMEOUT_SEC")},
+                executor, clock, log_) {}
+  ~ModelPool() { keeper_.stop(); }  // before the models it would rebuild
 
   // Make what hears about one model's lookups and batches, or its steps.
   struct MakeObservers {
     std::function<std::unique_ptr<tasks::EmbedObserver>(const std::string& model)> embed;
     std::function<std::unique_ptr<engine::GeneratorObserver>(const std::string& model)> chat;
+    KeeperHooks keeper;
   };
   Status load(const std::vector<ModelEntry>& entries, const MakeObservers& observers);
 
@@ -55,11 +63,13 @@ class ModelPool {
   bool idle() const;  // nothing admitted is unanswered
   const std::vector<EmbedEntry>& embedders() const { return embedders_; }
   const std::vector<std::unique_ptr<ChatEntry>>& chats() const { return chats_; }
+  const ModelKeeper& keeper() const { return keeper_; }
 
  private:
   Status load_embedder(const ModelEntry& entry, const MakeObservers& observers);
   Status load_chat(const ModelEntry& entry, const MakeObservers& observers);
-  Result<std::string> folder_of(const ModelEntry& entry) const;
+  Result<tasks::EmbedModel> load_embed(const ModelEntry& entry, const std::string& folder);
+  Result<std::string> folder_of(const ModelEntry& entry) const;  // empty for a mock
   bool warms(const std::string& name) const;
   std::string warm_embedder(const EmbedEntry& entry);
 
@@ -68,6 +78,7 @@ class ModelPool {
   TaskPool& prep_;
   const Clock& clock_;
   const telemetry::Logger log_;
+  ModelKeeper keeper_;  // outlives the models it guards
   std::vector<EmbedEntry> embedders_;
   std::vector<std::unique_ptr<ChatEntry>> chats_;
 };

@@ -386,6 +386,32 @@ std::vector<SettingDef> engine() {
   };
 }
 
+std::vector<SettingDef> mock() {
+  constexpr double kUsMax = 60e6;
+  return {
+      {.name = "MOCK", .type = kBool, .initial = "0",
+       .help = "serve mock-chat and mock-embed, models without weights, instead of MODELS"},
+      {.name = "MOCK_PREFILL_US_PER_TOKEN", .type = kNumber, .initial = "0", .least = 0,
+       .most = kUsMax, .unit = "us", .help = "a mock's time for a token of a prompt"},
+      {.name = "MOCK_DECODE_US_PER_STEP", .type = kNumber, .initial = "0", .least = 0,
+       .most = kUsMax, .unit = "us", .help = "a mock's time for a step in which answers grow"},
+      {.name = "MOCK_DECODE_US_PER_ROW", .type = kNumber, .initial = "0", .least = 0,
+       .most = kUsMax, .unit = "us", .help = "and for each answer that grows in it"},
+      {.name = "MOCK_EMBED_US_PER_BATCH", .type = kNumber, .initial = "0", .least = 0,
+       .most = kUsMax, .unit = "us", .help = "a mock's time for a batch of texts"},
+      {.name = "MOCK_EMBED_US_PER_TOKEN", .type = kNumber, .initial = "0", .least = 0,
+       .most = kUsMax, .unit = "us", .help = "and for each token in it"},
+      {.name = "MOCK_JITTER", .type = kNumber, .initial = "0", .least = 0, .most = 1,
+       .help = "a mock's times vary by this fraction up and down"},
+      {.name = "MOCK_FAILURE_RATE", .type = kNumber, .initial = "0", .least = 0, .most = 1,
+       .help = "fraction of a mock's forward passes that fail as a broken engine would"},
+      {.name = "MOCK_MEMORY_MB", .type = kNumber, .initial = "0", .least = 0, .most = 1 << 20,
+       .unit = "MiB", .help = "memory a mock holds, as weights would"},
+      {.name = "MOCK_SEED", .type = kNumber, .initial = "42", .least = 0, .most = 9e15,
+       .help = "of a mock's jitter and failures"},
+  };
+}
+
 std::vector<SettingDef> infer_routes() {
   return {
       {.name = "BATCH_MAX_SIZE", .type = kInt, .initial = "32", .least = 1, .most = kCountMax,
@@ -417,9 +443,9 @@ std::vector<SettingDef> infer_routes() {
       {.name = "RATE_LIMIT_WINDOW_SEC", .type = kSeconds, .initial = "60", .least = 0.001,
        .unit = "s", .help = "length of the sliding window"},
       {.name = "CIRCUIT_BREAKER_FAILURE_THRESHOLD", .type = kInt, .initial = "5", .least = 1,
-       .most = kCountMax, .help = "failures in a row that open a model's breaker", .use = kNotYet},
+       .most = kCountMax, .help = "failures in a row that open a model's breaker"},
       {.name = "CIRCUIT_BREAKER_TIMEOUT_SEC", .type = kSeconds, .initial = "60", .least = 0,
-       .unit = "s", .help = "how long it stays open before a probe", .use = kNotYet},
+       .unit = "s", .help = "how long it stays open before a probe"},
       {.name = "TRUTHGPT_API_TOKEN", .initial = "changeme",
        .help = "bearer token of /v1/infer; the placeholder only works with ENVIRONMENT=development",
        .secret = true},
@@ -430,10 +456,14 @@ std::vector<SettingDef> infer_routes() {
       {.name = "ENVIRONMENT", .initial = "production",
        .help = "development allows placeholder secrets"},
       {.name = "WEBHOOK_HMAC_SECRET", .initial = "changeme-secret",
-       .help = "key of /webhooks/ingest signatures; same rule for the placeholder", .use = kNotYet,
+       .help = "key of /webhooks/ingest signatures; same rule for the placeholder",
        .secret = true},
       {.name = "WEBHOOK_TIMESTAMP_WINDOW", .type = kSeconds, .initial = "300", .least = 0,
-       .unit = "s", .help = "largest clock difference of a webhook", .use = kNotYet},
+       .unit = "s", .help = "largest clock difference of a webhook"},
+      {.name = "IDEMPOTENCY_TTL_SEC", .type = kSeconds, .initial = "3600", .least = 0, .unit = "s",
+       .help = "how long answers are kept for requests sent again with their key"},
+      {.name = "IDEMPOTENCY_MAX_ENTRIES", .type = kInt, .initial = "10000", .least = 0,
+       .most = 1e7, .help = "keys remembered per kind of route, oldest leave first; 0 = none"},
       {.name = "MODEL_URI", .help = "classification model of /predict", .use = kNotYet},
       {.name = "SERVICE_NAME", .initial = "sis", .help = "service_name in /health"},
   };
@@ -456,6 +486,7 @@ std::vector<SettingDef> settings_rows() {
       {"Access", access},
       {"Engine", engine},
       {"Inference API, classification, cache, rate limit", infer_routes},
+      {"Mock models", mock},
   };
   std::vector<SettingDef> rows;
   for (const auto& [group, make] : groups)

@@ -89,6 +89,16 @@ Result<Conversation> read_conversation(const Value& fields) {
   return call;
 }
 
+text::ChatRequest one_message(std::string_view text) {
+  using text::tmpl::Value;
+  text::ChatRequest request;
+  request.add_generation_prompt = true;
+  request.messages =
+      Value::list({Value::dict({{Value::string("role"), Value::string("user")},
+                                {Value::string("content"), Value::string(std::string(text))}})});
+  return request;
+}
+
 Result<std::string> render_conversation(const Conversation& conversation, const TextModel& model) {
   if (model.templates == nullptr)
     return invalid(concat("model ", in_quotes(model.name), " has no chat template"), "model");

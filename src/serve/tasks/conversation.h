@@ -24,6 +24,9 @@ Result<Conversation> parse_conversation(std::string_view body);
 // The same for a body that is parsed already: a dict.
 Result<Conversation> read_conversation(const text::tmpl::Value& fields);
 
+// A user's message and nothing else, to be answered.
+text::ChatRequest one_message(std::string_view text);
+
 // The prompt. kInvalidArgument when the model has no template, when the template refuses the
 // conversation (its line and reason), or when it would make too much of it.
 Result<std::string> render_conversation(const Conversation& conversation, const TextModel& model);

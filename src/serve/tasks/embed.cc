@@ -78,10 +78,12 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
 
   // --- device side
   std::optional<TimePoint> ready_at(TimePoint now) override {
+    if (!model.encoder->ready()) return std::nullopt;
     std::lock_guard lock(mutex);
     return queue.due(now);
   }
   void step(ops::Context& context) override;
+  void failed(const std::string& what) override;
 
   // --- under the mutex
   void finish(const PendingPtr& pending, Result<EmbedAnswer> result, Finished& finished);
@@ -117,6 +119,8 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
   std::deque<std::pair<PendingPtr, TimePoint>> room;  // waiting for room in the queue, until
   std::multimap<TimePoint, PendingPtr> deadlines;
   bool closed = false;
+
+  EmbedQueue<TextPtr>::Batch running;  // of the step in progress; executor thread
 };
 
 namespace {
@@ -314,7 +318,7 @@ void EmbedService::State::prepare(const PendingPtr& pending) {
 }
 
 void EmbedService::State::step(ops::Context& context) {
-  EmbedQueue<TextPtr>::Batch batch;
+  EmbedQueue<TextPtr>::Batch& batch = running = {};
   std::vector<TextPtr> dropped;
   std::vector<PendingPtr> admitted;
   const TimePoint begin = clock.now();
@@ -380,6 +384,23 @@ void EmbedService::State::step(ops::Context& context) {
     prep.post_always([finished = std::make_shared<Finished>(std::move(finished))] {
       call_all(std::move(*finished));
     });
+  running = {};
+}
+
+// The texts of the failed step fail everyone who waits for them; the queue stays as it is.
+void EmbedService::State::failed(const std::string&) {
+  Finished finished;
+  {
+    std::lock_guard lock(mutex);
+    for (const TextPtr& text : running.texts)
+      for (const auto& [pending, slot] : std::vector(text->waiters))
+        finish(pending, Error{Code::kInternal, "the model failed while it computed these vectors"},
+               finished);
+    running = {};
+  }
+  prep.post_always([finished = std::make_shared<Finished>(std::move(finished))] {
+    call_all(std::move(*finished));
+  });
 }
 
 void EmbedService::State::finish(const PendingPtr& pending, Result<EmbedAnswer> result,

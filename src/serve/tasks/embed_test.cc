@@ -7,6 +7,7 @@
 #include <future>
 #include <latch>
 #include <mutex>
+#include <new>
 #include <numeric>
 #include <thread>
 
@@ -43,6 +44,10 @@ class CountingEncoder final : public nn::Encoder {
     sequences += static_cast<int>(batch.sequences());
     std::unique_lock lock(mutex);
     open_changed.wait(lock, [this] { return open; });
+    if (broken) {
+      usable = false;
+      throw std::bad_alloc();
+    }
     for (int64_t t = 0; t < batch.tokens(); ++t) {
       for (int64_t c = 0; c < states.cols; ++c) states.at(t, c) = static_cast<float>(batch.ids[t]);
       // The second column counts second texts.
@@ -60,7 +65,10 @@ class CountingEncoder final : public nn::Encoder {
     }
     open_changed.notify_all();
   }
+  bool ready() const override { return usable; }
   mutable std::atomic<int> calls{0}, sequences{0};
+  std::atomic<bool> broken{false};
+  mutable std::atomic<bool> usable{true};
 
  private:
   nn::EncoderInfo info_;
@@ -188,6 +196,30 @@ TEST_F(EmbedTest, PairsAreEncodedAsPairs) {
   answer = submit(pair("a a a a a a a a a a a a a a a a a a a a", "c")).get();
   EXPECT_EQ(answer->tokens, kTokensMax);
   EXPECT_FLOAT_EQ(answer->items[0]->vector[1], 2 / 16.0f) << "a little of both is left";
+}
+
+// A step that fails costs those who are in it. Who waits is served when the model is usable again.
+TEST_F(EmbedTest, AFailedStepCostsItsOwnTextsOnly) {
+  start({});
+  auto lost = hold_device("a");
+  auto joined = submit(texts({"a"}));  // on its way already
+  auto waits = submit(texts({"b", "c"}));
+  wait_queued(1);
+  encoder_->broken = true;
+  encoder_->release();
+  for (auto* call : {&lost, &joined}) {
+    const auto answer = call->get();
+    ASSERT_FALSE(answer.ok());
+    EXPECT_EQ(answer.error().code, Code::kInternal);
+  }
+  EXPECT_FALSE(waits.ready());
+  EXPECT_EQ(service_->requests_queued(), 1);
+  encoder_->broken = false;
+  encoder_->usable = true;
+  executor_.wake();
+  EXPECT_TRUE(waits.get().ok());
+  EXPECT_TRUE(submit(texts({"a"})).get().ok()) << "the lost text is not remembered as on its way";
+  EXPECT_EQ(service_->requests_open(), 0);
 }
 
 // Window 50 ms, two single-text requests 10 ms apart: exactly one model call.

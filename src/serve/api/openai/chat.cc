@@ -28,10 +28,10 @@ ChatRoutes::ChatRoutes(const ChatOptions& options, admission::Gate& gate, TaskPo
       prep_(prep),
       unknown_(unknown),
       log_(std::move(log)),
-      clock_(clock),
       chat_place_{options.generation, prep, writers, clock, log_, gate, "chat_request", "chat"},
       completions_place_{options.generation, prep, writers, clock, log_, gate, "completion_request",
-                         "text_completion"} {}
+                         "text_completion"},
+      streams_(clock, options.generation.keep_alive) {}
 
 void ChatRoutes::add(const std::string& name, const Model& model) {
   models_[name] = {model, model.observer};
@@ -84,41 +84,11 @@ void ChatRoutes::start(const std::shared_ptr<Generation>& generation, Parse pars
   };
   auto plan = (this->*parse)(generation->request().body, find);
   if (!plan.ok()) return generation->refuse(plan.error());
-  if (plan->stream) {
-    const std::lock_guard lock(mutex_);
-    streams_.push_back(generation);
-  }
+  if (plan->stream) streams_.add(generation);
   if (cache_ != nullptr && parse == &ChatRoutes::parse_chat)
-    plan->cache = cache_use(generation->request(), *entry, *plan);
-  const Model& model = entry->model;
-  generation->run({.service = model.service,
-                   .observer = model.observer,
-                   .lane = model.lane,
-                   .line_max = model.line_max},
-                  std::move(*plan));
-}
-
-// Nothing when the answer is not certain. Clients with different credentials share nothing.
-std::optional<CacheUse> ChatRoutes::cache_use(const net::HttpRequest& http, const Entry& entry,
-                                              const GenerationPlan& plan) const {
-  const tasks::GenerateCall& call = plan.calls.front();
-  const tasks::GenerateDefaults& defaults = entry.model.service->defaults();
-  if (plan.stream || call.choices != 1 || call.temperature.value_or(defaults.temperature) != 0)
-    return {};
-  const std::string open_fields =
-      concat(defaults.top_p, " ", defaults.min_p, " ", defaults.repetition_penalty, " ",
-             defaults.top_k, " ", defaults.temperature, " ", defaults.tokens_max, " ",
-             defaults.tokens_ceiling, " ", defaults.prompt_tokens_max);
-  auto key = cache_->key({.route = http.path,
-                          .model = entry.model.service->model().name,
-                          .fingerprint = entry.model.fingerprint,
-                          .defaults = open_fields,
-                          .params = http.body,
-                          .params_skip = kNoEffectFields,
-                          .salt = http.header("Authorization")});
-  if (!key.ok()) return {};
-  return CacheUse{
-      .cache = cache_, .key = *key, .wait = defaults.prepare_timeout + defaults.generate_timeout};
+    plan->cache = certain_answer(*cache_, generation->request(), entry->model.fingerprint,
+                                 *entry->model.service, *plan, kNoEffectFields);
+  generation->run(entry->model, std::move(*plan));
 }
 
 AnswerHead ChatRoutes::head(const char* id_prefix, const std::string& model) const {
@@ -178,17 +148,6 @@ Result<GenerationPlan> ChatRoutes::parse_completions(std::string_view body,
   return plan;
 }
 
-void ChatRoutes::sweep() {
-  const TimePoint now = clock_.now();
-  const Duration period =
-      std::min<Duration>(std::chrono::seconds(1), options_.generation.keep_alive / 4);
-  const std::lock_guard lock(mutex_);
-  if (now - swept_ < period) return;
-  swept_ = now;
-  std::erase_if(streams_, [](const std::weak_ptr<Generation>& stream) {
-    const auto generation = stream.lock();
-    return !generation || !generation->keep_alive();
-  });
-}
+void ChatRoutes::sweep() { streams_.sweep(); }
 
 }  // namespace sis::api

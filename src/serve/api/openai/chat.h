@@ -7,15 +7,14 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
 #include "serve/api/observer.h"
 #include "serve/api/openai/chat_json.h"
+#include "serve/api/openai/open_streams.h"
 #include "serve/api/openai/stream.h"
 #include "serve/tasks/generate.h"
 #include "telemetry/log.h"
@@ -36,14 +35,7 @@ class ChatRoutes {
   ChatRoutes(const ChatOptions& options, admission::Gate& gate, TaskPool& prep, TaskPool& writers,
              const Clock& clock, RequestObserver& unknown, telemetry::Logger log);
 
-  struct Model {
-    tasks::GenerateService* service = nullptr;
-    GenerateObserver* observer = nullptr;
-    bool structured_outputs = true;       // false: response_format is refused
-    std::string fingerprint;              // "fp_...": changes when answers may
-    admission::Lane* lane = nullptr;      // of the gate; null: nothing is forecast
-    Duration line_max = Duration::max();  // longest wait in the model's line
-  };
+  using Model = GenerationModel;
   void add(const std::string& name, const Model& model);
   // A loaded model that does something else: asking it to chat is 400, not 404.
   void add_other(const std::string& name, RequestObserver& observer);
@@ -69,22 +61,17 @@ class ChatRoutes {
   void start(const std::shared_ptr<Generation>& generation, Parse parse);
   Result<GenerationPlan> parse_chat(std::string_view body, const FindModel& find) const;
   Result<GenerationPlan> parse_completions(std::string_view body, const FindModel& find) const;
-  std::optional<CacheUse> cache_use(const net::HttpRequest& http, const Entry& entry,
-                                    const GenerationPlan& plan) const;
   AnswerHead head(const char* id_prefix, const std::string& model) const;
 
   const ChatOptions options_;
   TaskPool& prep_;
   RequestObserver& unknown_;
   const telemetry::Logger log_;
-  const Clock& clock_;
   const GenerationPlace chat_place_, completions_place_;
   std::map<std::string, Entry, std::less<>> models_;
   cache::ResponseCache* cache_ = nullptr;
 
-  std::mutex mutex_;  // guards what follows
-  std::vector<std::weak_ptr<Generation>> streams_;
-  TimePoint swept_{};
+  OpenStreams streams_;
 };
 
 }  // namespace sis::api

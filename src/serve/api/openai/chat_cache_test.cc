@@ -45,8 +45,8 @@ struct Served {
     net::ServerOptions http;
     http.address = "127.0.0.1";
     http.port = 0;
-    auto created = net::HttpServer::create(http, [this](std::shared_ptr<net::Exchange> exchange) {
-      routes.chat(std::move(exchange));
+    auto created = net::HttpServer::create(http, [this](std::shared_ptr<net::Exchange> plain) {
+      routes.chat(around.traced(std::move(plain)));
     });
     EXPECT_TRUE(created.ok());
     server = std::move(*created);
@@ -81,7 +81,8 @@ struct Served {
       std::make_shared<cache::MemoryCache>(cache::MemoryCacheOptions{}, clock),
       clock,
       look_ups};
-  ChatRoutes routes{{}, prep, writers, clock, observer, {}};
+  testing::Around around{clock};
+  ChatRoutes routes{{}, around.gate, prep, writers, clock, observer, {}};
   std::unique_ptr<net::HttpServer> server;
 };
 

@@ -15,7 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include "serve/admission/gate.h"
 #include "serve/api/openai/chat_json.h"
+#include "serve/api/request_trace.h"
 #include "serve/tasks/generate.h"
 
 namespace sis::api::testing {
@@ -144,5 +146,29 @@ inline tasks::TokenLogprobs token(std::string bytes, int32_t id, float logprob,
   return {.token = {.bytes = std::move(bytes), .id = id, .logprob = logprob},
           .top = std::move(top)};
 }
+
+// What stands around a route in the server: a gate without models, and traces that nobody reads.
+class Around {
+ public:
+  explicit Around(const Clock& clock, const admission::LimiterOptions& limits = {})
+      : place_{tracer_, clock, {}, ends_},
+        gate({.capability = "chat", .queue_setting = "Q", .limits = limits}, clock, quiet_) {}
+  std::shared_ptr<net::Exchange> traced(std::shared_ptr<net::Exchange> plain) const {
+    return std::make_shared<TracedExchange>(std::move(plain), place_);
+  }
+
+ private:
+  struct Quiet final : admission::GateObserver {
+    void on_refused(Refusal, const admission::Lane*) override {}
+  } quiet_;
+  struct Ignore final : RequestEndObserver {
+    void on_end(const RequestEnd&) override {}
+  } ends_;
+  telemetry::Tracer tracer_;
+  const TracePlace place_;
+
+ public:
+  admission::Gate gate;
+};
 
 }  // namespace sis::api::testing

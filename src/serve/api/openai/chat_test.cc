@@ -56,15 +56,13 @@ using OneStatus = std::map<int, int>;
 struct Served {
   explicit Served(ChatOptions options = {}, net::ServerOptions http = {},
                   const admission::LimiterOptions& limits = {})
-      : gate({.capability = "chat", .queue_setting = "Q", .limits = limits}, clock, quiet),
-        routes(options, gate, prep, writers, clock, unknown, {}) {
+      : around(clock, limits), routes(options, around.gate, prep, writers, clock, unknown, {}) {
     routes.add("m", {.service = &service, .observer = &counts, .fingerprint = "fp_1"});
     routes.add_other("embed", other);
     http.address = "127.0.0.1";
     http.port = 0;
     auto created = net::HttpServer::create(http, [this](std::shared_ptr<net::Exchange> plain) {
-      std::shared_ptr<net::Exchange> exchange =
-          std::make_shared<TracedExchange>(std::move(plain), tracing);
+      auto exchange = around.traced(std::move(plain));
       if (exchange->request().path == "/v1/completions")
         routes.completions(std::move(exchange));
       else
@@ -81,16 +79,8 @@ struct Served {
   testing::SmallModel model;
   ScriptedService service{model.view};
   SteadyClock clock;
-  struct Ignore final : RequestEndObserver {
-    void on_end(const RequestEnd&) override {}
-  } ends;
-  telemetry::Tracer tracer;
-  TracePlace tracing{tracer, clock, {}, ends};
   Counts counts, unknown, other;
-  struct Quiet final : admission::GateObserver {
-    void on_refused(Refusal, const admission::Lane*) override {}
-  } quiet;
-  admission::Gate gate;
+  testing::Around around;
   TaskPool prep{"test-prep", 1, 100}, writers{"test-writer", 1, 100};
   ChatRoutes routes;
   std::unique_ptr<net::HttpServer> server;
@@ -346,7 +336,7 @@ TEST(ChatRoute, TakesAPlaceAtTheGate) {
     call.stream->on_start(3);
     finish(call);
     EXPECT_EQ(client.read().status, 200);
-    while (served.gate.running() > 0) std::this_thread::yield();
+    while (served.around.gate.running() > 0) std::this_thread::yield();
   }
   {
     auto leaves = served.client();
@@ -354,10 +344,10 @@ TEST(ChatRoute, TakesAPlaceAtTheGate) {
     const Submitted call = served.service.take();
     leaves.reset();
     call.cancelled->wait(false);
-    while (served.gate.running() > 0) std::this_thread::yield();
+    while (served.around.gate.running() > 0) std::this_thread::yield();
   }
   EXPECT_EQ(other.ask(chat(R"("timeout":-1)")).status, 400);
-  EXPECT_EQ(served.gate.running(), 0);
+  EXPECT_EQ(served.around.gate.running(), 0);
   EXPECT_EQ(served.counts.statuses(), (OneStatus{{200, 2}, {400, 1}, {429, 2}, {499, 1}}));
   EXPECT_EQ(served.counts.line_refusals, 0);
 }
@@ -370,17 +360,17 @@ TEST(ChatRoute, WaitsForASlot) {
   first.send(chat());
   const Submitted running = served.service.take();
   leaves.send(chat());
-  while (served.gate.waiting() < 1) std::this_thread::yield();
+  while (served.around.gate.waiting() < 1) std::this_thread::yield();
   second.send(chat(kStream));
-  while (served.gate.waiting() < 2) std::this_thread::yield();
+  while (served.around.gate.waiting() < 2) std::this_thread::yield();
   leaves.reset();
-  while (served.gate.waiting() > 1) std::this_thread::yield();
+  while (served.around.gate.waiting() > 1) std::this_thread::yield();
   finish(running);
   EXPECT_EQ(first.read().status, 200);
   const Submitted next = served.service.take();
   finish(next);
   EXPECT_EQ(second.read().status, 200);
-  while (served.gate.running() > 0) std::this_thread::yield();
+  while (served.around.gate.running() > 0) std::this_thread::yield();
 }
 
 // The client's time reaches the service as a deadline; what is no time is refused.

@@ -34,6 +34,8 @@ struct EmbeddingsRoute::Request : std::enable_shared_from_this<Request> {
   void account(int status, Duration queue = {}, int32_t cache_hits = 0) {
     if (accounted.exchange(true)) return;
     const TimePoint end = now();
+    if (status != 200 || computed) pass.end_with_status(status);
+    pass = {};
     observer->on_request(status, end - exchange->request().received_at, queue);
     trace->end(status, end, route.log_, "embedding_request",
                {{"batch_size", texts}, {"cache_hits", cache_hits}});
@@ -98,7 +100,8 @@ struct EmbeddingsRoute::Request : std::enable_shared_from_this<Request> {
       place.answered();
       result->queue += waited;
     }
-    if (result->compute > Duration::zero()) {
+    computed = result->compute > Duration::zero();
+    if (computed) {
       // Texts that others asked for first may have waited and run before this request came.
       const TimePoint parsed = trace->marked();
       const TimePoint began = std::max(parsed, came - result->compute);
@@ -128,7 +131,9 @@ struct EmbeddingsRoute::Request : std::enable_shared_from_this<Request> {
   const std::shared_ptr<RequestTrace> trace;
   EmbeddingsCall call;
   RequestObserver* observer = &route.unknown_;
+  admission::Breaker::Pass pass;
   size_t texts = 0;
+  bool computed = false;  // vectors from the cache say nothing about the model
   std::atomic<bool> accounted{false};
 
   std::mutex mutex;  // guards what follows
@@ -144,8 +149,9 @@ EmbeddingsRoute::EmbeddingsRoute(const EmbeddingsOptions& options, admission::Ga
     : options_(options), gate_(gate), prep_(prep), unknown_(unknown), log_(std::move(log)) {}
 
 void EmbeddingsRoute::add(const std::string& name, tasks::EmbedService& service,
-                          RequestObserver& observer, admission::Lane* lane) {
-  models_[name] = {&service, &observer, lane};
+                          RequestObserver& observer, admission::Lane* lane,
+                          admission::Breaker* breaker) {
+  models_[name] = {&service, &observer, lane, breaker};
 }
 
 void EmbeddingsRoute::add_other(const std::string& name, RequestObserver& observer) {
@@ -224,6 +230,11 @@ void EmbeddingsRoute::enter(const std::shared_ptr<Request>& request, const Model
   tasks::EmbedService& service = *model.service;
   const tasks::EmbedRequest& wanted = request->call.request;
   if (service.is_cached(wanted)) return request->submit(service, admission::Place());
+  if (model.breaker) {
+    auto pass = model.breaker->enter();
+    if (!pass.ok()) return request->refuse(pass.error());
+    request->pass = std::move(*pass);
+  }
   admission::Size size;
   for (const auto& input : wanted.inputs) {
     size.bytes += static_cast<int64_t>(input.text.size() + (input.pair ? input.pair->size() : 0));

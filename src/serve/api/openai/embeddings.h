@@ -12,6 +12,7 @@
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
+#include "serve/admission/breaker.h"
 #include "serve/admission/gate.h"
 #include "serve/api/observer.h"
 #include "serve/api/openai/embeddings_json.h"
@@ -32,10 +33,10 @@ class EmbeddingsRoute {
   EmbeddingsRoute(const EmbeddingsOptions& options, admission::Gate& gate, TaskPool& prep,
                   RequestObserver& unknown, telemetry::Logger log);
 
-  // A model that embeds. `lane`: of the gate; null: nothing is forecast. All references outlive the
-  // route.
+  // A model that embeds. `lane`: of the gate; null: nothing is forecast; `breaker` null: it is
+  // always asked. All references outlive the route.
   void add(const std::string& name, tasks::EmbedService& service, RequestObserver& observer,
-           admission::Lane* lane = nullptr);
+           admission::Lane* lane = nullptr, admission::Breaker* breaker = nullptr);
   // A loaded model that does something else: asking it to embed is 400, not 404.
   void add_other(const std::string& name, RequestObserver& observer);
 
@@ -46,6 +47,7 @@ class EmbeddingsRoute {
     tasks::EmbedService* service = nullptr;  // null: no text-embedding capability
     RequestObserver* observer = nullptr;
     admission::Lane* lane = nullptr;
+    admission::Breaker* breaker = nullptr;  // null: the model is always asked
   };
   struct Request;
 

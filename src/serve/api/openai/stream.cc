@@ -9,7 +9,6 @@
 #include "base/rng.h"
 #include "base/strings.h"
 #include "serve/api/client.h"
-#include "serve/api/errors.h"
 #include "serve/api/json_text.h"
 #include "serve/api/openai/chat_text.h"
 #include "serve/api/request_timeout.h"
@@ -59,6 +58,14 @@ std::string token_text(const std::string& bytes) {
 
 float printable_logprob(float logprob) { return logprob >= -9999.0f ? logprob : -9999.0f; }
 
+void AnswerPrinter::error(std::string& out, const Error& error) {
+  out += "data: ";
+  out += error_response(error).body;
+  out += "\n\n";
+}
+
+void AnswerPrinter::done(std::string& out) { out += "data: [DONE]\n\n"; }
+
 // Hands what one call hears to the request, its choices numbered over all prompts.
 class Generation::Sink final : public tasks::GenerateStream {
  public:
@@ -86,6 +93,32 @@ class Generation::Sink final : public tasks::GenerateStream {
   const int32_t first_choice_;
 };
 
+std::optional<CacheUse> certain_answer(cache::ResponseCache& cache, const net::HttpRequest& http,
+                                       std::string_view fingerprint,
+                                       const tasks::GenerateService& service,
+                                       const GenerationPlan& plan,
+                                       std::span<const std::string_view> no_effect) {
+  const tasks::GenerateCall& call = plan.calls.front();
+  const tasks::GenerateDefaults& defaults = service.defaults();
+  if (plan.stream || plan.calls.size() != 1 || call.choices != 1 ||
+      call.temperature.value_or(defaults.temperature) != 0)
+    return {};
+  const std::string open_fields =
+      concat(defaults.top_p, " ", defaults.min_p, " ", defaults.repetition_penalty, " ",
+             defaults.top_k, " ", defaults.temperature, " ", defaults.tokens_max, " ",
+             defaults.tokens_ceiling, " ", defaults.prompt_tokens_max);
+  auto key = cache.key({.route = http.path,
+                        .model = service.model().name,
+                        .fingerprint = fingerprint,
+                        .defaults = open_fields,
+                        .params = http.body,
+                        .params_skip = no_effect,
+                        .salt = http.header("Authorization")});
+  if (!key.ok()) return {};
+  return CacheUse{
+      .cache = &cache, .key = *key, .wait = defaults.prepare_timeout + defaults.generate_timeout};
+}
+
 Generation::Generation(std::shared_ptr<net::Exchange> exchange, const GenerationPlace& place,
                        RequestObserver& unknown)
     : exchange_(std::move(exchange)),
@@ -104,7 +137,7 @@ void Generation::found_model(const std::string& name, RequestObserver& observer)
 
 void Generation::refuse(const Error& error) {
   const bool full = error.code == Code::kOverloaded && error.retry_after <= Duration::zero();
-  refuse(error_response(error, full ? place_.gate.retry_after() : Duration::zero()));
+  refuse(place_.refusal(error, full ? place_.gate.retry_after() : Duration::zero()));
 }
 
 void Generation::refuse(net::HttpResponse response) {
@@ -164,6 +197,14 @@ void Generation::on_looked_up(cache::ResponseCache::Outcome outcome) {
 }
 
 void Generation::enter_gate() {
+  if (generator_.breaker) {
+    auto pass = generator_.breaker->enter();
+    if (!pass.ok()) {
+      refuse(pass.error());
+      return end(0);
+    }
+    pass_ = std::move(*pass);
+  }
   const tasks::GenerateDefaults& defaults = generator_.service->defaults();
   auto wait = place_.gate.enter(
       {.lane = generator_.lane,
@@ -334,6 +375,7 @@ void Generation::write_events() {
       last_write_ = place_.clock.now();
     }
     if (error && !head_sent_) {
+      printer_.reset();  // whoever asks again after this answer finds nothing of this request
       refuse(*error);
       return end(0);
     }
@@ -358,12 +400,10 @@ void Generation::write_events() {
       }
     if (ping && out.empty()) out += ": ping\n\n";
     if (error) {
-      out += "data: ";
-      out += error_response(*error).body;
-      out += "\n\n";
+      printer_->error(out, *error);
     } else if (done) {
       if (include_usage_) printer_->usage(out, usage);
-      out += "data: [DONE]\n\n";
+      printer_->done(out);
     }
     if (!exchange_->write(out)) return leave();
     if (!done) continue;
@@ -392,6 +432,7 @@ void Generation::write_whole() {
   }
   if (error) {
     lead.fail(*error);
+    printer_.reset();  // whoever asks again after this answer finds nothing of this request
     refuse(*error);
     return end(0);
   }
@@ -505,6 +546,7 @@ void Generation::account(int status) {
       for (const auto& choice : choices_) reasons.push_back(finish_word(choice.gathered.reason));
     place_stages(usage, now);
   }
+  pass_.end_with_status(status);
   request_observer_->on_request(status, now - arrived, waited + usage.queue);
   if (choices > 0 && trace_->recording()) {
     trace_->attribute("gen_ai.request.max_tokens", tokens_max_);

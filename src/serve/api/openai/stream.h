@@ -12,12 +12,15 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
+#include "serve/admission/breaker.h"
 #include "serve/admission/gate.h"
+#include "serve/api/errors.h"
 #include "serve/api/observer.h"
 #include "serve/api/request_trace.h"
 #include "serve/cache/response_cache.h"
@@ -57,6 +60,10 @@ class AnswerPrinter {
   virtual std::string kept(const std::string& whole) const { return whole; }
   // A whole answer of this request from what another kept.
   virtual std::string again(const std::string& kept) const { return kept; }
+  // The last event of a stream that failed, and of one that did not. OpenAI's, unless a route has
+  // others.
+  virtual void error(std::string& out, const Error& error);
+  virtual void done(std::string& out);
 };
 
 // "chatcmpl-" and 32 random hexadecimal digits.
@@ -82,6 +89,7 @@ struct GenerationPlace {
   admission::Gate& gate;
   const char* event;               // of the log line
   const char* operation = "chat";  // or "text_completion": OpenTelemetry's words
+  net::HttpResponse (*refusal)(const Error&, Duration retry_after) = error_response;
 };
 
 // Where the answer may be found, and what it is kept under.
@@ -103,11 +111,23 @@ struct GenerationPlan {
 
 // Who answers a model's requests.
 struct GenerationModel {
-  tasks::GenerateService* service = nullptr;
+  tasks::GenerateService* service = nullptr;  // null: it does something else
   GenerateObserver* observer = nullptr;
-  admission::Lane* lane = nullptr;      // of the gate; null: nothing is forecast
-  Duration line_max = Duration::max();  // longest wait in the model's line
+  bool structured_outputs = true;         // false: response_format is refused
+  std::string fingerprint;                // "fp_...": changes when answers may
+  admission::Breaker* breaker = nullptr;  // hears how requests end; null: there is none
+  admission::Lane* lane = nullptr;        // of the gate; null: nothing is forecast
+  Duration line_max = Duration::max();    // longest wait in the model's line
 };
+
+// Where this answer may be kept: nothing when it is not certain (temperature above 0, several
+// choices, a stream). Clients with different credentials share nothing. `no_effect`: top-level
+// fields of the body that change nothing about the answer.
+std::optional<CacheUse> certain_answer(cache::ResponseCache& cache, const net::HttpRequest& http,
+                                       std::string_view fingerprint,
+                                       const tasks::GenerateService& service,
+                                       const GenerationPlan& plan,
+                                       std::span<const std::string_view> no_effect);
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
@@ -144,7 +164,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   };
 
   void on_looked_up(cache::ResponseCache::Outcome outcome);
-  void enter_gate();
+  void enter_gate();                            // behind the model's breaker
   void submit(Result<admission::Place> place);  // the gate's answer
 
   // The service's side.
@@ -173,6 +193,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   GenerationModel generator_;
   TimePoint deadline_{};
   std::vector<tasks::GenerateCall> calls_;  // until they are submitted
+  admission::Breaker::Pass pass_;
   std::unique_ptr<AnswerPrinter> printer_;
   bool stream_ = false, include_usage_ = false;
   int64_t tokens_max_ = 0;

@@ -64,19 +64,22 @@ std::string health_json(const HealthView& view) {
         {"capabilities", or_null(view.warmup.capabilities)}}},
       {"chat_batch_queues", queues_json(view.chat_queues)},
       {"embedding_batch_queues", queues_json(view.embedding_queues)},
+      {"circuit_breakers", json(view.circuit_breakers)},
       {"runtime_config", view.runtime_config},
   };
   return document.dump();
 }
 
 json model_json(const ModelView& model) {
-  return {{"id", model.id},
-          {"object", "model"},
-          {"created", model.created},
-          {"owned_by", model.owned_by},
-          {"capabilities", model.capabilities},
-          {"embedding_dimensions", optional_json(model.embedding_dimensions)},
-          {"max_model_len", optional_json(model.tokens_max)}};
+  json out = {{"id", model.id},
+              {"object", "model"},
+              {"created", model.created},
+              {"owned_by", model.owned_by},
+              {"capabilities", model.capabilities},
+              {"embedding_dimensions", optional_json(model.embedding_dimensions)},
+              {"max_model_len", optional_json(model.tokens_max)}};
+  if (model.mock) out["mock"] = true;
+  return out;
 }
 
 std::string models_json(const std::vector<ModelView>& models) {

@@ -1,6 +1,7 @@
 // GET /health, /ready, /, /v1/models: what the server says about itself.
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -28,6 +29,7 @@ struct HealthView {
   std::vector<std::string> models;
   WarmupView warmup;
   std::vector<QueueView> embedding_queues, chat_queues;
+  std::map<std::string, std::string> circuit_breakers;  // model: closed, half_open, open
   nlohmann::json runtime_config;
   std::string service = "simple-inference-server", version;
 };
@@ -38,6 +40,7 @@ std::string health_json(const HealthView& view);
 
 struct ModelView {
   std::string id, owned_by = "local";
+  bool mock = false;    // told only when it is one
   int64_t created = 0;  // unix seconds
   std::vector<std::string> capabilities;
   std::optional<int32_t> embedding_dimensions, tokens_max;
