@@ -325,6 +325,18 @@ class RedisCache(unittest.TestCase):
         self.assertIn("WRONGPASS", said)
         self.assertNotIn("hunter", said)
 
+    def test_a_bad_url_and_none(self):
+        server = Server(BINARY, {**self.settings, "REDIS_URL": "rediss://:hunter2@localhost"}, wait=False)
+        self.assertNotEqual(server.process.wait(30), 0)
+        server.stop()
+        said = "\n".join(server.log + server.said)
+        self.assertIn("REDIS_URL", said)
+        self.assertIn("TLS", said)
+        self.assertNotIn("hunter2", said)
+        self.server = Server(BINARY, {**self.settings, "REDIS_URL": ""})
+        self.assertEqual([self.word("a"), self.word("a")], ["miss", "hit"], "in memory")
+        self.assertTrue(any("REDIS_URL is not set" in line for line in self.server.log))
+
     def test_redis_fares_badly_under_load(self):
         self.start()
         self.expected = self.ask("Say something.")[2]
