@@ -2,9 +2,9 @@
 """What a server does when more is asked than it can do: goodput, refusals, kept deadlines and memory from half its capacity
 to four times it.
 
-    overload.py SIS [--what embeddings,chat] [--seconds 8] [--loads 0.5,1,2,4] [--svg FILE] [--json FILE] [--smoke]
+    overload.py SIS [--what embeddings,chat] [--seconds 8] [--loads 0.5,1,2,4] [--svg FILE] [--json FILE] [--mock] [--smoke]
 
-Starts `SIS serve` with the demo models, finds its capacity with a closed loop of `SIS bench`, then offers multiples of it
+Starts `SIS serve` with the demo models (or with mocks, whose device time does not depend on what else the machine does), finds its capacity with a closed loop of `SIS bench`, then offers multiples of it
 in an open loop (Poisson arrivals) to the same process. Statuses, latencies and refusal times are those the server logs for
 each request, from the moment its request line was read; the bench's own figures stand beside them. Goodput is answers with
 status 200 within the deadline. Standard library only.
@@ -24,15 +24,18 @@ from sis_server import Server  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import plot  # noqa: E402
 
+# Models that only pass time: with these the figures are those of the way in, whatever the machine does beside it.
+MOCK = {"MOCK": "1", "MOCK_EMBED_US_PER_BATCH": "2000", "MOCK_EMBED_US_PER_TOKEN": "10", "MOCK_PREFILL_US_PER_TOKEN": "100",
+        "MOCK_DECODE_US_PER_STEP": "5000", "MOCK_DECODE_US_PER_ROW": "500", "MOCK_JITTER": "0.1"}
 # The server computes on one thread: on a small machine the generator needs the other core. Caches are off or never hit.
 COMMON = {"CPU_THREADS": "1", "EMBEDDING_CACHE_SIZE": "0", "EMBEDDING_MAX_QUEUE_SIZE": "512", "EMBEDDING_BATCH_QUEUE_SIZE": "512",
           "CHAT_MAX_QUEUE_SIZE": "512", "CHAT_BATCH_QUEUE_SIZE": "512", "CHAT_QUEUE_MAX_WAIT_MS": "0", "LOG_LEVEL": "INFO"}
 KINDS = {
-    "embeddings": {"event": "embedding_request", "deadline": 1.0, "closed": 24, "open": 512,
-                   "settings": {"MODELS": "demo/embed", "EMBEDDING_GENERATE_TIMEOUT_SEC": "1"},
+    "embeddings": {"model": "embed", "event": "embedding_request", "deadline": 1.0, "closed": 24, "open": 512,
+                   "settings": {"EMBEDDING_GENERATE_TIMEOUT_SEC": "1"},
                    "bench": ["embeddings", "--lengths", "128", "--batch", "4", "--distinct"]},
-    "chat": {"event": "chat_request", "deadline": 3.0, "closed": 16, "open": 512,
-             "settings": {"MODELS": "demo/chat", "CHAT_GENERATE_TIMEOUT_SEC": "3"},
+    "chat": {"model": "chat", "event": "chat_request", "deadline": 3.0, "closed": 16, "open": 512,
+             "settings": {"CHAT_GENERATE_TIMEOUT_SEC": "3"},
              "bench": ["chat", "--prompt-tokens", "24", "--max-tokens", "48", "--ignore-eos", "--distinct", "--temperature", "0"]},
 }
 
@@ -47,8 +50,8 @@ def rss_mb(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
 
 
-def bench(binary, server, kind, seconds, *load):
-    command = [binary, *kind["bench"], "--base-url", f"http://127.0.0.1:{server.port}", "--duration", f"{seconds}s", "--json", "-",
+def bench(binary, server, model, kind, seconds, *load):
+    command = [binary, *kind["bench"], "--base-url", f"http://127.0.0.1:{server.port}", "--models", model, "--duration", f"{seconds}s", "--json", "-",
                "--no-progress", *load]
     command.insert(1, "bench")
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds + 120, check=False)
@@ -68,22 +71,23 @@ def requests_logged(server, event, since):
     return [line for line in lines if line.get("message") == event]
 
 
-def measure(binary, name, seconds, loads):
+def measure(binary, name, seconds, loads, mock):
     kind = KINDS[name]
-    with Server(binary, {**COMMON, **kind["settings"]}) as server:
+    model = ("mock-" if mock else "demo/") + kind["model"]
+    with Server(binary, {**COMMON, **kind["settings"], **(MOCK if mock else {"MODELS": model})}) as server:
         pid = server.process.pid
-        bench(binary, server, kind, max(1.0, seconds / 4), "--concurrency", "4")  # page faults, first batches
+        bench(binary, server, model, kind, max(1.0, seconds / 4), "--concurrency", "4")  # page faults, first batches
         before = len(server.log)
-        run = bench(binary, server, kind, seconds, "--concurrency", str(kind["closed"]))
+        run = bench(binary, server, model, kind, seconds, "--concurrency", str(kind["closed"]))
         answered = [line for line in requests_logged(server, kind["event"], before) if line["status"] == 200]
         capacity = len(answered) / max(0.1, run.get("wall_seconds", seconds))
-        print(f"\n{name}: capacity {capacity:.1f} requests/s ({kind['closed']} at a time), deadline {kind['deadline']:g} s, "
+        print(f"\n{name} ({model}): capacity {capacity:.1f} requests/s ({kind['closed']} at a time), deadline {kind['deadline']:g} s, "
               f"{rss_mb(pid):.0f} MiB")
         print("  load  offered/s  goodput/s  of capacity  refused/s  refusal p50/p99 ms   kept   late  answer p50/p99 ms   RSS MiB")
         rows = []
         for load in loads:
             before = len(server.log)
-            run = bench(binary, server, kind, seconds, "--rate", f"{capacity * load:.2f}", "--arrivals", "poisson", "--concurrency",
+            run = bench(binary, server, model, kind, seconds, "--rate", f"{capacity * load:.2f}", "--arrivals", "poisson", "--concurrency",
                         str(kind["open"]))
             lines = requests_logged(server, kind["event"], before)
             limit_ms = kind["deadline"] * 1000
@@ -101,7 +105,7 @@ def measure(binary, name, seconds, loads):
             print(f"  {load:4g}  {row['offered_per_s']:9.1f}  {row['goodput_per_s']:9.1f}  {100 * row['goodput_of_capacity']:10.1f}%"
                   f"  {row['refused_per_s']:9.1f}  {show(row['refusal_p50_ms'], row['refusal_p99_ms']):>18}  {100 * row['kept']:5.1f}%  {late:5d}"
                   f"  {show(row['answer_p50_ms'], row['answer_p99_ms']):>17}  {row['rss_mib']:8.0f}", flush=True)
-        return {"what": name, "capacity_per_s": capacity, "deadline_s": kind["deadline"], "bench": " ".join(kind["bench"]), "rows": rows}
+        return {"what": f"{name} ({model})", "capacity_per_s": capacity, "deadline_s": kind["deadline"], "bench": " ".join(kind["bench"]), "rows": rows}
 
 
 def main():
@@ -112,6 +116,7 @@ def main():
     parser.add_argument("--loads", default="0.5,1,2,4")
     parser.add_argument("--svg")
     parser.add_argument("--json")
+    parser.add_argument("--mock", action="store_true")
     parser.add_argument("--smoke", action="store_true", help="a second per load; fails where nothing is answered or refused")
     options = parser.parse_args()
     if options.smoke:
@@ -122,7 +127,7 @@ def main():
                             check=False).stdout.strip()
     machine = f"{os.cpu_count()} CPUs, {platform.machine()}, load {os.getloadavg()[0]:.1f}, commit {commit}"
     print(f"overload: {machine}, {options.seconds:g} s per load")
-    results = [measure(binary, name, options.seconds, loads) for name in options.what.split(",")]
+    results = [measure(binary, name, options.seconds, loads, options.mock) for name in options.what.split(",")]
     if options.json:
         Path(options.json).write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n", encoding="utf-8")
     if options.svg:

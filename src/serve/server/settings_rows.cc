@@ -44,8 +44,8 @@ std::vector<SettingDef> models_and_device() {
 std::vector<SettingDef> admission() {
   return {
       {.name = "MAX_CONCURRENT", .type = kInt, .initial = "4", .least = 1, .most = kCountMax,
-       .help = "default of each capability's own limit of slots; the device itself runs one step at a"
-               " time, in fair turns"},
+       .help = "default of each capability's own limit of slots; the device itself runs one step at"
+               " a time, in fair turns"},
       {.name = "MAX_QUEUE_SIZE", .type = kInt, .initial = "64", .least = 0, .most = kCountMax,
        .help = "requests waiting plus running; 0 = no bound"},
       {.name = "QUEUE_TIMEOUT_SEC", .type = kSeconds, .initial = "2", .least = 0, .unit = "s",
