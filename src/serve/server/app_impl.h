@@ -12,6 +12,7 @@
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
 #include "serve/api/ops/health.h"
+#include "serve/api/predict/score_routes.h"
 #include "serve/api/text/text_routes.h"
 #include "serve/server/app.h"
 #include "serve/server/app_options.h"
@@ -36,6 +37,8 @@ class AppImpl final : public App {
         process_metrics_(telemetry::expose_process(registry_)),
         unknown_observer_(metrics_, kUnknownModel),
         unknown_chat_observer_(metrics_, kUnknownModel),
+        unknown_rerank_observer_(metrics_, metrics_.rerank(kUnknownModel)),
+        unknown_classify_observer_(metrics_, metrics_.classification(kUnknownModel)),
         chat_(chat_options(settings), prep_, writers_, clock_, unknown_chat_observer_,
               log_.named("sis.chat")),
         writers_("sis-stream", 1, kPrepQueueMax),
@@ -45,7 +48,10 @@ class AppImpl final : public App {
         pool_(settings_, executor_, prep_, clock_, log_),
         texts_(settings_.integer("MAX_BATCH_SIZE"), prep_),
         embeddings_(embeddings_options(settings), prep_, unknown_observer_,
-                    log_.named("sis.embedding")) {}
+                    log_.named("sis.embedding")),
+        scores_(score_options(settings), prep_,
+                {&unknown_rerank_observer_, &unknown_classify_observer_}, log_.named("sis.score")) {
+  }
 
   ~AppImpl() override {
     if (http_) http_->stop();
@@ -86,6 +92,7 @@ class AppImpl final : public App {
   TokenRate token_rate_;
   RequestMeter unknown_observer_;
   ChatRequestMeter unknown_chat_observer_;
+  ScoreMeter unknown_rerank_observer_, unknown_classify_observer_;
   std::vector<std::unique_ptr<api::RequestObserver>> meters_;
   api::ChatRoutes chat_;  // jobs of the pools below may refer to it until they have ended
   TaskPool writers_;      // feeds streams
@@ -94,6 +101,7 @@ class AppImpl final : public App {
   ModelPool pool_;
   api::TextRoutes texts_;
   api::EmbeddingsRoute embeddings_;
+  api::ScoreRoutes scores_;
   Router router_;
   ModelPool::Warmup warmup_;
   std::atomic<bool> ready_{false},

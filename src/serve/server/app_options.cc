@@ -58,6 +58,16 @@ api::EmbeddingsOptions embeddings_options(const Settings& settings) {
   return options;
 }
 
+api::ScoreOptions score_options(const Settings& settings) {
+  return {.texts_max = settings.integer("MAX_BATCH_SIZE"),
+          .text_chars_max = settings.integer("MAX_TEXT_CHARS"),
+          .predict_texts_max = settings.integer("PREDICT_MAX_BATCH_SIZE"),
+          .rerank_tokens_max = static_cast<int32_t>(settings.integer("RERANK_MAX_TOKENS")),
+          .strict_fields = settings.flag("STRICT_REQUEST_FIELDS"),
+          .count_tokens = !settings.flag("EMBEDDING_USAGE_DISABLE_TOKEN_COUNT"),
+          .retry_after = settings.duration("QUEUE_TIMEOUT_SEC")};
+}
+
 api::ChatOptions chat_options(const Settings& settings) {
   api::ChatOptions options;
   options.generation = {.retry_after = settings.duration("QUEUE_TIMEOUT_SEC"),

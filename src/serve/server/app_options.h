@@ -7,6 +7,7 @@
 #include "net/http_server.h"
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
+#include "serve/api/predict/score_call.h"
 
 namespace sis::server {
 
@@ -16,6 +17,7 @@ Result<Isa> choose_isa(const Settings& settings);
 Status check_device(const Settings& settings);
 net::ServerOptions server_options(const Settings& settings);
 api::EmbeddingsOptions embeddings_options(const Settings& settings);
+api::ScoreOptions score_options(const Settings& settings);
 api::ChatOptions chat_options(const Settings& settings);
 
 }  // namespace sis::server

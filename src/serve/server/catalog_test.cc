@@ -75,7 +75,7 @@ models:
 )");
   const Catalog catalog = load();
   EXPECT_TRUE(catalog.warnings.empty());
-  ASSERT_EQ(catalog.models.size(), 6u);  // and the demo models
+  ASSERT_EQ(catalog.models.size(), 8u);  // and the demo models
   EXPECT_EQ(catalog.models[0].name, "BAAI/bge-m3");
   EXPECT_EQ(catalog.models[0].kind, ModelKind::kEmbedding);
   EXPECT_EQ(default_pooling(catalog.models[0]), ModelPooling::kMean);

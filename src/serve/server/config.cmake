@@ -1,9 +1,9 @@
 sis_library(sis_server_config
-  SOURCES catalog.cc catalog_tree.cc metrics_table.cc model_folder.cc settings_rows.cc settings_table.cc
+  SOURCES catalog.cc catalog_tree.cc metrics_table.cc model_choice.cc model_folder.cc settings_rows.cc settings_table.cc
   DEPS sis_base sis_telemetry
   PRIVATE_DEPS yaml-cpp)
 sis_test(server_config_test
-  SOURCES catalog_test.cc metrics_table_test.cc settings_table_test.cc
+  SOURCES catalog_test.cc metrics_table_test.cc model_choice_test.cc settings_table_test.cc
   DEPS sis_server_config)
 sis_fuzz(server_catalog_fuzz
   SOURCES catalog_fuzz.cc

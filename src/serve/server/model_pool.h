@@ -20,7 +20,9 @@ class ModelPool {
  public:
   struct EmbedEntry {
     std::string name;
-    int64_t loaded_at = 0;  // unix seconds
+    ModelKind kind = ModelKind::kEmbedding;  // kClassification, kRerank: its vectors are logits
+    std::string uri, version;                // of classifiers and rerankers
+    int64_t loaded_at = 0;                   // unix seconds
     std::unique_ptr<tasks::EmbedObserver> observer;
     std::unique_ptr<tasks::EmbedService> service;
   };
@@ -53,21 +55,24 @@ class ModelPool {
   void close();
   bool idle() const;  // nothing admitted is unanswered
   const std::vector<EmbedEntry>& embedders() const { return embedders_; }
+  // Classifiers and rerankers.
+  const std::vector<EmbedEntry>& scorers() const { return scorers_; }
   const std::vector<std::unique_ptr<ChatEntry>>& chats() const { return chats_; }
 
  private:
-  Status load_embedder(const ModelEntry& entry, const MakeObservers& observers);
+  // Embedders, classifiers and rerankers: an encoder and its head.
+  Status load_encoder(const ModelEntry& entry, const MakeObservers& observers);
   Status load_chat(const ModelEntry& entry, const MakeObservers& observers);
   Result<std::string> folder_of(const ModelEntry& entry) const;
   bool warms(const std::string& name) const;
-  std::string warm_embedder(const EmbedEntry& entry);
+  std::string warm_encoder(const EmbedEntry& entry);
 
   const Settings& settings_;
   engine::DeviceExecutor& executor_;
   TaskPool& prep_;
   const Clock& clock_;
   const telemetry::Logger log_;
-  std::vector<EmbedEntry> embedders_;
+  std::vector<EmbedEntry> embedders_, scorers_;
   std::vector<std::unique_ptr<ChatEntry>> chats_;
 };
 
