@@ -1,7 +1,10 @@
 // The tiny decoders in tests/golden/rerankers, served as classifiers and rerankers are, give the
 // logits transformers gave (made by tools/golden/make_rerankers.py), with every dtype.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <nlohmann/json.hpp>
 
@@ -102,7 +105,13 @@ TEST(Rerankers, ADecoderClassifiesByItsLastToken) {
 TEST(Rerankers, OtherDecodersAreRefusedByName) {
   const auto tokenizer = text::Tokenizer::from_folder("tests/golden/rerankers/qwen3-yes-no");
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
-  const auto head = server::read_score_head("tests/golden/decoders/llama", true, **tokenizer);
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("sis_rerankers_" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "config.json")
+      << R"({"architectures":["LlamaForCausalLM"],"model_type":"llama"})";
+  const auto head = server::read_score_head(folder.string(), true, **tokenizer);
+  std::filesystem::remove_all(folder);
   ASSERT_FALSE(head.ok());
   EXPECT_NE(head.error().message.find("Qwen3-Reranker"), std::string::npos) << head.error().message;
 }

@@ -8,6 +8,7 @@ once, half a second to two seconds between requests. StressUser sends batches of
 (`StressUser` at the end of the command line).
 """
 import random
+import sys
 
 from locust import HttpUser, between, task
 
@@ -66,7 +67,7 @@ class PredictUser(Classifier):
 
 
 class StressUser(Classifier):
-    weight = 0
+    weight = int("StressUser" in sys.argv)
     wait_time = between(0.1, 0.5)
 
     @task

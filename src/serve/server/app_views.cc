@@ -76,16 +76,16 @@ std::vector<api::ModelView> AppImpl::model_views() const {
                      .capabilities = capabilities(ModelKind::kEmbedding),
                      .embedding_dimensions = entry.service->model().dimensions(),
                      .tokens_max = entry.service->model().tokens_max});
-  for (const auto& entry : pool_.scorers())
-    views.push_back({.id = entry.name,
-                     .created = entry.loaded_at,
-                     .capabilities = score_capabilities(entry),
-                     .tokens_max = entry.service->model().tokens_max});
   for (const auto& entry : pool_.chats())
     views.push_back({.id = entry->name,
                      .created = entry->loaded_at,
                      .capabilities = capabilities(ModelKind::kChat),
                      .tokens_max = entry->text.tokens_max});
+  for (const auto& entry : pool_.scorers())
+    views.push_back({.id = entry.name,
+                     .created = entry.loaded_at,
+                     .capabilities = score_capabilities(entry),
+                     .tokens_max = entry.service->model().tokens_max});
   return views;
 }
 

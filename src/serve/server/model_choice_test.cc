@@ -27,8 +27,8 @@ class ModelChoiceTest : public testing::Test {
     return (folder_ / name).string();
   }
   // No catalog file: the demo models are all there is.
-  Result<ModelChoice> choose(std::map<std::string, std::string> environment) {
-    environment.emplace("SIS_DATA_DIR", (folder_ / "demo").string());
+  Result<ModelChoice> choose(std::vector<std::pair<std::string, std::string>> environment) {
+    environment.emplace_back("SIS_DATA_DIR", (folder_ / "demo").string());
     auto settings =
         Settings::load(settings_table(), {.environment = std::move(environment), .folder = ""});
     EXPECT_TRUE(settings.ok()) << (settings.ok() ? "" : settings.error().message);
