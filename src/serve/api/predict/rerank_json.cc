@@ -68,6 +68,21 @@ Status read_documents(const JsonObject& body, const ScoreOptions& options, Reran
   return {};
 }
 
+// Of a query and a document together.
+int32_t pair_tokens_max(const ScorePlace& place) {
+  if (place.options.rerank_tokens_max > 0) return place.options.rerank_tokens_max;
+  return place.model.service ? place.model.service->model().tokens_max : 0;
+}
+
+// How pairs are cut: by the server's limit, and where cutting is forbidden by the model's alone.
+Status read_pair_truncation(const JsonObject& body, const ScorePlace& place,
+                            tasks::EmbedRequest& request) {
+  request.tokens_max = place.options.rerank_tokens_max;
+  SIS_TRY(read_truncation(body, request));
+  if (!request.truncate) request.tokens_max = 0;
+  return {};
+}
+
 // Known fields of the others that would change the results.
 Status refuse_unsupported(const JsonObject& body, int32_t tokens_max) {
   if (const auto fields = field_of(body, "rank_fields")) {
@@ -191,7 +206,7 @@ Result<ScoreCall> parse_rerank(RerankDialect dialect, const JsonObject& body,
     std::optional<int64_t> top_n;
     SIS_TRY(read_count(body, "top_n", top_n));
     if (top_n) call.top_n = static_cast<size_t>(*top_n);
-    SIS_TRY(refuse_unsupported(body, place.options.rerank_tokens_max));
+    SIS_TRY(refuse_unsupported(body, pair_tokens_max(place)));
   }
   SIS_TRY(read_flag(body, tei ? "return_text" : "return_documents", call.with_documents));
   SIS_TRY(read_raw(body, call.raw));
@@ -199,9 +214,8 @@ Result<ScoreCall> parse_rerank(RerankDialect dialect, const JsonObject& body,
   ScoreCall out;
   out.inputs_name = tei ? "texts" : "documents";
   out.request = tasks::rerank_request(query, call.documents);
-  out.request.tokens_max = place.options.rerank_tokens_max;
   out.request.truncate = !tei;
-  SIS_TRY(read_truncation(body, out.request));
+  SIS_TRY(read_pair_truncation(body, place, out.request));
   SIS_TRY(check_fields(body,
                        {"model", "query", "documents", "texts", "top_n", "return_documents",
                         "return_text", "raw_scores", "activation", "use_activation", "truncate",
@@ -242,6 +256,7 @@ Result<ScoreCall> parse_score(const JsonObject& body, const ScorePlace& place) {
   out.inputs_name = second->first;
   const size_t pairs = seconds.size(), singles = firsts.size();
   if (place.model.embeds) {
+    SIS_TRY(read_truncation(body, out.request));
     // Every text once; the service joins equal ones.
     for (auto* texts : {&firsts, &seconds})
       for (auto& text : *texts) {
@@ -259,7 +274,7 @@ Result<ScoreCall> parse_score(const JsonObject& body, const ScorePlace& place) {
     for (size_t i = 0; i < pairs; ++i)
       out.request.inputs.push_back(
           {.text = firsts[singles == 1 ? 0 : i], .pair = std::move(seconds[i])});
-    out.request.tokens_max = place.options.rerank_tokens_max;
+    SIS_TRY(read_pair_truncation(body, place, out.request));
     out.write = [place, raw](const tasks::EmbedAnswer& answer) {
       auto scores = tasks::relevance_of(place.model.service->model(), answer);
       if (!raw)
@@ -267,7 +282,6 @@ Result<ScoreCall> parse_score(const JsonObject& body, const ScorePlace& place) {
       return write_scores(scores, place, answer.tokens);
     };
   }
-  SIS_TRY(read_truncation(body, out.request));
   return out;
 }
 
