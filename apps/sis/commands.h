@@ -12,6 +12,7 @@ int chat_main(int argc, char** argv);
 int generate_main(int argc, char** argv);
 int embed_main(int argc, char** argv);
 int tokenize_main(int argc, char** argv);
+int demo_main(int argc, char** argv);
 int bench_main(int argc, char** argv);
 
 }  // namespace sis::apps

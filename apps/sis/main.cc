@@ -16,6 +16,7 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
+    {"demo", sis::apps::demo_main, "a short tour of what the server does, in the terminal"},
     {"serve", sis::apps::serve_main, "serve models over HTTP (OpenAI-compatible)"},
     {"chat", sis::apps::chat_main, "talk with a model in the terminal, without a server"},
     {"generate", sis::apps::generate_main, "text from a prompt, without a server; its speed"},

@@ -99,7 +99,7 @@ class Sdks(unittest.TestCase):
         self.assertEqual(out["async"], out["default"][0])
         self.assertGreater(out["usage"], 10)
         self.assertRegex(out["request_id"], "[0-9a-f]{32}")
-        self.assertEqual(out["models"], ["demo/embed", "demo/chat"])
+        self.assertEqual(out["models"][:2], ["demo/embed", "demo/chat"])
         self.assertEqual(out["model"], "demo/embed")
         self.assertEqual(out["errors"]["unknown"][:4], ["NotFoundError", 404, "model_not_found", "model"])
         self.assertEqual(out["errors"]["empty"][:2], ["BadRequestError", 400])

@@ -88,6 +88,22 @@ Result<HeadConfig::Dense> read_dense(const std::string& folder) {
   return HeadConfig::Dense{folder, "linear", activation};
 }
 
+// Rows of a weight as views of one row each.
+Result<std::vector<WeightView>> rows_of(const WeightView& weight, const HeadConfig::Dense& dense) {
+  std::vector<WeightView> rows;
+  for (const int32_t row : dense.rows) {
+    if (row < 0 || row >= weight.rows)
+      return Error{Code::kInvalidArgument, concat(dense.folder, ": ", dense.name, ".weight has ",
+                                                  weight.rows, " rows, there is no row ", row)};
+    WeightView one = weight;
+    one.data = static_cast<const std::byte*>(weight.data) +
+               row * weight.cols * static_cast<int64_t>(dtype_bytes(weight.dtype));
+    one.rows = 1;
+    rows.push_back(one);
+  }
+  return rows;
+}
+
 }  // namespace
 
 Result<HeadConfig> read_head_config(const std::string& folder) {
@@ -148,11 +164,14 @@ Result<HeadConfig> read_classification_head(const std::string& folder) {
                   {folder, "classifier.out_proj", "identity"}};
   } else if (source->has("classifier.weight") && source->has("bert.pooler.dense.weight")) {
     head.dense = {{folder, "bert.pooler.dense", "tanh"}, {folder, "classifier", "identity"}};
+  } else if (source->has("score.weight")) {  // decoders: what the last token says
+    head.pooling = ops::Pooling::kLast;
+    head.dense = {{folder, "score", "identity"}};
   } else {
     return Error{Code::kInvalidArgument,
                  concat(folder,
                         ": no classification head (want classifier.weight with "
-                        "bert.pooler.dense.weight, or classifier.out_proj.weight)")};
+                        "bert.pooler.dense.weight, classifier.out_proj.weight, or score.weight)")};
   }
   const auto* classifier = source->info(head.dense.back().name + ".weight");
   const int64_t count = classifier->shape.empty() ? 0 : classifier->shape[0];
@@ -175,6 +194,7 @@ Result<HeadConfig> read_classification_head(const std::string& folder) {
     if (count != 1)
       return Error{Code::kInvalidArgument,
                    concat(file, ": problem_type regression with ", count, " outputs: want 1")};
+    head.regression = true;
   } else if (!problem.empty() && problem != "single_label_classification") {
     return Error{Code::kInvalidArgument,
                  concat(file, ": problem_type ", in_quotes(problem), " is not supported")};
@@ -191,15 +211,21 @@ Result<EmbeddingHead> EmbeddingHead::load(const HeadConfig& config, int32_t hidd
     SIS_ASSIGN(const auto source, weights::WeightSource::open(dense.folder));
     SIS_ASSIGN(const WeightView weight,
                source->matrix(dense.name + ".weight", -1, head.dimensions_));
-    std::vector<WeightView> biases;
-    if (source->has(dense.name + ".bias")) {
+    std::vector<WeightView> views{weight}, biases;
+    if (!dense.rows.empty()) {
+      SIS_ASSIGN(views, rows_of(weight, dense));
+      if (source->has(dense.name + ".bias"))
+        return Error{Code::kInvalidArgument, concat(dense.folder, ": ", dense.name,
+                                                    ".bias: rows of a layer with a bias are"
+                                                    " not supported")};
+    } else if (source->has(dense.name + ".bias")) {
       SIS_ASSIGN(const WeightView bias, source->matrix(dense.name + ".bias", 1, weight.rows));
       biases.push_back(bias);
     }
     // One row per text: always f32, the cost does not show.
-    SIS_ASSIGN(auto linear, ops::Linear::pack({&weight, 1}, biases, DType::kF32, isa, team));
+    SIS_ASSIGN(auto linear, ops::Linear::pack(views, biases, DType::kF32, isa, team));
+    head.dimensions_ = static_cast<int32_t>(linear.out());
     head.dense_.push_back(std::move(linear));
-    head.dimensions_ = static_cast<int32_t>(weight.rows);
   }
   return head;
 }

@@ -21,12 +21,14 @@ struct HeadConfig {
     std::string folder;      // its safetensors hold NAME.weight [out, in] and maybe NAME.bias
     std::string name;        // "linear"
     std::string activation;  // "identity" or "tanh"
+    std::vector<int32_t> rows = {};  // only these rows of the weight, in this order; empty: all
   };
   ops::Pooling pooling = ops::Pooling::kMean;
   std::vector<Dense> dense;  // in order, after pooling
   bool normalise = true;
   std::vector<std::string> labels;    // of a classification head's columns; empty: an embedding
   bool multi_label = false;           // each label by itself (sigmoid), not one of them (softmax)
+  bool regression = false;            // the one column is a quantity, not a label's logit
   bool from_modules = false;          // modules.json was there
   std::optional<int32_t> tokens_max;  // max_seq_length of sentence_bert_config.json
 };
@@ -34,8 +36,9 @@ struct HeadConfig {
 // Reads the layout of `folder`. kInvalidArgument for a module or pooling mode we do not have, by
 // name.
 Result<HeadConfig> read_head_config(const std::string& folder);
-// The head of a BERT or RoBERTa sequence classifier: labels and problem_type of config.json, one
-// column per label in the order of id2label. kInvalidArgument when the checkpoint has none.
+// The head of a sequence classifier of BERT's, RoBERTa's or a decoder's kind: labels and
+// problem_type of config.json, one column per label in the order of id2label. kInvalidArgument when
+// the checkpoint has none.
 Result<HeadConfig> read_classification_head(const std::string& folder);
 
 class EmbeddingHead {

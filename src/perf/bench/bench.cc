@@ -14,6 +14,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"chat", "POST /v1/chat/completions of any OpenAI-style server", bench_chat},
     {"embeddings", "POST /v1/embeddings of any OpenAI-style server", bench_embeddings},
+    {"predict", "POST /predict and /predict_batch: text classification", bench_predict},
     {"http", "one request over and over against any HTTP server", bench_http},
 };
 

@@ -15,5 +15,6 @@ int bench(const BenchContext& context,
 int bench_chat(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_embeddings(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_http(const BenchContext& context, const std::vector<std::string>& arguments);
+int bench_predict(const BenchContext& context, const std::vector<std::string>& arguments);
 
 }  // namespace sis::perf

@@ -10,7 +10,9 @@
 #include "base/strings.h"
 #include "serve/server/app_impl.h"
 #include "serve/server/chat_options.h"
+#include "serve/server/model_choice.h"
 #include "serve/server/runtime_config.h"
+#include "serve/server/score_models.h"
 
 namespace sis::server {
 namespace {
@@ -59,7 +61,25 @@ Status AppImpl::load() {
     return kept;
   };
   metrics_.chat_count_pool_size.set(static_cast<double>(settings_.integer("PREP_THREADS")));
+  const auto score_observers = [&](const std::string& name) -> api::ScoreRoutes::Observers {
+    return {&keep(std::make_unique<ScoreMeter>(metrics_, metrics_.rerank(name))),
+            &keep(std::make_unique<ScoreMeter>(metrics_, metrics_.classification(name)))};
+  };
+  const auto target = [&](const ModelPool::EmbedEntry& entry) -> api::EmbedTarget {
+    return {entry.service.get(), lanes_.at(entry.name), entry.breaker};
+  };
+  for (const auto& entry : pool_.scorers()) {
+    scores_.add(score_model(entry), score_observers(entry.name), target(entry));
+    embeddings_.add_other(entry.name, keep(std::make_unique<RequestMeter>(metrics_, entry.name)));
+    chat_.add_other(entry.name, keep(std::make_unique<ChatRequestMeter>(metrics_, entry.name)));
+    texts_.add({.name = entry.name,
+                .tokenizer = entry.service->model().tokenizer.get(),
+                .tokens_max = entry.service->model().tokens_max});
+    if (const auto& uri = settings_.text("MODEL_URI"); !uri.empty())
+      if (entry.name == uri || entry.uri == uri) scores_.set_predict_model(entry.name);
+  }
   for (const auto& entry : pool_.embedders()) {
+    scores_.add(score_model(entry), score_observers(entry.name), target(entry));
     embeddings_.add(entry.name, *entry.service,
                     keep(std::make_unique<RequestMeter>(metrics_, entry.name)),
                     lanes_.at(entry.name), entry.breaker);
@@ -85,6 +105,7 @@ Status AppImpl::load() {
         .line_max = line_max > Duration::zero() ? line_max : Duration::max()};
     chat_.add(entry->name, routed);
     infer_.add(entry->name, routed);
+    scores_.add({.name = entry->name}, score_observers(entry->name), {});
     embeddings_.add_other(entry->name, keep(std::make_unique<RequestMeter>(metrics_, entry->name)));
     texts_.add(entry->text);
     metrics_.chat(entry->name).batch_size_max.set(entry->generator->options().sequences_max);
@@ -95,7 +116,8 @@ Status AppImpl::load() {
       return Error{Code::kInternal, concat("warm-up failed: ", join_list(warmup_.failures))};
     for (const auto& [name, capability] : warmup_.warmed)
       warmup_workers_
-          .with({name, capability, capability == "text-embedding" ? "embed-worker" : "chat-worker"})
+          .with(
+              {name, capability, capability == "chat-completion" ? "chat-worker" : "embed-worker"})
           .set(1);
   }
   return {};
@@ -149,7 +171,8 @@ Status AppImpl::run() {
   ready_ = true;
   loading = false;
   announce();
-  log_.info("ready", {{"models", pool_.embedders().size() + pool_.chats().size()}});
+  log_.info("ready",
+            {{"models", pool_.embedders().size() + pool_.scorers().size() + pool_.chats().size()}});
 
   signal_seen.wait(0);
   log_.info("draining", {{"signal", signal_seen.load()}});
@@ -176,10 +199,15 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, telemetry::Lo
   SIS_ASSIGN(const Catalog catalog, load_catalog(settings.text("MODEL_CONFIG_PATH"),
                                                  !settings.is_set("MODEL_CONFIG_PATH")));
   for (const auto& warning : catalog.warnings) log.warning("catalog", {{"warning", warning}});
-  SIS_ASSIGN(auto entries, settings.flag("MOCK") ? Result<std::vector<ModelEntry>>(mock_models())
-                                                 : select_models(catalog, settings.list("MODELS")));
+  ModelChoice choice;
+  if (settings.flag("MOCK")) {
+    choice.entries = mock_models();
+  } else {
+    SIS_ASSIGN(choice, choose_models(catalog, settings));
+  }
+  for (const auto& name : choice.absent) log.warning("demo_model_absent", {{"model", name}});
   auto app = std::make_unique<AppImpl>(settings, std::move(log), std::move(reload), isa,
-                                       std::move(entries));
+                                       std::move(choice.entries));
   SIS_TRY(app->bind());
   return std::unique_ptr<App>(std::move(app));
 }

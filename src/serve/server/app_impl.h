@@ -16,6 +16,7 @@
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
 #include "serve/api/ops/health.h"
+#include "serve/api/predict/score_routes.h"
 #include "serve/api/text/text_routes.h"
 #include "serve/api/webhook/webhook.h"
 #include "serve/cache/response_cache.h"
@@ -65,6 +66,8 @@ class AppImpl final : public App {
         chat_gate_(gate_options(settings, kChatGate, !settings.flag("ENABLE_CHAT_BATCHING")),
                    clock_, chat_gate_meter_),
         text_gate_(gate_options(settings, kTextGate, /*slots=*/false), clock_, text_gate_meter_),
+        unknown_rerank_observer_(metrics_, metrics_.rerank(kUnknownModel)),
+        unknown_classify_observer_(metrics_, metrics_.classification(kUnknownModel)),
         chat_(chat_options(settings), chat_gate_, prep_, writers_, clock_, unknown_chat_observer_,
               log_.named("sis.chat")),
         infer_(infer_options(settings), chat_gate_, prep_, writers_, clock_, unknown_chat_observer_,
@@ -81,7 +84,10 @@ class AppImpl final : public App {
         texts_(settings_.integer("MAX_BATCH_SIZE"), settings_.duration("CHAT_PREPARE_TIMEOUT_SEC"),
                text_gate_, prep_),
         embeddings_(embeddings_options(settings), embedding_gate_, prep_, unknown_observer_,
-                    log_.named("sis.embedding")) {}
+                    log_.named("sis.embedding")),
+        scores_(score_options(settings), embedding_gate_, prep_,
+                {&unknown_rerank_observer_, &unknown_classify_observer_}, log_.named("sis.score")) {
+  }
 
   ~AppImpl() override {
     if (http_) http_->stop();
@@ -156,6 +162,7 @@ class AppImpl final : public App {
   GateMeter text_gate_meter_{&metrics_.embedding_queue_rejections};
   admission::Gate embedding_gate_, chat_gate_, text_gate_;
   std::map<std::string, admission::Lane*> lanes_;  // by model; filled while loading
+  ScoreMeter unknown_rerank_observer_, unknown_classify_observer_;
   api::ChatRoutes chat_;  // jobs of the pools below may refer to these until they have ended
   api::InferRoutes infer_;
   api::WebhookRoute webhooks_;
@@ -165,6 +172,7 @@ class AppImpl final : public App {
   ModelPool pool_;
   api::TextRoutes texts_;
   api::EmbeddingsRoute embeddings_;
+  api::ScoreRoutes scores_;
   Router router_;
   ModelPool::Warmup warmup_;
   std::atomic<bool> ready_{false},

@@ -68,6 +68,15 @@ api::EmbeddingsOptions embeddings_options(const Settings& settings) {
   return options;
 }
 
+api::ScoreOptions score_options(const Settings& settings) {
+  return {.texts_max = settings.integer("MAX_BATCH_SIZE"),
+          .text_chars_max = settings.integer("MAX_TEXT_CHARS"),
+          .predict_texts_max = settings.integer("PREDICT_MAX_BATCH_SIZE"),
+          .rerank_tokens_max = static_cast<int32_t>(settings.integer("RERANK_MAX_TOKENS")),
+          .strict_fields = settings.flag("STRICT_REQUEST_FIELDS"),
+          .count_tokens = !settings.flag("EMBEDDING_USAGE_DISABLE_TOKEN_COUNT")};
+}
+
 api::ChatOptions chat_options(const Settings& settings) {
   api::ChatOptions options;
   options.generation = {.keep_alive = settings.duration("CHAT_STREAM_KEEP_ALIVE_SEC")};

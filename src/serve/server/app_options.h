@@ -9,6 +9,7 @@
 #include "serve/api/infer/infer.h"
 #include "serve/api/openai/chat.h"
 #include "serve/api/openai/embeddings.h"
+#include "serve/api/predict/score_call.h"
 #include "serve/api/webhook/webhook.h"
 
 namespace sis::server {
@@ -33,6 +34,7 @@ inline constexpr GateNames kTextGate{"text preparation", "TEXT_MAX_QUEUE_SIZE"};
 // `slots`: nothing batches its work, so each request takes one of `concurrent`.
 admission::GateOptions gate_options(const Settings& settings, const GateNames& names, bool slots);
 api::EmbeddingsOptions embeddings_options(const Settings& settings);
+api::ScoreOptions score_options(const Settings& settings);
 api::ChatOptions chat_options(const Settings& settings);
 api::InferOptions infer_options(const Settings& settings);
 api::WebhookOptions webhook_options(const Settings& settings);

@@ -16,8 +16,9 @@ void AppImpl::add_routes() {
         {"version", SIS_VERSION},
         {"status", "running"},
         {"endpoints",
-         {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/infer",
-          "/v1/infer/stream", "/v1/models", "/tokenize", "/detokenize", "/apply-template",
+         {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/v1/score",
+          "/v1/classify", "/v1/infer", "/v1/infer/stream", "/v1/models", "/predict",
+          "/predict_batch", "/models/info", "/tokenize", "/detokenize", "/apply-template",
           "/webhooks/ingest", "/health", "/ready",
           "/metrics"}}}.dump()));
   });
@@ -69,6 +70,21 @@ void AppImpl::add_routes() {
   };
   router_.add("POST", "/v1/embeddings",
               when_ready([this](auto exchange) { embeddings_.handle(std::move(exchange)); }));
+  for (const char* path : {"/v1/rerank", "/v2/rerank", "/rerank", "/reranking"})
+    router_.add("POST", path,
+                when_ready([this](auto exchange) { scores_.rerank(std::move(exchange)); }));
+  for (const char* path : {"/v1/score", "/score"})
+    router_.add("POST", path,
+                when_ready([this](auto exchange) { scores_.score(std::move(exchange)); }));
+  for (const char* path : {"/v1/classify", "/classify"})
+    router_.add("POST", path,
+                when_ready([this](auto exchange) { scores_.classify(std::move(exchange)); }));
+  router_.add("POST", "/predict",
+              when_ready([this](auto exchange) { scores_.predict(std::move(exchange)); }));
+  router_.add("POST", "/predict_batch",
+              when_ready([this](auto exchange) { scores_.predict_batch(std::move(exchange)); }));
+  router_.add("GET", "/models/info",
+              when_ready([this](auto exchange) { scores_.model_info(std::move(exchange)); }));
   router_.add("POST", "/v1/chat/completions",
               when_ready([this](auto exchange) { chat_.chat(std::move(exchange)); }));
   router_.add("POST", "/v1/completions",

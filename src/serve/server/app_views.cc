@@ -6,6 +6,7 @@
 #include "serve/api/errors.h"
 #include "serve/server/app_impl.h"
 #include "serve/server/runtime_config.h"
+#include "serve/server/score_models.h"
 #include "version.h"
 
 namespace sis::server {
@@ -15,11 +16,12 @@ void AppImpl::refresh_gauges() {
   int64_t depth = 0, active = 0;
   if (ready_) {
     device_memory_.refresh(pool_);
-    for (const auto& entry : pool_.embedders()) {
-      const int64_t queued = entry.service->requests_queued();
-      metrics_.embedding(entry.name).batch_queue_size.set(static_cast<double>(queued));
-      depth += queued;
-    }
+    for (const auto* entries : {&pool_.embedders(), &pool_.scorers()})
+      for (const auto& entry : *entries) {
+        const int64_t queued = entry.service->requests_queued();
+        metrics_.embedding(entry.name).batch_queue_size.set(static_cast<double>(queued));
+        depth += queued;
+      }
     for (const auto& entry : pool_.chats()) {
       const auto gauges = entry->generator->gauges();
       ChatMetrics& metrics = metrics_.chat(entry->name);
@@ -49,12 +51,13 @@ api::HealthView AppImpl::health() const {
   view.runtime_config = runtime_config(settings_);
   if (!ready_) return view;
   view.warmup.completed = true;
-  for (const auto& entry : pool_.embedders()) {
-    view.models.push_back(entry.name);
-    view.embedding_queues.push_back({entry.name, entry.service->requests_queued(),
-                                     entry.service->options().queue_requests_max});
-    view.warmup.ok_models.push_back(entry.name);
-  }
+  for (const auto* entries : {&pool_.embedders(), &pool_.scorers()})
+    for (const auto& entry : *entries) {
+      view.models.push_back(entry.name);
+      view.embedding_queues.push_back({entry.name, entry.service->requests_queued(),
+                                       entry.service->options().queue_requests_max});
+      view.warmup.ok_models.push_back(entry.name);
+    }
   for (const auto& entry : pool_.chats()) {
     view.models.push_back(entry->name);
     view.chat_queues.push_back({entry->name, entry->generator->gauges().waiting,
@@ -86,6 +89,11 @@ std::vector<api::ModelView> AppImpl::model_views(const net::HttpRequest& request
                      .created = entry->loaded_at,
                      .capabilities = capabilities(ModelKind::kChat),
                      .tokens_max = entry->text.tokens_max});
+  for (const auto& entry : pool_.scorers())
+    views.push_back({.id = entry.name,
+                     .created = entry.loaded_at,
+                     .capabilities = score_capabilities(entry),
+                     .tokens_max = entry.service->model().tokens_max});
   if (const auto* client = api::client_of(request))
     std::erase_if(views, [&](const auto& view) { return !client->may_see_model(view.id); });
   return views;
@@ -119,6 +127,14 @@ void AppImpl::announce() const {
     std::fprintf(stderr, "  %s: %s, %d dimensions, %s\n", entry.name.c_str(), info.family.c_str(),
                  entry.service->model().dimensions(), info.kernels.c_str());
   }
+  for (const auto& entry : pool_.scorers()) {
+    const auto& model = entry.service->model();
+    const auto& labels = model.head.config().labels;
+    std::fprintf(
+        stderr, "  %s: %s, %s, %s\n", entry.name.c_str(), model.encoder->info().family.c_str(),
+        entry.kind == ModelKind::kRerank ? "reranks" : concat("labels ", join_list(labels)).c_str(),
+        model.encoder->info().kernels.c_str());
+  }
   for (const auto& entry : pool_.chats()) {
     const auto& info = entry->model.decoder->info();
     std::fprintf(stderr, "  %s: %s, context %d, cache of %lld tokens (%lld MiB), %s\n",
@@ -130,16 +146,30 @@ void AppImpl::announce() const {
     if (view.mock)
       std::fprintf(stderr, "  %s is a MOCK: its answers are made up, its times are set\n",
                    view.id.c_str());
+  const auto suggest = [&](const char* path, const nlohmann::ordered_json& body) {
+    std::fprintf(stderr, "try: curl %s://%s:%d%s -H 'Content-Type: application/json' -d '%s'\n",
+                 scheme, host.c_str(), http_->port(), path, body.dump().c_str());
+  };
   if (!pool_.chats().empty())
-    std::fprintf(stderr,
-                 "try: curl %s://%s:%d/v1/chat/completions -H 'Content-Type: application/json' -d "
-                 "'{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}'\n",
-                 scheme, host.c_str(), http_->port(), pool_.chats().front()->name.c_str());
+    suggest("/v1/chat/completions", {{"model", pool_.chats().front()->name},
+                                     {"messages", {{{"role", "user"}, {"content", "hello"}}}}});
   if (!pool_.embedders().empty())
-    std::fprintf(stderr,
-                 "try: curl %s://%s:%d/v1/embeddings -H 'Content-Type: application/json' -d "
-                 "'{\"model\":\"%s\",\"input\":\"hello world\"}'\n",
-                 scheme, host.c_str(), http_->port(), pool_.embedders().front().name.c_str());
+    suggest("/v1/embeddings",
+            {{"model", pool_.embedders().front().name}, {"input", "hello world"}});
+  for (const auto& entry : pool_.scorers())
+    if (score_model(entry).classifies) {
+      suggest("/predict", {{"text", "The bread was warm and the staff were kind."}});
+      break;
+    }
+  for (const auto& entry : pool_.scorers())
+    if (score_model(entry).ranks) {
+      suggest(
+          "/v1/rerank",
+          {{"model", entry.name},
+           {"query", "fix a dripping tap"},
+           {"documents", {"Replace the washer inside the faucet.", "The train leaves at nine."}}});
+      break;
+    }
 }
 
 }  // namespace sis::server

@@ -31,6 +31,8 @@ constexpr Handler kHandlers[] = {
     {"app.models.qwen_vl.QwenVLChat", "vision", ModelKind::kVision},
     {"app.models.whisper.WhisperASR", "audio", ModelKind::kAudio},
     {"app.models.rerank.RerankHandler", "rerank", ModelKind::kRerank},
+    {"app.models.classification.ClassificationHandler", "classification",
+     ModelKind::kClassification},
     {"app.models.openai_proxy.OpenAIChatProxyModel", "openai_chat", ModelKind::kOpenAiChat},
     {"app.models.openai_proxy.OpenAIEmbeddingProxyModel", "openai_embedding",
      ModelKind::kOpenAiEmbedding},
@@ -400,12 +402,19 @@ void lay_over(std::vector<Tree>& items, const std::vector<Tree>& overlay) {
   }
 }
 
+ModelKind demo_kind(std::string_view name) {
+  if (name == kDemoChatName) return ModelKind::kChat;
+  if (name == kDemoSentimentName) return ModelKind::kClassification;
+  if (name == kDemoRerankName) return ModelKind::kRerank;
+  return ModelKind::kEmbedding;
+}
+
 void add_demo_models(Catalog& catalog) {
   for (const char* name : kDemoNames) {
     if (catalog.find(name)) continue;
     ModelEntry entry;
     entry.name = entry.hf_repo_id = name;
-    entry.kind = entry.name == kDemoChatName ? ModelKind::kChat : ModelKind::kEmbedding;
+    entry.kind = demo_kind(entry.name);
     entry.handler = model_kind_name(entry.kind);
     entry.supports_structured_outputs = true;
     entry.skip_download = true;
@@ -452,6 +461,8 @@ std::vector<std::string> capabilities(ModelKind kind) {
       return {"audio-transcription", "audio-translation"};
     case ModelKind::kRerank:
       return {"rerank"};
+    case ModelKind::kClassification:
+      return {"text-classification"};
   }
   return {};
 }

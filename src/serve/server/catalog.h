@@ -22,7 +22,10 @@ namespace sis::server {
 // In the box: demo/NAME lies in the folder models/NAME of the demo folder.
 inline constexpr const char* kDemoEmbedName = "demo/embed";
 inline constexpr const char* kDemoChatName = "demo/chat";
-inline constexpr const char* kDemoNames[] = {kDemoEmbedName, kDemoChatName};
+inline constexpr const char* kDemoSentimentName = "demo/sentiment";
+inline constexpr const char* kDemoRerankName = "demo/rerank";
+inline constexpr const char* kDemoNames[] = {kDemoEmbedName, kDemoChatName, kDemoSentimentName,
+                                             kDemoRerankName};
 
 enum class ModelKind : uint8_t {
   kEmbedding,
@@ -30,6 +33,7 @@ enum class ModelKind : uint8_t {
   kVision,
   kAudio,
   kRerank,
+  kClassification,
   kOpenAiChat,  // passed on to an OpenAI-compatible upstream
   kOpenAiEmbedding,
   kVllmChat,
@@ -38,7 +42,8 @@ enum class ModelKind : uint8_t {
 const char* model_kind_name(ModelKind kind);  // "embedding", "openai_chat", ...
 bool is_proxy(ModelKind kind);
 const char* owned_by(ModelKind kind);  // "local", "openai", "vllm"
-// Of text-embedding, chat-completion, vision, audio-transcription, audio-translation, rerank.
+// Of text-embedding, chat-completion, vision, audio-transcription, audio-translation, rerank,
+// text-classification.
 std::vector<std::string> capabilities(ModelKind kind);
 
 enum class ModelDtype : uint8_t { kAuto, kF32, kBf16, kInt8, kInt4 };

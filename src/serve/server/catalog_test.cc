@@ -77,7 +77,7 @@ models:
 )");
   const Catalog catalog = load();
   EXPECT_TRUE(catalog.warnings.empty());
-  ASSERT_EQ(catalog.models.size(), 6u);  // and the demo models
+  ASSERT_EQ(catalog.models.size(), 4 + std::size(kDemoNames));
   EXPECT_EQ(catalog.models[0].name, "BAAI/bge-m3");
   EXPECT_EQ(catalog.models[0].kind, ModelKind::kEmbedding);
   EXPECT_EQ(default_pooling(catalog.models[0]), ModelPooling::kMean);
@@ -119,7 +119,7 @@ models:
   - {name: c, hf_repo_id: org/c, handler: audio}
 )");
   const Catalog catalog = load();
-  ASSERT_EQ(catalog.models.size(), 5u);
+  ASSERT_EQ(catalog.models.size(), 3 + std::size(kDemoNames));
   EXPECT_EQ(catalog.models[0].defaults.temperature, 0.1);
   EXPECT_EQ(catalog.models[0].defaults.max_tokens, 5);
   EXPECT_EQ(catalog.models[1].name, "renamed");
@@ -164,7 +164,8 @@ TEST_F(CatalogFiles, ErrorsNameTheEntry) {
             "models.yaml line 1: key 'hf_repo_id' appears twice in one mapping");
   EXPECT_EQ(error("models:\n\t- x").substr(0, 19), "models.yaml line 2:");
   EXPECT_EQ(load_catalog(folder_ / "absent.yaml").error().code, Code::kNotFound);
-  EXPECT_EQ(load_catalog(folder_ / "absent.yaml", /*missing_ok=*/true)->models.size(), 2u);
+  EXPECT_EQ(load_catalog(folder_ / "absent.yaml", /*missing_ok=*/true)->models.size(),
+            std::size(kDemoNames));
   EXPECT_FALSE(load_catalog(folder_, true).ok());
 }
 

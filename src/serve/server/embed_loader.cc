@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "infer/models/registry.h"
 #include "infer/weights/json_file.h"
+#include "serve/server/score_head.h"
 #include "serve/server/text_loader.h"
 
 namespace sis::server {
@@ -73,7 +74,10 @@ Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options,
   if (!fs::is_directory(options.folder))
     return Error{Code::kNotFound,
                  concat("model ", options.name, ": no folder ", in_quotes(options.folder))};
-  SIS_ASSIGN(auto head_config, nn::read_head_config(options.folder));
+  nn::HeadConfig head_config;
+  if (options.head == EmbedHead::kEmbedding) {
+    SIS_ASSIGN(head_config, nn::read_head_config(options.folder));
+  }
   if (options.pooling) {
     head_config.pooling = *options.pooling;
     head_config.normalise = true;
@@ -85,7 +89,14 @@ Result<tasks::EmbedModel> load_embed_model(const EmbedLoadOptions& options,
   model.dimensions_allowed = options.dimensions_allowed;
   SIS_ASSIGN(model.tokenizer, text::Tokenizer::from_folder(options.folder));
   SIS_ASSIGN(model.templates, load_templates(options.folder));
-  SIS_ASSIGN(model.prompt, default_prompt(options.folder));
+  if (options.head == EmbedHead::kEmbedding) {
+    SIS_ASSIGN(model.prompt, default_prompt(options.folder));
+  } else {
+    SIS_ASSIGN(auto score, read_score_head(options.folder, options.head == EmbedHead::kRerank,
+                                           *model.tokenizer));
+    head_config = std::move(score.head);
+    model.pair_prompt = std::move(score.prompt);
+  }
 
   SIS_ASSIGN(model.encoder, load_encoder(options, executor));
   SIS_TRY(executor.try_call([&](ops::Context& context) -> Status {

@@ -12,9 +12,17 @@
 
 namespace sis::server {
 
+// What stands on top of the encoder.
+enum class EmbedHead : uint8_t {
+  kEmbedding,       // pooling, as sentence-transformers' files say
+  kClassification,  // the checkpoint's sequence-classification head
+  kRerank,          // the same, or a decoder that answers yes or no (score_head.h)
+};
+
 struct EmbedLoadOptions {
   std::string name;
   std::string folder;
+  EmbedHead head = EmbedHead::kEmbedding;
   std::string dtype =
       "auto";  // f32, bf16, int8, int4; auto: bf16 where the CPU multiplies it, else f32
   std::optional<ops::Pooling>

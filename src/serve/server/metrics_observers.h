@@ -110,6 +110,22 @@ class RequestMeter final : public api::RequestObserver {
   EmbeddingMetrics& own_;
 };
 
+// Finished requests that asked one model to rerank or to classify.
+class ScoreMeter final : public api::RequestObserver {
+ public:
+  ScoreMeter(ServerMetrics& metrics, ScoreMetrics& own) : general_(metrics), own_(own) {}
+
+  void on_request(int status, Duration latency, Duration) override {
+    own_.requests.at(status).add();
+    general_.finished(status, to_ms(latency));
+    if (status == 200) own_.latency_seconds.observe(to_seconds(latency));
+  }
+
+ private:
+  ServerMetrics& general_;
+  ScoreMetrics& own_;
+};
+
 // Finished chat and completion requests of one model, or of none that chats.
 class ChatRequestMeter final : public api::GenerateObserver {
  public:

@@ -76,6 +76,17 @@ struct ServerMetrics::Families {
         queue_size(r.gauges("embedding_batch_queue_size", "Requests waiting in the batch queue.",
                             {"model"})),
         tokens(r.counters("embedding_tokens_total", "Tokens run through the model.", {"model"})),
+        rerank_requests(r.counters("rerank_requests_total", "Finished rerank and score requests.",
+                                   {"model", "status"})),
+        rerank_latency(r.histograms("rerank_request_latency_seconds",
+                                    "Time of successful rerank and score requests.", {"model"},
+                                    kLatencySeconds)),
+        classification_requests(r.counters("classification_requests_total",
+                                           "Finished classification requests.",
+                                           {"model", "status"})),
+        classification_latency(r.histograms("classification_request_latency_seconds",
+                                            "Time of successful classification requests.",
+                                            {"model"}, kLatencySeconds)),
         chat_requests(r.counters("chat_requests_total", "Finished chat and completion requests.",
                                  {"model", "status"})),
         chat_latency(r.histograms("chat_request_latency_seconds",
@@ -133,6 +144,10 @@ struct ServerMetrics::Families {
   Family<Histogram>&batch_texts, &batch_tokens;
   Family<Gauge>& queue_size;
   Family<Counter>& tokens;
+  Family<Counter>& rerank_requests;
+  Family<Histogram>& rerank_latency;
+  Family<Counter>& classification_requests;
+  Family<Histogram>& classification_latency;
   Family<Counter>& chat_requests;
   Family<Histogram>&chat_latency, &chat_queue_wait, &chat_first_token, &chat_token_gap;
   Family<Gauge>& chat_batch_queue_size;
@@ -145,6 +160,7 @@ struct ServerMetrics::Families {
   std::mutex mutex;
   std::map<std::string, std::unique_ptr<EmbeddingMetrics>> embedding;
   std::map<std::string, std::unique_ptr<ChatMetrics>> chat;
+  std::map<std::string, std::unique_ptr<ScoreMetrics>> rerank, classification;
 };
 
 ServerMetrics::ServerMetrics(Registry& r)
@@ -223,6 +239,26 @@ EmbeddingMetrics& ServerMetrics::embedding(const std::string& model) {
         .batch_queue_size = f.queue_size.with({model}),
         .tokens = f.tokens.with({model}),
     });
+  return *slot;
+}
+
+ScoreMetrics& ServerMetrics::rerank(const std::string& model) {
+  Families& f = *families_;
+  const std::lock_guard lock(f.mutex);
+  auto& slot = f.rerank[model];
+  if (!slot)
+    slot.reset(new ScoreMetrics{.requests = StatusCounters(f.rerank_requests, model),
+                                .latency_seconds = f.rerank_latency.with({model})});
+  return *slot;
+}
+
+ScoreMetrics& ServerMetrics::classification(const std::string& model) {
+  Families& f = *families_;
+  const std::lock_guard lock(f.mutex);
+  auto& slot = f.classification[model];
+  if (!slot)
+    slot.reset(new ScoreMetrics{.requests = StatusCounters(f.classification_requests, model),
+                                .latency_seconds = f.classification_latency.with({model})});
   return *slot;
 }
 

@@ -82,6 +82,13 @@ struct ChatMetrics {
   telemetry::Gauge& kv_blocks_cached;
 };
 
+// Handles of one model that reranks or classifies; its batches and cache count as an embedding
+// model's.
+struct ScoreMetrics {
+  StatusCounters requests;                // rerank_requests_total, classification_requests_total
+  telemetry::Histogram& latency_seconds;  // 200 only
+};
+
 class ServerMetrics {
  public:
   explicit ServerMetrics(telemetry::Registry& registry);
@@ -91,6 +98,8 @@ class ServerMetrics {
   // Made on first use, then the same object; keep the reference.
   EmbeddingMetrics& embedding(const std::string& model);
   ChatMetrics& chat(const std::string& model);
+  ScoreMetrics& rerank(const std::string& model);
+  ScoreMetrics& classification(const std::string& model);
   telemetry::Counter& embedding_queue_rejections;
   telemetry::Gauge& chat_count_pool_size;  // workers that prepare and count prompts
 

@@ -8,7 +8,9 @@
 #include "infer/models/mock/mock.h"
 #include "serve/server/embed_loader.h"
 #include "serve/server/mock_loader.h"
+#include "serve/server/model_choice.h"
 #include "serve/server/model_folder.h"
+#include "serve/server/score_models.h"
 #include "serve/server/text_loader.h"
 
 namespace sis::server {
@@ -34,19 +36,26 @@ std::optional<ops::Pooling> pooling_of(const ModelEntry& entry, const std::strin
   return std::nullopt;
 }
 
+EmbedHead head_of(ModelKind kind) {
+  if (kind == ModelKind::kClassification) return EmbedHead::kClassification;
+  return kind == ModelKind::kRerank ? EmbedHead::kRerank : EmbedHead::kEmbedding;
+}
+
 }  // namespace
 
 Status ModelPool::load(const std::vector<ModelEntry>& entries, const MakeObservers& observers) {
   keeper_.set_hooks(observers.keeper);
   for (const auto& entry : entries) {
-    if (entry.kind == ModelKind::kEmbedding) {
-      SIS_TRY(load_embedder(entry, observers));
+    if (entry.kind == ModelKind::kEmbedding || entry.kind == ModelKind::kClassification ||
+        entry.kind == ModelKind::kRerank) {
+      SIS_TRY(load_encoder(entry, observers));
     } else if (entry.kind == ModelKind::kChat) {
       SIS_TRY(load_chat(entry, observers));
     } else {
       return Error{Code::kInvalidArgument,
                    concat("MODELS: ", in_quotes(entry.name), " is a ", model_kind_name(entry.kind),
-                          " model; this version serves embedding and chat models only")};
+                          " model; this version serves embedding, classification, rerank and chat"
+                          " models only")};
     }
   }
   return {};
@@ -54,9 +63,7 @@ Status ModelPool::load(const std::vector<ModelEntry>& entries, const MakeObserve
 
 Result<std::string> ModelPool::folder_of(const ModelEntry& entry) const {
   if (entry.mock) return std::string();
-  return resolve_model_folder(entry, {.hf_home = settings_.text("HF_HOME"),
-                                      .data_dir = settings_.text("SIS_DATA_DIR"),
-                                      .executable_dir = executable_dir()});
+  return resolve_model_folder(entry, model_places(settings_));
 }
 
 Status ModelPool::load_chat(const ModelEntry& entry, const MakeObservers& observers) {
@@ -88,21 +95,22 @@ Result<tasks::EmbedModel> ModelPool::load_embed(const ModelEntry& entry,
     const EmbedLoadOptions options{
         .name = entry.name,
         .folder = folder,
+        .head = head_of(entry.kind),
         .dtype = entry.dtype == ModelDtype::kAuto ? settings_.text("DTYPE")
                                                   : model_dtype_name(entry.dtype),
-        .pooling = pooling_of(entry, folder),
+        .pooling = entry.kind == ModelKind::kEmbedding ? pooling_of(entry, folder) : std::nullopt,
         .any_dimensions = entry.matryoshka,
         .dimensions_allowed = {entry.dimensions.begin(), entry.dimensions.end()}};
     SIS_ASSIGN(model, load_embed_model(options, executor_));
     SIS_TRY(check_selftest(settings_.text("SELFTEST"), entry.name, folder, *model.tokenizer,
                            model.templates ? &*model.templates : nullptr, log_));
-    load_again = [this, options] { return load_encoder(options, executor_); };
+    load_again = [this, options] { return server::load_encoder(options, executor_); };
   }
   model.encoder = keeper_.guard(entry.name, std::move(model.encoder), std::move(load_again));
   return model;
 }
 
-Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObservers& observers) {
+Status ModelPool::load_encoder(const ModelEntry& entry, const MakeObservers& observers) {
   const auto begin = clock_.now();
   SIS_ASSIGN(const std::string folder, folder_of(entry));
   SIS_ASSIGN(auto model, load_embed(entry, folder));
@@ -116,9 +124,13 @@ Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObservers& ob
                              {"weights_bytes", info.weights_bytes},
                              {"load_ms", to_ms(clock_.now() - begin)}});
 
-  EmbedEntry loaded{.name = entry.name};
+  EmbedEntry loaded{.name = entry.name, .kind = entry.kind};
   loaded.mock = entry.mock.has_value();
   loaded.breaker = &keeper_.breaker(entry.name);
+  if (entry.kind != ModelKind::kEmbedding) {
+    loaded.uri = entry.hf_repo_id.empty() ? entry.name : entry.hf_repo_id;
+    loaded.version = weights_version(folder);
+  }
   loaded.loaded_at = std::chrono::duration_cast<std::chrono::seconds>(
                          std::chrono::system_clock::now().time_since_epoch())
                          .count();
@@ -135,7 +147,7 @@ Status ModelPool::load_embedder(const ModelEntry& entry, const MakeObservers& ob
       .cache_entries = static_cast<size_t>(settings_.integer("EMBEDDING_CACHE_SIZE"))};
   loaded.service = std::make_unique<tasks::EmbedService>(std::move(model), options, executor_,
                                                          prep_, clock_, *loaded.observer);
-  embedders_.push_back(std::move(loaded));
+  (entry.kind == ModelKind::kEmbedding ? embedders_ : scorers_).push_back(std::move(loaded));
   return {};
 }
 
@@ -148,7 +160,7 @@ bool ModelPool::warms(const std::string& name) const {
 }
 
 // What went wrong; empty: nothing.
-std::string ModelPool::warm_embedder(const EmbedEntry& entry) {
+std::string ModelPool::warm_encoder(const EmbedEntry& entry) {
   const auto& model = entry.service->model();
   const auto ids =
       model.tokenizer->encode(model.prompt + "warm up", {.tokens_max = model.tokens_max}).ids;
@@ -193,7 +205,10 @@ ModelPool::Warmup ModelPool::warm() {
     }
   };
   for (const auto& entry : embedders_)
-    run(entry.name, "text-embedding", [&] { return warm_embedder(entry); });
+    run(entry.name, "text-embedding", [&] { return warm_encoder(entry); });
+  for (const auto& entry : scorers_)
+    run(entry.name, entry.kind == ModelKind::kRerank ? "rerank" : "text-classification",
+        [&] { return warm_encoder(entry); });
   for (const auto& entry : chats_)
     run(entry->name, "chat-completion", [&]() -> std::string {
       const auto status = warm_chat_model(*entry);
@@ -203,12 +218,14 @@ ModelPool::Warmup ModelPool::warm() {
 }
 
 void ModelPool::sweep() {
-  for (const auto& entry : embedders_) entry.service->sweep();
+  for (const auto* entries : {&embedders_, &scorers_})
+    for (const auto& entry : *entries) entry.service->sweep();
   for (const auto& entry : chats_) entry->service->sweep();
 }
 
 void ModelPool::close() {
-  for (const auto& entry : embedders_) entry.service->close();
+  for (const auto* entries : {&embedders_, &scorers_})
+    for (const auto& entry : *entries) entry.service->close();
   for (const auto& entry : chats_) {
     entry->service->close();
     entry->generator->close();
@@ -216,13 +233,17 @@ void ModelPool::close() {
 }
 
 void ModelPool::end_all() {
-  for (const auto& entry : embedders_) entry.service->end_all();
+  for (const auto* entries : {&embedders_, &scorers_})
+    for (const auto& entry : *entries) entry.service->end_all();
   for (const auto& entry : chats_) entry->service->end_all();
 }
 
 bool ModelPool::idle() const {
-  return std::all_of(embedders_.begin(), embedders_.end(),
-                     [](const auto& entry) { return entry.service->requests_open() == 0; }) &&
+  const auto none_open = [](const EmbedEntry& entry) {
+    return entry.service->requests_open() == 0;
+  };
+  return std::all_of(embedders_.begin(), embedders_.end(), none_open) &&
+         std::all_of(scorers_.begin(), scorers_.end(), none_open) &&
          std::all_of(chats_.begin(), chats_.end(),
                      [](const auto& entry) { return entry->service->requests_open() == 0; });
 }

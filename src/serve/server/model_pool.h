@@ -20,7 +20,9 @@ class ModelPool {
  public:
   struct EmbedEntry {
     std::string name;
-    int64_t loaded_at = 0;  // unix seconds
+    ModelKind kind = ModelKind::kEmbedding;  // kClassification, kRerank: its vectors are logits
+    std::string uri, version;                // of classifiers and rerankers
+    int64_t loaded_at = 0;                   // unix seconds
     bool mock = false;
     admission::Breaker* breaker = nullptr;  // the keeper's
     std::unique_ptr<tasks::EmbedObserver> observer;
@@ -62,16 +64,19 @@ class ModelPool {
   void end_all();     // answers what is open with kUnavailable, too
   bool idle() const;  // nothing admitted is unanswered
   const std::vector<EmbedEntry>& embedders() const { return embedders_; }
+  // Classifiers and rerankers.
+  const std::vector<EmbedEntry>& scorers() const { return scorers_; }
   const std::vector<std::unique_ptr<ChatEntry>>& chats() const { return chats_; }
   const ModelKeeper& keeper() const { return keeper_; }
 
  private:
-  Status load_embedder(const ModelEntry& entry, const MakeObservers& observers);
+  // Embedders, classifiers and rerankers: an encoder and its head.
+  Status load_encoder(const ModelEntry& entry, const MakeObservers& observers);
   Status load_chat(const ModelEntry& entry, const MakeObservers& observers);
   Result<tasks::EmbedModel> load_embed(const ModelEntry& entry, const std::string& folder);
   Result<std::string> folder_of(const ModelEntry& entry) const;  // empty for a mock
   bool warms(const std::string& name) const;
-  std::string warm_embedder(const EmbedEntry& entry);
+  std::string warm_encoder(const EmbedEntry& entry);
 
   const Settings& settings_;
   engine::DeviceExecutor& executor_;
@@ -79,7 +84,7 @@ class ModelPool {
   const Clock& clock_;
   const telemetry::Logger log_;
   ModelKeeper keeper_;  // outlives the models it guards
-  std::vector<EmbedEntry> embedders_;
+  std::vector<EmbedEntry> embedders_, scorers_;
   std::vector<std::unique_ptr<ChatEntry>> chats_;
 };
 

@@ -24,8 +24,7 @@ bool batch_max_size_is_for_embeddings(const Settings& settings) {
 std::vector<SettingDef> models_and_device() {
   return {
       {.name = "MODELS", .type = kList, .aliases = {"MODEL_NAMES"},
-       .help = "API names of the models to serve, from the catalog; not set: the demo embedding"
-               " model"},
+       .help = "API names of the models to serve, from the catalog; not set: the demo models"},
       {.name = "MODEL_DEVICE", .initial = "auto", .flags = {"device"},
        .help = "auto (cuda, then mps, then cpu), cpu, mps, cuda or cuda:<index>"},
       {.name = "MODEL_CONFIG_PATH", .type = kPath, .initial = "models.yaml",
@@ -224,11 +223,13 @@ std::vector<SettingDef> chat() {
 std::vector<SettingDef> inputs() {
   return {
       {.name = "MAX_BATCH_SIZE", .type = kInt, .initial = "32", .least = 1, .most = kCountMax,
-       .help = "texts per embeddings request"},
+       .help = "texts per embeddings request, documents per rerank request"},
       {.name = "MAX_TEXT_CHARS", .type = kInt, .initial = "20000", .least = 1, .most = 1e9,
        .help = "Unicode code points per text"},
       {.name = "PREDICT_MAX_BATCH_SIZE", .type = kInt, .initial = "100", .least = 1,
-       .most = kCountMax, .help = "texts per /predict_batch request", .use = kNotYet},
+       .most = kCountMax, .help = "texts per /predict_batch request"},
+      {.name = "RERANK_MAX_TOKENS", .type = kInt, .initial = "512", .least = 0, .most = kTokensMax,
+       .help = "query and document together, the document is cut to it; 0 = the model's limit"},
       {.name = "MAX_AUDIO_BYTES", .type = kInt, .initial = "26214400", .least = 0,
        .most = kBytesMax, .unit = "bytes", .help = "largest upload; 0 = any", .use = kNotYet},
       {.name = "AUDIO_PROCESS_TIMEOUT_SEC", .type = kSeconds, .initial = "180", .least = 0,
@@ -464,7 +465,9 @@ std::vector<SettingDef> infer_routes() {
        .help = "how long answers are kept for requests sent again with their key"},
       {.name = "IDEMPOTENCY_MAX_ENTRIES", .type = kInt, .initial = "10000", .least = 0,
        .most = 1e7, .help = "keys remembered per kind of route, oldest leave first; 0 = none"},
-      {.name = "MODEL_URI", .help = "classification model of /predict", .use = kNotYet},
+      {.name = "MODEL_URI",
+       .help = "classification model of /predict, served beside MODELS: a name of the catalog, a"
+               " folder or a file:// URL; not set: the first loaded"},
       {.name = "SERVICE_NAME", .initial = "sis", .help = "service_name in /health"},
   };
 }

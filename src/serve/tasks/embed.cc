@@ -235,6 +235,17 @@ void EmbedService::State::encode_pair(const EmbedInput& input, int32_t tokens_ma
                                       Text& text) const {
   using text::Truncation;
   text::EncodeOptions options;
+  if (model.pair_prompt) {
+    const PairPrompt& prompt = *model.pair_prompt;
+    const auto frame = static_cast<int32_t>(prompt.before.size() + prompt.after.size());
+    if (tokens_max > 0) options.tokens_max = std::max(1, tokens_max - frame);
+    const auto middle = model.tokenizer->encode(
+        concat(prompt.first_label, input.text, prompt.second_label, *input.pair), options);
+    text.ids = prompt.before;
+    text.ids.insert(text.ids.end(), middle.ids.begin(), middle.ids.end());
+    text.ids.insert(text.ids.end(), prompt.after.begin(), prompt.after.end());
+    return;
+  }
   if (tokens_max > 0)
     options.truncation =
         Truncation{.tokens_max = tokens_max, .strategy = Truncation::Strategy::kOnlySecond};

@@ -1,4 +1,5 @@
-// A loaded embedding model: tokenizer, encoder and head, ready to turn texts into vectors.
+// A loaded embedding model: tokenizer, encoder and head, ready to turn texts into vectors. A
+// classifier is one whose vectors are logits.
 #pragma once
 
 #include <memory>
@@ -13,6 +14,14 @@
 
 namespace sis::tasks {
 
+// What a decoder that judges pairs reads around them:
+//   before  first_label FIRST second_label SECOND  after
+// Only the middle is cut when a pair is too long, at its end.
+struct PairPrompt {
+  std::vector<int32_t> before, after;
+  std::string first_label, second_label;
+};
+
 struct EmbedModel {
   std::string name;  // as clients say it
   std::unique_ptr<text::Tokenizer> tokenizer;
@@ -21,6 +30,7 @@ struct EmbedModel {
   nn::EmbeddingHead head;
   int32_t tokens_max = 0;  // per text, special tokens included
   std::string prompt;      // put before every text, as the checkpoint's default prompt says
+  std::optional<PairPrompt> pair_prompt;  // pairs are written so; none: the tokenizer joins them
 
   // `dimensions` a request may ask for: none, any up to the model's (Matryoshka training), or
   // these.

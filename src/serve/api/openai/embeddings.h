@@ -12,9 +12,7 @@
 
 #include "base/task_pool.h"
 #include "net/http_server.h"
-#include "serve/admission/breaker.h"
-#include "serve/admission/gate.h"
-#include "serve/api/observer.h"
+#include "serve/api/embed_job.h"
 #include "serve/api/openai/embeddings_json.h"
 #include "serve/tasks/embed.h"
 #include "telemetry/log.h"
@@ -44,15 +42,12 @@ class EmbeddingsRoute {
 
  private:
   struct Model {
-    tasks::EmbedService* service = nullptr;  // null: no text-embedding capability
+    EmbedTarget target;
     RequestObserver* observer = nullptr;
-    admission::Lane* lane = nullptr;
-    admission::Breaker* breaker = nullptr;  // null: the model is always asked
   };
   struct Request;
 
   void parse_and_submit(const std::shared_ptr<Request>& request) const;
-  void enter(const std::shared_ptr<Request>& request, const Model& model) const;
   Status check(const EmbeddingsCall& call, const Model& model) const;
 
   const EmbeddingsOptions options_;
