@@ -19,6 +19,7 @@ namespace sis::api {
 // A loaded model as these routes see it.
 struct ScoreModel {
   std::string name;
+  tasks::EmbedService* service = nullptr;  // null: it does something else altogether
   bool classifies = false;  // capability text-classification
   bool ranks = false;       // capability rerank
   bool embeds = false;      // capability text-embedding: scores pairs by cosine
