@@ -408,6 +408,7 @@ void Generation::account(int status) {
   Usage usage;
   double first_token_ms = 0;
   size_t choices = 0;
+  const char* cache_word = cache_word_;
   {
     const std::lock_guard lock(mutex_);
     usage = usage_;
@@ -426,7 +427,7 @@ void Generation::account(int status) {
                   {"decode_ms", to_ms(usage.decode)},
                   {"stream", stream_},
                   {"choices", choices},
-                  cache_word_ ? Field("cache", cache_word_) : Field("cache", nullptr),
+                  cache_word ? Field("cache", cache_word) : Field("cache", nullptr),
                   {"max_tokens", tokens_max_},
                   {"prompt_tokens", usage.prompt_tokens},
                   {"cached_tokens", usage.cached_tokens},
