@@ -536,6 +536,7 @@ void Generation::account(int status) {
   double first_token_ms = 0;
   size_t choices = 0;
   std::vector<std::string> reasons;
+  const char* cache_word = cache_word_;
   {
     const std::lock_guard lock(mutex_);
     usage = usage_;
@@ -560,7 +561,7 @@ void Generation::account(int status) {
               {{"first_token_ms", first_token_ms},
                {"stream", stream_},
                {"choices", choices},
-               cache_word_ ? Field("cache", cache_word_) : Field("cache", nullptr),
+               cache_word ? Field("cache", cache_word) : Field("cache", nullptr),
                {"max_tokens", tokens_max_},
                {"prompt_tokens", usage.prompt_tokens},
                {"cached_tokens", usage.cached_tokens},

@@ -197,8 +197,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::unique_ptr<AnswerPrinter> printer_;
   bool stream_ = false, include_usage_ = false;
   int64_t tokens_max_ = 0;
-  const char* cache_word_ = nullptr;  // X-Cache; null: the cache was not asked
-  bool head_sent_ = false;            // touched by the scheduled writer only
+  std::atomic<const char*> cache_word_{nullptr};  // X-Cache; null: the cache was not asked
+  bool head_sent_ = false;                        // touched by the scheduled writer only
   std::atomic<bool> accounted_{false};
 
   std::mutex mutex_;  // guards what follows
