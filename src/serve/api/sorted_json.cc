@@ -96,7 +96,8 @@ void append_sorted_json(std::string& out, const element& value, const SortedJson
     case element_type::ARRAY: {
       out += '[';
       bool first = true;
-      for (const element item : value.get_array().value_unsafe()) {
+      const simdjson::dom::array items = value.get_array().value_unsafe();
+      for (const element item : items) {
         if (!std::exchange(first, false)) out += style.comma;
         append_sorted_json(out, item, style);
       }

@@ -45,12 +45,13 @@ class ModelKeeperTest : public testing::Test {
          .on_rebuild = [this](const std::string&, bool ok) { ++(ok ? rebuilt : failed); }});
   }
   std::unique_ptr<nn::Encoder> guard() {
-    return keeper_.guard("m", std::make_unique<Breaking>(broken),
-                         [this]() -> Result<std::unique_ptr<nn::Encoder>> {
-                           if (load_fails) return Error{Code::kNotFound, "no folder"};
-                           if (load_throws) throw std::bad_alloc();
-                           return std::make_unique<Breaking>(broken, hidden);
-                         });
+    return keeper_.guard(
+        "m", std::make_unique<Breaking>(broken), [this]() -> Result<std::unique_ptr<nn::Encoder>> {
+          if (load_fails) return Error{Code::kNotFound, "no folder"};
+          if (load_throws) throw std::bad_alloc();
+          std::unique_ptr<nn::Encoder> fresh = std::make_unique<Breaking>(broken, hidden);
+          return fresh;
+        });
   }
   // As a lane's step would.
   bool run(const nn::Encoder& model) {

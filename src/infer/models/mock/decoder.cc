@@ -83,8 +83,11 @@ class MockDecoder final : public nn::Decoder {
   void write_logits(const Position& state, float* row) const {
     std::copy(usual_.begin(), usual_.end(), row);
     const int32_t token = words_.answer_token(state.seed, state.place);
-    // Who forbids the end gets words instead.
-    if (token == words_.end()) row[words_.answer_token(state.seed, state.place + 1)] = kSecond;
+    // Where the end is forbidden: a grammar's string ends here, anything else goes on.
+    if (token == words_.end()) {
+      row[words_.byte('"')] = kSecond;
+      row[words_.answer_token(state.seed, state.place + 1)] = kSecond - 1;
+    }
     row[token] = kFirst;
   }
 

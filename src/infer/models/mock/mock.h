@@ -16,8 +16,8 @@ inline constexpr int32_t kMockTokensMax = 32768;
 inline constexpr int32_t kMockHidden = 256;
 
 // Answers with sentences of the vocabulary's words, chosen by a hash of all tokens so far. The
-// hash travels in the cache's blocks, so a wrong block shows as another answer. Among tokens that
-// a grammar allows it prefers those that end things.
+// hash travels in the cache's blocks, so a wrong block shows as another answer. Under a
+// grammar, strings are answers too, and everything else is the shortest that is allowed.
 std::unique_ptr<nn::Decoder> make_mock_decoder(const MockOptions& options);
 
 // States are hashes of token and place; averaged, texts with common words lie near each other.

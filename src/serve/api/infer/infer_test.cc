@@ -144,6 +144,7 @@ TEST(InferRoute, FailuresAreGeneric) {
   const Submitted call = served.service.take();
   call.stream->on_start(3);
   call.stream->on_delta(0, text_delta("a"));
+  ASSERT_TRUE(client.read_some());
   call.stream->on_end(Error{Code::kDeadline, "no \"whole\" answer"});
   const RawAnswer events = client.read();
   EXPECT_EQ(events.status, 200);
