@@ -7,12 +7,6 @@
 #include "serve/api/plain_errors.h"
 
 namespace sis::api {
-namespace {
-
-constexpr std::string_view kNoEffectFields[] = {"idempotency_key"};
-
-}  // namespace
-
 InferRoutes::InferRoutes(const InferOptions& options, admission::Gate& gate, TaskPool& prep,
                          TaskPool& writers, const Clock& clock, RequestObserver& unknown,
                          telemetry::Logger log)
@@ -94,8 +88,8 @@ void InferRoutes::start(const std::shared_ptr<Generation>& generation, bool stre
   plan.calls.push_back(std::move(call->call));
   if (stream) streams_.add(generation);
   if (cache_ != nullptr)
-    plan.cache = certain_answer(*cache_, generation->request(), model->fingerprint, *model->service,
-                                plan, kNoEffectFields);
+    plan.cache = certain_answer(*cache_, generation->request(), *model, plan,
+                                {.prompt = call->prompt, .params = call->params});
   generation->run(*model, std::move(plan));
 }
 

@@ -97,6 +97,8 @@ Result<InferCall> parse_infer(std::string_view body, const InferLimits& limits,
   if (element given; with_model.object["params"].get(given) == simdjson::SUCCESS)
     append_sorted_json(params, given, {});
   infer.digest = sha256_of({infer.model, prompt, params});
+  infer.prompt = prompt;
+  infer.params = params;
   infer.call = std::move(fields.call);
   if (with_model.found.text->templates && !raw)
     infer.call.chat = tasks::one_message(prompt);

@@ -20,6 +20,7 @@ struct InferLimits {
 struct InferCall {
   std::string model;
   tasks::GenerateCall call;
+  std::string prompt, params;   // as they came; params with their keys in order
   std::string idempotency_key;  // empty: none
   Sha256 digest{};              // of model, prompt and params, whatever the order of their keys
 };

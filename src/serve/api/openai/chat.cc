@@ -86,8 +86,9 @@ void ChatRoutes::start(const std::shared_ptr<Generation>& generation, Parse pars
   if (!plan.ok()) return generation->refuse(plan.error());
   if (plan->stream) streams_.add(generation);
   if (cache_ != nullptr && parse == &ChatRoutes::parse_chat)
-    plan->cache = certain_answer(*cache_, generation->request(), entry->model.fingerprint,
-                                 *entry->model.service, *plan, kNoEffectFields);
+    plan->cache =
+        certain_answer(*cache_, generation->request(), entry->model, *plan,
+                       {.params = generation->request().body, .params_skip = kNoEffectFields});
   generation->run(entry->model, std::move(*plan));
 }
 

@@ -94,12 +94,10 @@ class Generation::Sink final : public tasks::GenerateStream {
 };
 
 std::optional<CacheUse> certain_answer(cache::ResponseCache& cache, const net::HttpRequest& http,
-                                       std::string_view fingerprint,
-                                       const tasks::GenerateService& service,
-                                       const GenerationPlan& plan,
-                                       std::span<const std::string_view> no_effect) {
+                                       const GenerationModel& model, const GenerationPlan& plan,
+                                       const AnswerKey& key) {
   const tasks::GenerateCall& call = plan.calls.front();
-  const tasks::GenerateDefaults& defaults = service.defaults();
+  const tasks::GenerateDefaults& defaults = model.service->defaults();
   if (plan.stream || plan.calls.size() != 1 || call.choices != 1 ||
       call.temperature.value_or(defaults.temperature) != 0)
     return {};
@@ -107,16 +105,17 @@ std::optional<CacheUse> certain_answer(cache::ResponseCache& cache, const net::H
       concat(defaults.top_p, " ", defaults.min_p, " ", defaults.repetition_penalty, " ",
              defaults.top_k, " ", defaults.temperature, " ", defaults.tokens_max, " ",
              defaults.tokens_ceiling, " ", defaults.prompt_tokens_max);
-  auto key = cache.key({.route = http.path,
-                        .model = service.model().name,
-                        .fingerprint = fingerprint,
-                        .defaults = open_fields,
-                        .params = http.body,
-                        .params_skip = no_effect,
-                        .salt = http.header("Authorization")});
-  if (!key.ok()) return {};
+  auto made = cache.key({.route = http.path,
+                         .model = model.service->model().name,
+                         .fingerprint = model.fingerprint,
+                         .defaults = open_fields,
+                         .prompt = key.prompt,
+                         .params = key.params,
+                         .params_skip = key.params_skip,
+                         .salt = http.header("Authorization")});
+  if (!made.ok()) return {};
   return CacheUse{
-      .cache = &cache, .key = *key, .wait = defaults.prepare_timeout + defaults.generate_timeout};
+      .cache = &cache, .key = *made, .wait = defaults.prepare_timeout + defaults.generate_timeout};
 }
 
 Generation::Generation(std::shared_ptr<net::Exchange> exchange, const GenerationPlace& place,

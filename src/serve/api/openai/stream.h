@@ -99,6 +99,12 @@ struct CacheUse {
   Duration wait{};  // for an identical request's answer
 };
 
+// What of a request decides its answer: see cache::KeyParts.
+struct AnswerKey {
+  std::string_view prompt, params;
+  std::span<const std::string_view> params_skip;  // top-level members that change nothing
+};
+
 // What a parsed request is answered with.
 struct GenerationPlan {
   std::vector<tasks::GenerateCall> calls;  // one per prompt, all with as many choices
@@ -121,13 +127,10 @@ struct GenerationModel {
 };
 
 // Where this answer may be kept: nothing when it is not certain (temperature above 0, several
-// choices, a stream). Clients with different credentials share nothing. `no_effect`: top-level
-// fields of the body that change nothing about the answer.
+// choices, a stream). Clients with different credentials share nothing.
 std::optional<CacheUse> certain_answer(cache::ResponseCache& cache, const net::HttpRequest& http,
-                                       std::string_view fingerprint,
-                                       const tasks::GenerateService& service,
-                                       const GenerationPlan& plan,
-                                       std::span<const std::string_view> no_effect);
+                                       const GenerationModel& model, const GenerationPlan& plan,
+                                       const AnswerKey& key);
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
