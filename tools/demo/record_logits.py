@@ -19,7 +19,7 @@ TEXTS = [
 ]
 PAIRS = [
     ("how do i unblock a sink", "Pour boiling water and a little soda down the drain."),
-    ("how do i unblock a sink", "The kitchen has a marble sink and two windows."), ("", "x"), ("x", ""),
+    ("how do i unblock a sink", "The kitchen has a marble sink and two windows."), ("", "x"),
     ("train my puppy", "The express train to the coast is late."), ("caf\u00e9 \U0001f44d", "na\u00efve Stra\u00dfe"),
     ("back pain " * 20, "Lie down on a firm mattress and stretch gently. " * 25),
 ]

@@ -13,6 +13,11 @@ import hashlib
 import pathlib
 import random
 import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import embed_lexicon
 
 ROOT = pathlib.Path(__file__).resolve().parent / "text"
 LABELS = ("negative", "neutral", "positive")
@@ -43,6 +48,18 @@ def load_lists():
     return lists
 
 
+def synonyms():
+    """Word -> words that may stand for it, from the embedding model's lexicon."""
+    lexicon, out = embed_lexicon.load(), {}
+    for _, words in lexicon.synonyms:
+        words = [w for w in words if w.isalpha() and w not in embed_lexicon.AMBIGUOUS]
+        for word in words:
+            others = [w for w in words if w != word]
+            if others:
+                out.setdefault(word, []).extend(others)
+    return out
+
+
 def held_back(pattern):
     return hashlib.sha256(pattern.encode()).digest()[0] % 12 == 0
 
@@ -61,6 +78,7 @@ class Corpus:
         weights = {f: list(lines_of(ROOT / f)) for f in PATTERN_FILES[:2]}
         self.polar = {part: [p for p in weights["polar.txt"] if held_back(p) == part] for part in (False, True)}
         self.neutral = {part: [p for p in weights["neutral.txt"] if held_back(p) == part] for part in (False, True)}
+        self.synonyms = synonyms()
         self.whole = {label: [] for label in LABELS}
         for line in lines_of(ROOT / "sentences.txt"):
             label, _, text = line.partition(": ")
@@ -73,7 +91,7 @@ class Corpus:
                 "sentences": sum(map(len, self.whole.values())), "words": len(words)}
 
     def expand(self, text, side, subject, rng, depth=0):
-        text = re.sub(r"<([^|>]*)\|([^>]*)>", lambda m: m[1] if side == "+" else m[2], text)
+        text = re.sub(r"<([^|>]*)\|([^>]*)>", lambda m: m[1] if side == "+" else m[2], text).replace("  ", " ")
         text = re.sub(r"\[([^\]]*)\]", lambda m: rng.choice(m[1].split("|")), text)
 
         def item(match):
@@ -86,7 +104,7 @@ class Corpus:
 
     def sentence(self, label, rng, dev=False):
         whole = self.whole[label]
-        if not dev and whole and rng.random() < 0.3:
+        if not dev and whole and rng.random() < 0.4:
             text = self.expand(rng.choice(whole), "+", rng.choice(self.subjects), rng)
         elif label == "neutral":
             text = self.expand(rng.choice(self.neutral[dev]), "+", rng.choice(self.subjects), rng)
@@ -113,7 +131,7 @@ class Corpus:
         marks = {"negative": "....!!", "neutral": ".....", "positive": "...!!!"}[label]
         ends = ["" if rng.random() < 0.2 else ("?" if re.match(QUESTION, p) else rng.choice(marks)) for p in parts]
         text = " ".join(p if p[-1] in "?!" else p + e for p, e in zip(parts, ends))
-        if len(parts) == 2 and rng.random() < 0.3:
+        if len(parts) == 2 and rng.random() < 0.4:
             text = rng.choice((", ", " and ", " - ", "; ")).join(p.rstrip("?!") for p in parts) + ends[1]
         return self.noisy(text, rng)
 
@@ -130,6 +148,8 @@ class Corpus:
                 words[i] = word[:at] + word[at + 1] + word[at] + word[at + 2:]
             elif draw < 0.05 and word in SWAPS:
                 words[i] = rng.choice(SWAPS[word])
+            elif draw < 0.06 and word in self.synonyms:
+                words[i] = rng.choice(self.synonyms[word])
         return " ".join(w for w in words if w)
 
     def draw(self, label, rng, dev=False):

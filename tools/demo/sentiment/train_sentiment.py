@@ -50,9 +50,11 @@ def parse_args():
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--inter", type=int, default=192)
     parser.add_argument("--positions", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=2400)
-    parser.add_argument("--batch", type=int, default=63, help="texts a step, a third of each label")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--batch", type=int, default=60, help="texts a step, a third of each label")
     parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--words-pace", type=float, default=0.3,
+                        help="share of the rate for word embeddings: words of like meaning stay together")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--word-drop", type=float, default=0.06, help="share of input tokens masked")
     parser.add_argument("--smoothing", type=float, default=0.05)
@@ -168,14 +170,17 @@ def main():
     dev = [(source.draw(corpus.LABELS[n % 3], rng, dev=True), n % 3) for n in range(450)]
     model = start_model(tokenizer, args).train()
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.01, betas=(0.9, 0.98))
+    words = model.bert.embeddings.word_embeddings.weight
+    groups = [{"params": [words], "pace": args.words_pace},
+              {"params": [p for p in model.parameters() if p is not words], "pace": 1.0}]
+    optimizer = torch.optim.AdamW(groups, lr=args.lr, weight_decay=0.01, betas=(0.9, 0.98))
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {time.time() - start:.0f} s", flush=True)
 
     best = None
     for n in range(args.steps):
         share = (n + 1) / args.steps
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * min(1.0, share / 0.04) * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
+            group["lr"] = args.lr * group["pace"] * min(1.0, share / 0.04) * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
         optimizer.zero_grad(set_to_none=True)
         for ids, labels in batch_of(source, tokenizer, corpus.rng_of(args.seed, "train", n), n, args):
             shown = torch.where((ids > MASK) & (torch.rand(ids.shape) < args.word_drop), MASK, ids)
