@@ -142,10 +142,14 @@ void AppImpl::announce() const {
                  static_cast<long long>(entry->cache.tokens),
                  static_cast<long long>(entry->cache.bytes >> 20), info.kernels.c_str());
   }
-  for (const auto& view : model_views())
-    if (view.mock)
-      std::fprintf(stderr, "  %s is a MOCK: its answers are made up, its times are set\n",
-                   view.id.c_str());
+  const auto say_mock = [](const std::string& name) {
+    std::fprintf(stderr, "  %s is a MOCK: its answers are made up, its times are set\n",
+                 name.c_str());
+  };
+  for (const auto& entry : pool_.embedders())
+    if (entry.mock) say_mock(entry.name);
+  for (const auto& entry : pool_.chats())
+    if (entry->mock) say_mock(entry->name);
   const auto suggest = [&](const char* path, const nlohmann::ordered_json& body) {
     std::fprintf(stderr, "try: curl %s://%s:%d%s -H 'Content-Type: application/json' -d '%s'\n",
                  scheme, host.c_str(), http_->port(), path, body.dump().c_str());

@@ -1,4 +1,5 @@
 #include "serve/server/chat_models.h"
+#include "serve/server/model_folder.h"
 
 #include <chrono>
 #include <filesystem>
@@ -24,10 +25,7 @@ std::string fingerprint_of(const std::string& folder, const nn::DecoderInfo& inf
     hash = (hash ^ 0xff) * 0x100000001b3u;
   };
   mix(SIS_VERSION);
-  mix(folder);
-  std::error_code ignored;
-  const auto changed = std::filesystem::last_write_time(folder + "/config.json", ignored);
-  mix(concat(changed.time_since_epoch().count()));
+  mix(folder_version(folder));
   mix(info.kernels);
   mix(kv_dtype);
   return fmt::format("fp_{:010x}", hash & 0xffffffffffu);

@@ -1,5 +1,7 @@
 #include "serve/server/model_folder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -42,6 +44,40 @@ fs::path snapshot_of(const fs::path& repository) {
 }
 
 }  // namespace
+
+std::string folder_version(const std::string& folder) {
+  constexpr int64_t kPieceBytes = 16 << 10, kPieces = 64;
+  constexpr std::string_view kExtensions[] = {".safetensors", ".json", ".jinja", ".txt", ".model"};
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    if (std::find(std::begin(kExtensions), std::end(kExtensions), it->path().extension()) !=
+        std::end(kExtensions))
+      files.push_back(it->path());
+  std::sort(files.begin(), files.end());
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  const auto mix = [&hash](std::string_view text) {
+    for (const unsigned char byte : text) hash = (hash ^ byte) * 0x100000001b3u;
+    hash = (hash ^ 0xff) * 0x100000001b3u;
+  };
+  std::string piece;
+  for (const auto& path : files) {
+    const auto bytes = static_cast<int64_t>(fs::file_size(path, error));
+    mix(path.filename().string());
+    mix(concat(bytes));
+    std::ifstream file(path, std::ios::binary);
+    const int64_t pieces = std::min(kPieces, bytes / kPieceBytes + 1);
+    for (int64_t i = 0; file && i < pieces; ++i) {
+      file.seekg(i * (bytes / pieces));
+      piece.resize(static_cast<size_t>(kPieceBytes));
+      file.read(piece.data(), kPieceBytes);
+      piece.resize(static_cast<size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+      file.clear();
+      mix(piece);
+    }
+  }
+  return fmt::format("{:012x}", hash & 0xffffffffffffu);
+}
 
 std::string executable_dir() {
   std::error_code error;

@@ -22,6 +22,10 @@ struct ModelPlaces {
 // kNotFound lists every place looked at.
 Result<std::string> resolve_model_folder(const ModelEntry& entry, const ModelPlaces& places);
 
+// Twelve hexadecimal digits that change with the checkpoint's weights, configuration, tokenizer or
+// template and are the same on every machine. Of large files some places are read, not all.
+std::string folder_version(const std::string& folder);
+
 // Folder of the running program; empty when /proc does not tell.
 std::string executable_dir();
 

@@ -129,7 +129,7 @@ Status ModelPool::load_encoder(const ModelEntry& entry, const MakeObservers& obs
   loaded.breaker = &keeper_.breaker(entry.name);
   if (entry.kind != ModelKind::kEmbedding) {
     loaded.uri = entry.hf_repo_id.empty() ? entry.name : entry.hf_repo_id;
-    loaded.version = weights_version(folder);
+    loaded.version = folder_version(folder);
   }
   loaded.loaded_at = std::chrono::duration_cast<std::chrono::seconds>(
                          std::chrono::system_clock::now().time_since_epoch())

@@ -10,8 +10,6 @@
 namespace sis::server {
 namespace {
 
-constexpr std::streamsize kVersionBytesMax = 1 << 20;  // of each file
-
 bool is_reranker(const ModelPool::EmbedEntry& entry) {
   return entry.kind == ModelKind::kRerank ||
          (entry.kind == ModelKind::kClassification && entry.service->model().dimensions() == 1);
@@ -42,33 +40,6 @@ std::vector<std::string> score_capabilities(const ModelPool::EmbedEntry& entry) 
   if (is_reranker(entry)) words.push_back("rerank");
   if (is_classifier(entry)) words.push_back("text-classification");
   return words;
-}
-
-std::string weights_version(const std::string& folder) {
-  std::vector<std::filesystem::path> files;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error))
-    if (it->path().extension() == ".safetensors" || it->path().filename() == "config.json")
-      files.push_back(it->path());
-  std::sort(files.begin(), files.end());
-  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-  const auto mix = [&hash](std::string_view text) {
-    for (const unsigned char byte : text) hash = (hash ^ byte) * 0x100000001b3u;
-    hash = (hash ^ 0xff) * 0x100000001b3u;
-  };
-  // A file's beginning and size: reading all of a large model again would cost its loading time.
-  std::string bytes;
-  for (const auto& path : files) {
-    std::ifstream file(path, std::ios::binary);
-    bytes.resize(static_cast<size_t>(kVersionBytesMax));
-    file.read(bytes.data(), kVersionBytesMax);
-    bytes.resize(static_cast<size_t>(std::max<std::streamsize>(file.gcount(), 0)));
-    mix(path.filename().string());
-    mix(concat(std::filesystem::file_size(path, error)));
-    mix(bytes);
-  }
-  return fmt::format("{:012x}", hash & 0xffffffffffffu);
 }
 
 }  // namespace sis::server

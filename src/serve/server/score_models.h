@@ -14,7 +14,4 @@ api::ScoreModel score_model(const ModelPool::EmbedEntry& entry);
 // What it says in /v1/models.
 std::vector<std::string> score_capabilities(const ModelPool::EmbedEntry& entry);
 
-// A word that changes with the weights in `folder` and is the same on every machine.
-std::string weights_version(const std::string& folder);
-
 }  // namespace sis::server
