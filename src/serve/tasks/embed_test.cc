@@ -346,7 +346,7 @@ TEST_F(EmbedTest, TellsItsWork) {
   auto cached = ask({"b"});
   EXPECT_TRUE(cached.get().ok());
   const std::lock_guard lock(mutex);
-  std::sort(told.begin(), told.end());  // who joins may be told first
+  std::sort(told.begin(), told.end());            // who joins may be told first
   EXPECT_EQ(told, (std::vector<int64_t>{0, 7}));  // nothing is told of what was cached
 }
 
