@@ -42,23 +42,21 @@ inline void fetch_l2(const uint8_t* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
 }
 
-// 32 rows: the 64 bytes of K tile t of row r are at first + t * tile + r * row, those of row 16 + r
-// at second + t * tile + r * row.
+// The first address of two times 16 rows: the 64 bytes of K tile t of row r are at
+// first + t * tile + r * row, those of row 16 + r at second + t * tile + r * row; tile is
+// kTileBytes, in a copy kHalfBytes.
 struct Panel {
   const uint8_t *first, *second;
-  int64_t row, tile;
+  int64_t row;
 };
 
-// Lines of weights to ask for, so many at every step; past the end does no harm.
-struct Ahead {
-  const uint8_t* weights;
-  int64_t lines;
-};
-
-// 32 rows x 32 columns over `steps` tiles of K. A function of its own, for the sake of registers.
-template <Type kType>
-__attribute__((noinline)) void multiply_32x32(Panel a, const uint8_t* b, uint8_t* sums,
-                                              int64_t steps, bool first, Ahead ahead) {
+// 32 rows x 32 columns over `steps` tiles of K; at every step `lines` of `weights` are asked for,
+// past the end does no harm. A function of its own, for the sake of registers, and without structs:
+// one that was just written by parts and is read as a whole waits for all tiles to be stored.
+template <Type kType, int64_t kTile>
+__attribute__((noinline)) void multiply_32x32(const uint8_t* a0, const uint8_t* a1, int64_t row,
+                                              const uint8_t* b, uint8_t* sums, int64_t steps,
+                                              bool first, const uint8_t* weights, int64_t lines) {
   if (first) {
     _tile_zero(0);
     _tile_zero(1);
@@ -70,15 +68,15 @@ __attribute__((noinline)) void multiply_32x32(Panel a, const uint8_t* b, uint8_t
     _tile_loadd(2, sums + 2 * kHalfBytes, 64);
     _tile_loadd(3, sums + 3 * kHalfBytes, 64);
   }
-  for (int64_t k = 0; k < steps; ++k, a.first += a.tile, a.second += a.tile, b += kTileStep) {
+  for (int64_t k = 0; k < steps; ++k, a0 += kTile, a1 += kTile, b += kTileStep) {
     _tile_loadd(6, b, 64);
-    _tile_loadd(4, a.first, a.row);
+    _tile_loadd(4, a0, row);
     SIS_TDP(0, 4, 6);
     _tile_loadd(7, b + kHalfBytes, 64);
     SIS_TDP(1, 4, 7);
-    _tile_loadd(5, a.second, a.row);
+    _tile_loadd(5, a1, row);
     SIS_TDP(2, 5, 6);
-    for (int64_t i = 0; i < ahead.lines; ++i, ahead.weights += 64) fetch_l2(ahead.weights);
+    for (int64_t i = 0; i < lines; ++i, weights += 64) fetch_l2(weights);
     SIS_TDP(3, 5, 7);
   }
   _tile_stored(0, sums, 64);
@@ -88,9 +86,10 @@ __attribute__((noinline)) void multiply_32x32(Panel a, const uint8_t* b, uint8_t
 }
 
 // 16 rows x 32 columns: the last panel, where that is all it has.
-template <Type kType>
-__attribute__((noinline)) void multiply_16x32(Panel a, const uint8_t* b, uint8_t* sums,
-                                              int64_t steps, bool first, Ahead ahead) {
+template <Type kType, int64_t kTile>
+__attribute__((noinline)) void multiply_16x32(const uint8_t* a, const uint8_t*, int64_t row,
+                                              const uint8_t* b, uint8_t* sums, int64_t steps,
+                                              bool first, const uint8_t* weights, int64_t lines) {
   if (first) {
     _tile_zero(0);
     _tile_zero(1);
@@ -98,11 +97,11 @@ __attribute__((noinline)) void multiply_16x32(Panel a, const uint8_t* b, uint8_t
     _tile_loadd(0, sums, 64);
     _tile_loadd(1, sums + kHalfBytes, 64);
   }
-  for (int64_t k = 0; k < steps; ++k, a.first += a.tile, b += kTileStep) {
-    _tile_loadd(4, a.first, a.row);
+  for (int64_t k = 0; k < steps; ++k, a += kTile, b += kTileStep) {
+    _tile_loadd(4, a, row);
     _tile_loadd(6, b, 64);
     SIS_TDP(0, 4, 6);
-    for (int64_t i = 0; i < ahead.lines; ++i, ahead.weights += 64) fetch_l2(ahead.weights);
+    for (int64_t i = 0; i < lines; ++i, weights += 64) fetch_l2(weights);
     _tile_loadd(7, b + kHalfBytes, 64);
     SIS_TDP(1, 4, 7);
   }
@@ -121,10 +120,10 @@ struct Rows {
   Panel panel(int64_t row, int64_t k0) const {
     if (row >= rest_row) {
       const uint8_t* first = rest + k0 * kHalfBytes;
-      return {first, first + half_bytes, kTileBytes, kHalfBytes};
+      return {first, first + half_bytes, kTileBytes};
     }
     const uint8_t* first = base + row * row_bytes + k0 * kTileBytes;
-    return {first, first + 16 * row_bytes, row_bytes, kTileBytes};
+    return {first, first + 16 * row_bytes, row_bytes};
   }
 };
 
@@ -168,7 +167,7 @@ void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t e
   const int64_t lines = fetch ? (block_bytes / 64 + steps - 1) / steps : 0;
   for (int64_t block = block_begin; block < block_end; ++block) {
     const uint8_t* weights = p.weights.tiles + block * block_bytes;
-    Ahead ahead{weights + kFetchAhead, lines};
+    const uint8_t* ahead = weights + kFetchAhead;
     for (int64_t kb = 0; kb < k_blocks.count; ++kb) {
       const int64_t k0 = k_blocks.begin(kb), k_steps = k_blocks.end(kb) - k0;
       const uint8_t* b = weights + k0 * step_bytes(kType);
@@ -179,9 +178,14 @@ void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t e
       }
       uint8_t* sums = scratch;
       for (int64_t row = begin; row < end; row += kPanelRows, sums += kBlockSums) {
-        const auto multiply = end - row > 16 ? multiply_32x32<kType> : multiply_16x32<kType>;
-        multiply(rows.panel(row, k0), b, sums, k_steps, kb == 0, ahead);
-        ahead.weights += k_steps * lines * 64;
+        auto multiply =
+            end - row > 16 ? multiply_32x32<kType, kTileBytes> : multiply_16x32<kType, kTileBytes>;
+        if (kType == Type::kBf16 && row >= rows.rest_row)
+          multiply = end - row > 16 ? multiply_32x32<kType, kHalfBytes>
+                                    : multiply_16x32<kType, kHalfBytes>;
+        const Panel a = rows.panel(row, k0);
+        multiply(a.first, a.second, a.row, b, sums, k_steps, kb == 0, ahead, lines);
+        ahead += k_steps * lines * 64;
       }
     }
     finish_block<Acc>(p, begin, end, block, scratch);
