@@ -140,7 +140,17 @@ struct KBlocks {
   int64_t tiles, count, size;
 };
 
-// The epilogue of rows [begin, end) of one block; `sums` panel after panel.
+// Asks for the lines of y that a row's block ends up in; past the end does no harm.
+inline void fetch_to_write(const Product& p, int64_t row, int64_t block) {
+  const int64_t y_bytes = p.y_bf16 ? 2 : 4;
+  const auto* y =
+      static_cast<const uint8_t*>(p.y) + (row * p.y_stride + block * kBlockCols) * y_bytes;
+  for (int64_t line = 0; line < kBlockCols * y_bytes; line += 64)
+    asm volatile("prefetchw %0" ::"m"(y[line]));
+}
+
+// The epilogue of rows [begin, end) of one block; `sums` panel after panel. The lines that the next
+// block will be written to come while it is multiplied.
 template <class Acc>
 void finish_block(const Product& p, int64_t begin, int64_t end, int64_t block,
                   const uint8_t* sums) {
@@ -150,8 +160,10 @@ void finish_block(const Product& p, int64_t begin, int64_t end, int64_t block,
                                         r % 16 * 64);
   };
   int64_t row = begin;
-  for (; row + 4 <= end; row += 4)
+  for (; row + 4 <= end; row += 4) {
+    for (int64_t i = 0; i < 4; ++i) fetch_to_write(p, row + i, block + 1);
     finish_rows<F32x16, 4>(p, row, block, at(row), at(row) + kHalfBytes / 4, 16);
+  }
   for (; row < end; ++row)
     finish_rows<F32x16, 1>(p, row, block, at(row), at(row) + kHalfBytes / 4, 16);
 }
