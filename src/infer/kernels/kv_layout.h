@@ -10,8 +10,10 @@
 //                                              order in which two vectors of weights join cheapest
 //   f32   K  [2][dim_padded][16]               half, dimension, key
 //         V  [32][dim_padded]                  key, dimension
-//   int8  as bf16 with one byte per element, followed by f32 scales [32] of K and [32] of V: a
-//         token's head is quantised by itself, x = q * scale
+//   int8  as bf16 with one byte per element and pairs taken apart, first the sixteen first ones,
+//         then the sixteen second ones ([2][16] for [16][2]): the order in which they widen
+//         cheapest. Then f32 scales [32] of K and [32] of V: a token's head is quantised by itself,
+//         x = q * scale
 //
 // dim_padded is head_dim rounded up to 32. Padding, and positions that no token of the sequence has
 // written, may hold anything finite (blocks are zeroed once and later reused as they are); kernels

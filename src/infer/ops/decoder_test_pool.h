@@ -48,11 +48,15 @@ class Pool {
     if (layout_.dtype == DType::kF32)
       return reinterpret_cast<const float*>(
           tile)[key ? (j / 16 * padded + d) * 16 + j % 16 : j * padded + d];
-    const int64_t at = key ? (((d / 32 * 2 + j / 16) * 16 + d % 32 / 2) * 16 + j % 16) * 2 + d % 2
-                           : ((d / 16 * 16 + j % 16) * 16 + d % 16) * 2 + j / 16;
-    if (layout_.dtype == DType::kBf16) return to_float(reinterpret_cast<const bf16*>(tile)[at]);
+    // Pairs of dimensions of a key, of tokens of a value; bf16 keeps them together, int8 apart.
+    const int64_t pair = key ? ((d / 32 * 2 + j / 16) * 16 + d % 32 / 2) * 16 + j % 16
+                             : (d / 16 * 16 + j % 16) * 16 + d % 16;
+    const int64_t part = key ? d % 2 : j / 16;
+    if (layout_.dtype == DType::kBf16)
+      return to_float(reinterpret_cast<const bf16*>(tile)[pair * 2 + part]);
     const auto* scales = reinterpret_cast<const float*>(tiles + 2 * layout_.tile_bytes());
-    return static_cast<float>(reinterpret_cast<const int8_t*>(tile)[at]) * scales[key ? j : 32 + j];
+    const int8_t q = reinterpret_cast<const int8_t*>(tile)[pair / 16 * 32 + part * 16 + pair % 16];
+    return static_cast<float>(q) * scales[key ? j : 32 + j];
   }
 
  private:

@@ -435,6 +435,15 @@ struct LaneProducts : VectorProducts<LaneProducts<T>>, F32Numbers<T> {
   SIS_INLINE int64_t value_stride(int dim) { return dim; }
   SIS_INLINE int64_t value_line(int c) { return c; }
 
+  // First and second elements of the pairs from the i-th on.
+  SIS_INLINE void load_both(const bf16* pairs, int i, Vec& low, Vec& high) {
+    Simd::load_pairs(pairs + 2 * i, low, high);
+  }
+  SIS_INLINE void load_both(const int8_t* pairs, int i, Vec& low, Vec& high) {
+    low = Simd::load(pairs + i);
+    high = Simd::load(pairs + 16 + i);
+  }
+
   template <class Stored>
   SIS_INLINE void copy_key_pairs(const Stored* from, int dim, float* to) {
     for (int d = 0; d < dim; d += 32)
@@ -443,7 +452,7 @@ struct LaneProducts : VectorProducts<LaneProducts<T>>, F32Numbers<T> {
         for (int p = 0; p < 16; ++p, from += 32, line += 32)
           for (int j = 0; j < 16; j += kLanes) {
             Vec low, high;
-            Simd::load_pairs(from + 2 * j, low, high);
+            load_both(from, j, low, high);
             Simd::store(line + j, low);
             Simd::store(line + 16 + j, high);
           }
@@ -455,7 +464,7 @@ struct LaneProducts : VectorProducts<LaneProducts<T>>, F32Numbers<T> {
       for (int p = 0; p < 16; ++p, from += 32)
         for (int i = 0; i < 16; i += kLanes) {
           Vec low, high;
-          Simd::load_pairs(from + 2 * i, low, high);
+          load_both(from, i, low, high);
           Simd::store(to + p * dim + c + i, low);
           Simd::store(to + (p + 16) * dim + c + i, high);
         }

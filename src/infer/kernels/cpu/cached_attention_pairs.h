@@ -21,12 +21,12 @@ struct PairTiles {
   SIS_INLINE int64_t value_stride(int) { return 16; }
   SIS_INLINE int64_t value_line(int c) { return c * 16; }
 
-  // int8 to bf16, exactly: the upper halves of f32.
+  // int8 to pairs of bf16, exactly: the upper halves of f32.
   SIS_INLINE void copy_pairs(const int8_t* from, int dwords, float* to) {
 #pragma GCC unroll 4
     for (int i = 0; i < dwords; i += 16)
-      Simd::store(to + i,
-                  PairNumbers::to_pairs(Simd::load(from + 2 * i), Simd::load(from + 2 * i + 16)));
+      Simd::store(to + i, PairNumbers::upper_pairs(Simd::load(from + 2 * i),
+                                                   Simd::load(from + 2 * i + 16)));
   }
   SIS_INLINE void copy_tile(const std::byte* from, int dim, float* to) {
     copy_pairs(reinterpret_cast<const int8_t*>(from), 16 * dim, to);

@@ -7,13 +7,13 @@
 // into small chunks that pass a window of weights, so that both stay in L2.
 //
 // bf16 rows are read where they are; copying them into the order of the tiles first gains nothing
-// (measured at K = 384 .. 4096). Only the last, incomplete 16 rows go through a copy, or all where
+// (measured at K = 384 .. 4096). Only the last, incomplete panel goes through a copy, or all where
 // K ends inside a tile.
 //
-// Sums wait in scratch between blocks of K. When the last one is done, they go through the epilogue
-// while the next columns are multiplied, a few rows at a time between the steps. (While tiles
-// multiply, vectors have one of their two ports; memory stalls of one side are still hidden by the
-// other.)
+// Sums wait in scratch between blocks of K. When the last one is done, all rows of the chunk go
+// through the epilogue. (Done a few rows at a time between the products it hides nothing: they wait
+// for L2 as it does. What it costs is registers: the loop of the products is a third faster when
+// all its addresses stay in them.)
 //
 // Up to 32 rows have a way of their own, gemm_amx_few.h.
 //
@@ -35,69 +35,28 @@ constexpr int64_t kWholeBytes = 1 << 20;     // rows up to this are one chunk
 constexpr int64_t kChunkBytes = 256 * 1024;  // others go in chunks of this,
 constexpr int64_t kWindowBytes = 1 << 20;    // past windows of weights of this
 constexpr int64_t kFetchAhead = 16 * 1024;   // how far weights are fetched ahead, into L2
-constexpr int64_t kSumsBytes = 2 * kPanelsMax * kBlockSums;
+constexpr int64_t kSumsBytes = kPanelsMax * kBlockSums;
 static_assert(kFewScratchBytes <= kSumsBytes);
 
 inline void fetch_l2(const uint8_t* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
 }
-inline void fetch_to_write(const uint8_t* p) { asm volatile("prefetchw %0" ::"m"(*p)); }
 
-// What runs between the tile instructions: the epilogue of the columns before, fetching weights,
-// and fetching the lines of y that the columns at work will be written to. The same number of each
-// at every step, so that no branch depends on where it stands; fetching past the end does no harm.
-template <class Acc>
-struct Side {
-  const Product& p;
-  int64_t weights_per_step = 0, y_per_step = 0, finish_per_step = 0;
-  const uint8_t* weights = nullptr;
-  const uint8_t* y = nullptr;
-  int64_t y_step = 0;
-  int64_t toggle = 0;
-  // Sums of one block of columns, panel after panel.
-  const uint8_t* sums = nullptr;
-  int64_t block = 0, row = 0, rows = 0, next = 0;
-
-  const Acc* next_sums() const {
-    const auto r = static_cast<uint64_t>(next);
-    return reinterpret_cast<const Acc*>(sums + r / 32 * kBlockSums + r % 32 / 16 * 2 * kHalfBytes +
-                                        r % 16 * 64);
-  }
-  __attribute__((noinline)) void finish_four() {
-    const Acc* acc = next_sums();
-    finish_rows<F32x16, 4>(p, row + next, block, acc, acc + kHalfBytes / 4, 16);
-    next += 4;
-  }
-  void finish_all() {
-    while (next + 4 <= rows) finish_four();
-    for (; next < rows; ++next) {
-      const Acc* acc = next_sums();
-      finish_rows<F32x16, 1>(p, row + next, block, acc, acc + kHalfBytes / 4, 16);
-    }
-  }
-  // What is to be done in the next `steps` steps.
-  void begin(int64_t weight_lines, const uint8_t* new_y, int64_t y_rows, int64_t steps) {
-    weights_per_step = (weight_lines + steps - 1) / steps;
-    y = new_y;
-    y_per_step = (y_rows + steps - 1) / steps;
-    finish_per_step = (rows / 4 + steps - 1) / steps;
-  }
-  inline __attribute__((always_inline)) void step() {
-    for (int64_t i = 0; i < weights_per_step; ++i) fetch_l2(weights + i * 64);
-    weights += weights_per_step * 64;
-    for (int64_t i = 0; i < y_per_step; ++i, y += y_step) {
-      fetch_to_write(y);
-      if (!p.y_bf16) fetch_to_write(y + 64);
-    }
-    for (int64_t i = 0; i < finish_per_step && next + 4 <= rows; ++i) finish_four();
-  }
+// The first address of two times 16 rows: the 64 bytes of K tile t of row r are at
+// first + t * tile + r * row, those of row 16 + r at second + t * tile + r * row; tile is
+// kTileBytes, in a copy kHalfBytes.
+struct Panel {
+  const uint8_t *first, *second;
+  int64_t row;
 };
 
-// 32 rows x 32 columns over `steps` tiles of K.
-template <Type kType, class Acc>
-inline __attribute__((always_inline)) void multiply_32x32(Half a0, Half a1, const uint8_t* b,
-                                                          uint8_t* sums, int64_t steps, bool first,
-                                                          Side<Acc>& side) {
+// 32 rows x 32 columns over `steps` tiles of K; at every step `lines` of `weights` are asked for,
+// past the end does no harm. A function of its own, for the sake of registers, and without structs:
+// one that was just written by parts and is read as a whole waits for all tiles to be stored.
+template <Type kType, int64_t kTile>
+__attribute__((noinline)) void multiply_32x32(const uint8_t* a0, const uint8_t* a1, int64_t row,
+                                              const uint8_t* b, uint8_t* sums, int64_t steps,
+                                              bool first, const uint8_t* weights, int64_t lines) {
   if (first) {
     _tile_zero(0);
     _tile_zero(1);
@@ -109,16 +68,16 @@ inline __attribute__((always_inline)) void multiply_32x32(Half a0, Half a1, cons
     _tile_loadd(2, sums + 2 * kHalfBytes, 64);
     _tile_loadd(3, sums + 3 * kHalfBytes, 64);
   }
-  for (int64_t k = 0; k < steps; ++k, a0.p += a0.tile, a1.p += a1.tile, b += kTileStep) {
+  for (int64_t k = 0; k < steps; ++k, a0 += kTile, a1 += kTile, b += kTileStep) {
     _tile_loadd(6, b, 64);
-    _tile_loadd(4, a0.p, a0.row);
+    _tile_loadd(4, a0, row);
     SIS_TDP(0, 4, 6);
     _tile_loadd(7, b + kHalfBytes, 64);
     SIS_TDP(1, 4, 7);
-    _tile_loadd(5, a1.p, a1.row);
+    _tile_loadd(5, a1, row);
     SIS_TDP(2, 5, 6);
+    for (int64_t i = 0; i < lines; ++i, weights += 64) fetch_l2(weights);
     SIS_TDP(3, 5, 7);
-    side.step();
   }
   _tile_stored(0, sums, 64);
   _tile_stored(1, sums + kHalfBytes, 64);
@@ -127,10 +86,10 @@ inline __attribute__((always_inline)) void multiply_32x32(Half a0, Half a1, cons
 }
 
 // 16 rows x 32 columns: the last panel, where that is all it has.
-template <Type kType, class Acc>
-inline __attribute__((always_inline)) void multiply_16x32(Half a, const uint8_t* b, uint8_t* sums,
-                                                          int64_t steps, bool first,
-                                                          Side<Acc>& side) {
+template <Type kType, int64_t kTile>
+__attribute__((noinline)) void multiply_16x32(const uint8_t* a, const uint8_t*, int64_t row,
+                                              const uint8_t* b, uint8_t* sums, int64_t steps,
+                                              bool first, const uint8_t* weights, int64_t lines) {
   if (first) {
     _tile_zero(0);
     _tile_zero(1);
@@ -138,29 +97,33 @@ inline __attribute__((always_inline)) void multiply_16x32(Half a, const uint8_t*
     _tile_loadd(0, sums, 64);
     _tile_loadd(1, sums + kHalfBytes, 64);
   }
-  for (int64_t k = 0; k < steps; ++k, a.p += a.tile, b += kTileStep) {
-    _tile_loadd(4, a.p, a.row);
+  for (int64_t k = 0; k < steps; ++k, a += kTile, b += kTileStep) {
+    _tile_loadd(4, a, row);
     _tile_loadd(6, b, 64);
     SIS_TDP(0, 4, 6);
+    for (int64_t i = 0; i < lines; ++i, weights += 64) fetch_l2(weights);
     _tile_loadd(7, b + kHalfBytes, 64);
     SIS_TDP(1, 4, 7);
-    side.step();
   }
   _tile_stored(0, sums, 64);
   _tile_stored(1, sums + kHalfBytes, 64);
 }
 
-// Where the rows of a product are: in x or prepared; where x ends inside 16 rows, the rest in a
-// copy.
+// Where the rows of a product are: in x or prepared; where x ends inside a panel, that one in a
+// copy of two halves.
 struct Rows {
   const uint8_t* base;
   int64_t row_bytes;
   const uint8_t* rest;
-  int64_t rest_row;
+  int64_t rest_row, half_bytes;
 
-  Half half(int64_t row, int64_t k0) const {
-    if (row >= rest_row) return {rest + k0 * kHalfBytes, kTileBytes, kHalfBytes};
-    return {base + row * row_bytes + k0 * kTileBytes, row_bytes, kTileBytes};
+  Panel panel(int64_t row, int64_t k0) const {
+    if (row >= rest_row) {
+      const uint8_t* first = rest + k0 * kHalfBytes;
+      return {first, first + half_bytes, kTileBytes};
+    }
+    const uint8_t* first = base + row * row_bytes + k0 * kTileBytes;
+    return {first, first + 16 * row_bytes, row_bytes};
   }
 };
 
@@ -177,46 +140,67 @@ struct KBlocks {
   int64_t tiles, count, size;
 };
 
+// Asks for the lines of y that a row's block ends up in; past the end does no harm.
+inline void fetch_to_write(const Product& p, int64_t row, int64_t block) {
+  const int64_t y_bytes = p.y_bf16 ? 2 : 4;
+  const auto* y =
+      static_cast<const uint8_t*>(p.y) + (row * p.y_stride + block * kBlockCols) * y_bytes;
+  for (int64_t line = 0; line < kBlockCols * y_bytes; line += 64)
+    asm volatile("prefetchw %0" ::"m"(y[line]));
+}
+
+// The epilogue of rows [begin, end) of one block; `sums` panel after panel. The lines that the next
+// block will be written to come while it is multiplied.
+template <class Acc>
+void finish_block(const Product& p, int64_t begin, int64_t end, int64_t block,
+                  const uint8_t* sums) {
+  const auto at = [&](int64_t row) {
+    const auto r = static_cast<uint64_t>(row - begin);
+    return reinterpret_cast<const Acc*>(sums + r / 32 * kBlockSums + r % 32 / 16 * 2 * kHalfBytes +
+                                        r % 16 * 64);
+  };
+  int64_t row = begin;
+  for (; row + 4 <= end; row += 4) {
+    for (int64_t i = 0; i < 4; ++i) fetch_to_write(p, row + i, block + 1);
+    finish_rows<F32x16, 4>(p, row, block, at(row), at(row) + kHalfBytes / 4, 16);
+  }
+  for (; row < end; ++row)
+    finish_rows<F32x16, 1>(p, row, block, at(row), at(row) + kHalfBytes / 4, 16);
+}
+
 // Rows [begin, end) times blocks [block_begin, block_end). `fetch`: weights are new to L2.
 template <Type kType, class Acc>
 void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t end,
-                    int64_t block_begin, int64_t block_end, bool fetch, uint8_t* scratch,
-                    Side<Acc>& side) {
+                    int64_t block_begin, int64_t block_end, bool fetch, uint8_t* scratch) {
   const KBlocks k_blocks(p.weights.k_tiles);
   const int64_t block_bytes = p.weights.k_tiles * step_bytes(kType);
   uint8_t* expanded = scratch + kSumsBytes;
   const int64_t steps = (end - begin + kPanelRows - 1) / kPanelRows * p.weights.k_tiles;
-  const int64_t y_bytes = p.y_bf16 ? 2 : 4;
-  side.y_step = p.y_stride * y_bytes;
+  const int64_t lines = fetch ? (block_bytes / 64 + steps - 1) / steps : 0;
   for (int64_t block = block_begin; block < block_end; ++block) {
-    uint8_t* sums =
-        scratch + side.toggle * kPanelsMax * kBlockSums;  // the epilogue still reads the other half
-    side.toggle ^= 1;
-    side.weights = p.weights.tiles + block * block_bytes + kFetchAhead;
-    side.begin(
-        fetch ? block_bytes / 64 : 0,
-        static_cast<const uint8_t*>(p.y) + (begin * p.y_stride + block * kBlockCols) * y_bytes,
-        end - begin, steps);
+    const uint8_t* weights = p.weights.tiles + block * block_bytes;
+    const uint8_t* ahead = weights + kFetchAhead;
     for (int64_t kb = 0; kb < k_blocks.count; ++kb) {
       const int64_t k0 = k_blocks.begin(kb), k_steps = k_blocks.end(kb) - k0;
-      const uint8_t* b = p.weights.tiles + block * block_bytes + k0 * step_bytes(kType);
+      const uint8_t* b = weights + k0 * step_bytes(kType);
       if constexpr (kType == Type::kInt4) {
         for (int64_t k = 0; k < k_steps; ++k)
           expand_int4(b + k * kInt4TileBytes, expanded + k * kTileStep);
         b = expanded;
       }
-      uint8_t* panel_sums = sums;
-      for (int64_t row = begin; row < end; row += kPanelRows, panel_sums += kBlockSums) {
-        const Half a0 = rows.half(row, k0);
-        if (end - row > 16) {
-          multiply_32x32<kType>(a0, rows.half(row + 16, k0), b, panel_sums, k_steps, kb == 0, side);
-        } else {
-          multiply_16x32<kType>(a0, b, panel_sums, k_steps, kb == 0, side);
-        }
+      uint8_t* sums = scratch;
+      for (int64_t row = begin; row < end; row += kPanelRows, sums += kBlockSums) {
+        auto multiply =
+            end - row > 16 ? multiply_32x32<kType, kTileBytes> : multiply_16x32<kType, kTileBytes>;
+        if (kType == Type::kBf16 && row >= rows.rest_row)
+          multiply = end - row > 16 ? multiply_32x32<kType, kHalfBytes>
+                                    : multiply_16x32<kType, kHalfBytes>;
+        const Panel a = rows.panel(row, k0);
+        multiply(a.first, a.second, a.row, b, sums, k_steps, kb == 0, ahead, lines);
+        ahead += k_steps * lines * 64;
       }
     }
-    side.finish_all();
-    side.sums = sums, side.block = block, side.row = begin, side.rows = end - begin, side.next = 0;
+    finish_block<Acc>(p, begin, end, block, scratch);
   }
 }
 
@@ -243,17 +227,19 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
                                block_end, scratch);
   }
   TileConfig().load();
-  Rows rows{p.prepared, p.weights.prepared_stride, nullptr, row_end};
+  Rows rows{p.prepared, p.weights.prepared_stride, nullptr, row_end,
+            p.weights.k_tiles * kHalfBytes};
   if (kDirect) {
     rows.base = static_cast<const uint8_t*>(p.x);
     rows.row_bytes = p.x_stride * 2;
   }
-  if (kDirect && (row_end - row_begin) % 16 != 0) {
+  if (kDirect && (row_end - row_begin) % kPanelRows != 0) {
     uint8_t* rest = scratch + kSumsBytes;
     rows.rest = rest;
-    rows.rest_row = row_begin + (row_end - row_begin) / 16 * 16;
+    rows.rest_row = row_begin + (row_end - row_begin) / kPanelRows * kPanelRows;
     copy_rows_to(p, rows.rest_row, row_end, [&](int64_t row, int64_t tile) {
-      return rest + tile * kHalfBytes + (row - rows.rest_row) * kTileBytes;
+      const int64_t r = row - rows.rest_row;
+      return rest + r / 16 * rows.half_bytes + tile * kHalfBytes + r % 16 * kTileBytes;
     });
   }
   asm volatile("" ::: "memory");  // nor does it know that tile loads read memory
@@ -270,23 +256,21 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
   const int64_t chunks = (panels + panels_max - 1) / panels_max;
   int64_t window = whole ? block_end - block_begin : kWindowBytes / block_bytes;
   if (window < 1) window = 1;
-  Side<typename SumOf<kType>::Type> side{p};
   for (int64_t first = block_begin; first < block_end; first += window) {
     const int64_t last = first + window < block_end ? first + window : block_end;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
       const int64_t begin = row_begin + panels * chunk / chunks * kPanelRows;
       const int64_t end = row_begin + panels * (chunk + 1) / chunks * kPanelRows;
-      multiply_chunk<kType>(p, rows, begin, end < row_end ? end : row_end, first, last, chunk == 0,
-                            scratch, side);
+      multiply_chunk<kType, typename SumOf<kType>::Type>(
+          p, rows, begin, end < row_end ? end : row_end, first, last, chunk == 0, scratch);
     }
   }
-  side.finish_all();
   _tile_release();
 }
 
 int64_t sums_bytes(const Weights&) { return kSumsBytes; }
 int64_t sums_and_expanded_bytes(const Weights&) { return kSumsBytes + kBlockTiles * kTileStep; }
-int64_t sums_and_rest_bytes(const Weights& w) { return kSumsBytes + w.k_tiles * kHalfBytes; }
+int64_t sums_and_rest_bytes(const Weights& w) { return kSumsBytes + w.k_tiles * kTileStep; }
 
 void copy_rows(const Product& p, int64_t begin, int64_t end) {
   copy_rows_to(p, begin, end, [&](int64_t row, int64_t tile) {

@@ -64,11 +64,5 @@ struct __attribute__((packed)) TileConfig {
       _tile_dpbssd(c, a, b);            \
   } while (0)
 
-// 16 rows: the 64 bytes of K tile t of row r are at p + t * tile + r * row.
-struct Half {
-  const uint8_t* p;
-  int64_t row, tile;
-};
-
 }  // namespace
 }  // namespace sis::gemm::amx

@@ -67,11 +67,6 @@ struct Simd {
         _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
   }
   // kLanes pairs of neighbouring elements, apart.
-  SIS_INLINE void load_pairs(const int8_t* p, Vec& low, Vec& high) {
-    const __m256i pairs = _mm256_cvtepi16_epi32(load16(p));
-    low = _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(pairs, 24), 24));
-    high = _mm256_cvtepi32_ps(_mm256_srai_epi32(pairs, 8));
-  }
   SIS_INLINE void load_pairs(const bf16* p, Vec& low, Vec& high) {
     const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     low = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));

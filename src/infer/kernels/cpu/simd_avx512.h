@@ -73,12 +73,6 @@ struct Simd {
         _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }
   // kLanes pairs of neighbouring elements, apart.
-  SIS_INLINE void load_pairs(const int8_t* p, Vec& low, Vec& high) {
-    const __m512i pairs =
-        _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-    low = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(pairs, 24), 24));
-    high = _mm512_cvtepi32_ps(_mm512_srai_epi32(pairs, 8));
-  }
   SIS_INLINE void load_pairs(const bf16* p, Vec& low, Vec& high) {
     const __m512i pairs = _mm512_loadu_si512(p);
     low = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
