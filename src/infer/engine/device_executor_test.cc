@@ -163,6 +163,7 @@ TEST(DeviceExecutor, ABacklogDelaysOthersByOneStep) {
       ended_before = first_.steps + second_.steps;
       wanted = false;
     }
+    void failed(const std::string& what) override { ADD_FAILURE() << what; }
     std::atomic<bool> wanted{false};
     std::atomic<int64_t> ended_before{0};
 

@@ -126,6 +126,7 @@ class ScriptedService final : public tasks::GenerateService {
 
   void sweep() override {}
   void close() override {}
+  void end_all() override {}
   const tasks::TextModel& model() const override { return model_; }
   const tasks::GenerateDefaults& defaults() const override { return defaults_; }
   int64_t requests_open() const override { return 0; }
