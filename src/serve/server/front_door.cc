@@ -89,7 +89,7 @@ class FrontDoor::Visitor final : public api::Client {
     for (int i = tokens_from_; i < charges_; ++i) {
       const auto at = static_cast<size_t>(i);
       const RateCharge& charge = charged_[at];
-      door_.counter_.settle(client_, *charge.window, verdict_.levels[at], charge.cost, tokens);
+      door_.counter_->settle(client_, *charge.window, verdict_.levels[at], charge.cost, tokens);
     }
     used_tokens_.store(tokens, std::memory_order_relaxed);
   }
@@ -236,7 +236,7 @@ void FrontDoor::handle(std::shared_ptr<net::Exchange> exchange) {
                    "", "rate_limit_exceeded", std::chrono::seconds(1)},
                   visitor->name());
   if (charges.empty()) return let_in(exchange, visitor);
-  counter_.take(visitor->client(), charges, [this, exchange, visitor](const RateVerdict& verdict) {
+  counter_->take(visitor->client(), charges, [this, exchange, visitor](const RateVerdict& verdict) {
     visitor->set_verdict(verdict);
     if (verdict.allowed()) return let_in(exchange, visitor);
     exchange->request().companion = visitor;  // adds the limits to the answer
@@ -257,14 +257,14 @@ void FrontDoor::turn_away_unknown(const Exchange& exchange, const AccessRules& r
   for (const RateWindow& window : rules.standing.windows.requests) charges.push_back({&window});
   const Error error{Code::kUnauthenticated, std::string(message)};
   if (charges.empty()) return refuse(exchange, error, "");
-  counter_.take(address_of(exchange->request(), rules), charges,
-                [this, exchange, error](const RateVerdict& verdict) {
-                  if (verdict.allowed()) return refuse(exchange, error, "");
-                  refuse(exchange,
-                         {Code::kRateLimited, "rate limit: too many requests without a valid key",
-                          "", "rate_limit_exceeded", verdict.retry_after},
-                         "");
-                });
+  counter_->take(address_of(exchange->request(), rules), charges,
+                 [this, exchange, error](const RateVerdict& verdict) {
+                   if (verdict.allowed()) return refuse(exchange, error, "");
+                   refuse(exchange,
+                          {Code::kRateLimited, "rate limit: too many requests without a valid key",
+                           "", "rate_limit_exceeded", verdict.retry_after},
+                          "");
+                 });
 }
 
 void FrontDoor::refuse(const Exchange& exchange, const Error& error, std::string_view client) {

@@ -30,7 +30,7 @@ class FrontDoor {
  public:
   FrontDoor(admission::RateCounter& counter, const Clock& clock, FrontDoorObserver& observer,
             telemetry::Logger log, net::Handler next)
-      : counter_(counter),
+      : counter_(&counter),
         clock_(clock),
         observer_(observer),
         log_(std::move(log)),
@@ -39,6 +39,8 @@ class FrontDoor {
 
   void handle(std::shared_ptr<net::Exchange> exchange);
 
+  // Counts elsewhere from now on; before the first request.
+  void use_counter(admission::RateCounter& counter) { counter_ = &counter; }
   // Requests that come from now on are judged by these; what clients have used up stays used. Any
   // thread.
   void set_rules(AccessRules rules);
@@ -57,7 +59,7 @@ class FrontDoor {
   void refuse(const Exchange& exchange, const Error& error, std::string_view client);
   void let_in(const Exchange& exchange, const std::shared_ptr<Visitor>& visitor);
 
-  admission::RateCounter& counter_;
+  admission::RateCounter* counter_;
   const Clock& clock_;
   FrontDoorObserver& observer_;
   const telemetry::Logger log_;

@@ -10,3 +10,11 @@ sis_test(server_test
   SOURCES chat_loader_test.cc chat_options_test.cc front_door_test.cc metrics_http_test.cc
           mock_loader_test.cc model_keeper_test.cc otlp_transport_test.cc router_test.cc
   DEPS sis_server)
+if(TARGET sis_redis)
+  sis_library(sis_redis_rate
+    SOURCES redis_rate_counter.cc
+    DEPS sis_access sis_redis)
+  sis_test(redis_rate_test
+    SOURCES redis_rate_counter_test.cc
+    DEPS sis_redis_rate)
+endif()
