@@ -46,7 +46,7 @@ ClientMetric labelled(const std::vector<std::string>& names,
 }
 
 void fill(const Counter& counter, ClientMetric& out) {
-  out.counter.value = static_cast<double>(counter.value());
+  out.counter.value = static_cast<double>(counter.value()) * counter.unit();
 }
 void fill(const Gauge& gauge, ClientMetric& out) { out.gauge.value = gauge.value(); }
 void fill(const Histogram& histogram, ClientMetric& out) {
@@ -168,12 +168,12 @@ Registry::Entry& Registry::add(std::string name, std::string help,
 }
 
 Family<Counter>& Registry::counters(std::string name, std::string help,
-                                    std::vector<std::string> labels) {
+                                    std::vector<std::string> labels, double unit) {
   SIS_CHECK(name.ends_with("_total"), "counter ", name, " must end in _total");
   const std::lock_guard lock(state_->mutex);
   Entry& entry = add(std::move(name), std::move(help), std::move(labels));
   auto& family = entry.source.emplace<std::unique_ptr<Family<Counter>>>(new Family<Counter>(
-      entry.labels, [] { return std::make_unique<Counter>(); }, kSeriesMax));
+      entry.labels, [unit] { return std::make_unique<Counter>(unit); }, kSeriesMax));
   if (entry.labels.empty()) family->only();
   return *family;
 }

@@ -36,16 +36,21 @@ inline unsigned shard() {
 
 class Counter {
  public:
+  // `unit`: what one of `count` stands for in the exposition (1e-6: microseconds shown as seconds).
+  explicit Counter(double unit = 1) : unit_(unit) {}
+
   void add(uint64_t count = 1) {
     shards_[internal::shard()].count.fetch_add(count, std::memory_order_relaxed);
   }
   uint64_t value() const;
+  double unit() const { return unit_; }
 
  private:
   struct alignas(64) Shard {
     std::atomic<uint64_t> count{0};
   };
   std::array<Shard, internal::kShards> shards_;
+  const double unit_;
 };
 
 class Gauge {
@@ -118,7 +123,8 @@ class Registry {
 
   // Names are unique (SIS_CHECK). Counters end in _total. A family without labels has its series,
   // at 0, at once.
-  Family<Counter>& counters(std::string name, std::string help, std::vector<std::string> labels);
+  Family<Counter>& counters(std::string name, std::string help, std::vector<std::string> labels,
+                            double unit = 1);
   Family<Gauge>& gauges(std::string name, std::string help, std::vector<std::string> labels);
   Family<Histogram>& histograms(std::string name, std::string help, std::vector<std::string> labels,
                                 std::vector<double> bounds);

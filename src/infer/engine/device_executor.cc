@@ -20,6 +20,7 @@ struct DeviceExecutor::State {
     Lane* lane;
     double weight;
     double service = 0;  // device seconds per weight; the least goes next
+    bool leaving = false;
   };
 
   void run();
@@ -49,6 +50,7 @@ DeviceExecutor::State::Slot* DeviceExecutor::State::pick(TimePoint now,
   Slot* best = nullptr;
   double least_waiting = 0;
   for (const auto& slot : slots) {
+    if (slot->leaving) continue;
     const auto at = slot->lane->ready_at(now);
     if (!at) continue;
     if (*at > now) {
@@ -147,6 +149,8 @@ void DeviceExecutor::add(Lane& lane, double weight) {
 
 void DeviceExecutor::remove(Lane& lane) {
   std::unique_lock lock(state_->mutex);
+  // No step of it begins any more, however soon it is ready again.
+  for (const auto& slot : state_->slots) slot->leaving |= slot->lane == &lane;
   state_->changed.wait(lock, [&] { return state_->running != &lane; });
   std::erase_if(state_->slots, [&](const auto& slot) { return slot->lane == &lane; });
 }

@@ -35,6 +35,9 @@ Status AppImpl::open_cache() {
           cache::RedisCacheOptions{.budget = settings_.duration("REDIS_TIMEOUT_MS"),
                                    .entry_bytes_max = entry_bytes_max},
           redis_, std::move(backend));
+      shared_rate_counter_ = std::make_unique<RedisRateCounter>(
+          redis_, rate_counter_, settings_.duration("REDIS_TIMEOUT_MS"));
+      front_door_.use_counter(*shared_rate_counter_);
     }
   }
   cache_ = std::make_unique<cache::ResponseCache>(

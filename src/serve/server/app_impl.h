@@ -28,6 +28,7 @@
 #include "serve/server/metrics_http.h"
 #include "serve/server/metrics_observers.h"
 #include "serve/server/model_pool.h"
+#include "serve/server/redis_rate_counter.h"
 #include "serve/server/router.h"
 #include "serve/server/token_rate.h"
 #include "serve/server/tracing.h"
@@ -147,6 +148,7 @@ class AppImpl final : public App {
   const api::TracePlace trace_place_;  // so does this
   RefusalMeter refusal_meter_;
   admission::LocalRateCounter rate_counter_;
+  std::unique_ptr<RedisRateCounter> shared_rate_counter_;  // null: each process counts for itself
   FrontDoor front_door_;  // jobs of the pools below may hold requests that came through it
   TokenRate token_rate_;
   RequestMeter unknown_observer_;

@@ -102,7 +102,7 @@ api::InferOptions infer_options(const Settings& settings) {
   if (!infer_routes_on(settings) && !settings.flag("MOCK"))
     options.off =
         "the routes under /v1/infer are off: set TRUTHGPT_API_TOKEN to a token of your own, or "
-        "ENVIRONMENT=development";
+        "API_KEYS, or ENVIRONMENT=development";
   return options;
 }
 

@@ -167,7 +167,7 @@ class ChatStepMeter final : public engine::GeneratorObserver {
     lane_.on_step(prefill_tokens, decode_rows, compute);
     own_.prefill_tokens.add(prefill_tokens);
     own_.decode_tokens.add(decode_rows);
-    own_.step_seconds.add(to_seconds(compute));
+    own_.step_seconds.add(static_cast<uint64_t>(to_ms(compute) * 1000));
     decoded_.fetch_add(decode_rows, std::memory_order_relaxed);
   }
   void on_admission(int32_t running, Duration waited) override {

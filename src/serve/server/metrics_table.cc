@@ -129,8 +129,8 @@ struct ServerMetrics::Families {
                                        "Prompt rows run through the model.", {"model"})),
         chat_decode_tokens(r.counters("chat_decode_tokens_total",
                                       "Decoding rows run through the model.", {"model"})),
-        chat_step_seconds(
-            r.counters("chat_step_seconds_total", "Device time of the model's steps.", {"model"})),
+        chat_step_seconds(r.counters("chat_step_seconds_total", "Device time of the model's steps.",
+                                     {"model"}, 1e-6)),
         chat_tokens_after_disconnect(r.counters("tokens_after_disconnect_total",
                                                 "Rows computed for a request already given up.",
                                                 {"model"})),

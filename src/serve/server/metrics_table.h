@@ -74,7 +74,7 @@ struct ChatMetrics {
   telemetry::Counter& completion_tokens;
   telemetry::Counter& prefill_tokens;  // rows computed, repeated work included
   telemetry::Counter& decode_tokens;
-  telemetry::Counter& step_seconds;  // device time
+  telemetry::Counter& step_seconds;  // device time; counts microseconds
   telemetry::Counter& tokens_after_disconnect;
   telemetry::Gauge& running;  // sequences
   telemetry::Gauge& kv_blocks_total;

@@ -17,7 +17,7 @@ bool is_placeholder_secret(const std::string& secret) {
 }
 
 bool infer_routes_on(const Settings& settings) {
-  return iequals(settings.text("ENVIRONMENT"), "development") ||
+  return iequals(settings.text("ENVIRONMENT"), "development") || settings.is_set("API_KEYS") ||
          !is_placeholder_secret(settings.text("TRUTHGPT_API_TOKEN"));
 }
 
