@@ -13,6 +13,11 @@ Status check_client_model(const net::HttpRequest& request, const std::string& mo
   return client->check_model(model);
 }
 
+int client_priority(const net::HttpRequest& request) {
+  const Client* client = client_of(request);
+  return client ? client->priority() : 0;
+}
+
 void charge_client(const net::HttpRequest& request, int64_t tokens) {
   if (Client* client = client_of(request)) client->used_tokens(tokens);
 }

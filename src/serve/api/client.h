@@ -36,5 +36,6 @@ inline Client* client_of(const net::HttpRequest& request) {
 std::string_view client_name(const net::HttpRequest& request);  // "" without a key
 Status check_client_model(const net::HttpRequest& request, const std::string& model);
 void charge_client(const net::HttpRequest& request, int64_t tokens);
+int client_priority(const net::HttpRequest& request);
 
 }  // namespace sis::api

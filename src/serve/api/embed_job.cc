@@ -88,7 +88,8 @@ void EmbedJob::run(const EmbedTarget& target, tasks::EmbedRequest request,
   auto wait =
       gate_.enter({.lane = target.lane,
                    .size = size,
-                   .deadline = std::min<TimePoint>(*deadline, now() + service.options().timeout)},
+                   .deadline = std::min<TimePoint>(*deadline, now() + service.options().timeout),
+                   .priority = client_priority(http())},
                   [self = shared_from_this(), &service](Result<admission::Place> place) {
                     self->submit(service, std::move(place));
                   });

@@ -212,7 +212,8 @@ void Generation::enter_gate() {
                     static_cast<int32_t>(std::min<int64_t>(tokens_max_, defaults.tokens_ceiling)),
                 .sequences = static_cast<int32_t>(choices_.size())},
        .deadline = std::min(deadline_, place_.clock.now() + defaults.generate_timeout),
-       .start_max = generator_.line_max},
+       .start_max = generator_.line_max,
+       .priority = client_priority(request())},
       [self = shared_from_this()](Result<admission::Place> place) {
         self->submit(std::move(place));
       });
