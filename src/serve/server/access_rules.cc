@@ -57,7 +57,7 @@ Status add_infer_key(const Settings& settings, std::vector<ApiKey>& keys) {
     return setting_error(settings, kInferKeyName,
                          "a published placeholder protects nothing; want a secret of your own, or "
                          "ENVIRONMENT=development");
-  if (!infer_routes_on(settings)) return {};
+  if (!infer_token_on(settings)) return {};
   ApiKey key;
   key.name = kInferKeyName;
   key.hash = admission::sha256(token);
@@ -108,7 +108,7 @@ Result<AccessRules> load_access_rules(const Settings& settings) {
   AccessRules rules;
   SIS_ASSIGN(auto keys, load_keys(settings));
   rules.keys_required = !trim(settings.text("API_KEYS")).empty();
-  rules.infer_key_required = infer_routes_on(settings);
+  rules.infer_key_required = infer_token_on(settings);
   SIS_TRY(add_infer_key(settings, keys));
   auto ring = admission::KeyRing::create(std::move(keys));
   if (!ring.ok()) return prefixed("API_KEYS", std::move(ring).error());
@@ -129,7 +129,7 @@ Result<AccessRules> load_access_rules(const Settings& settings) {
                           settings.duration("RATE_LIMIT_WINDOW_SEC")};
   if (settings.is_set("RATE_LIMIT_RPM")) {
     if (rules.standing.windows.requests.empty()) rules.standing.windows.requests = {window};
-  } else if (infer_routes_on(settings)) {
+  } else if (infer_token_on(settings)) {
     // Limited where the API that the setting comes from was; nowhere else unless asked for.
     for (const char* path : {"/v1/infer", "/v1/infer/*"})
       if (!rules.endpoint(path)) rules.endpoints.push_back({path, {.requests = {window}}});

@@ -16,7 +16,7 @@ constexpr double kBytesMax = 1099511627776.0;  // 1 TiB
 constexpr double kRedisValueMax = 8 << 20;     // a larger one would hold up the others
 
 bool batch_max_size_is_for_embeddings(const Settings& settings) {
-  return settings.is_set("BATCH_MAX_SIZE") && !infer_routes_on(settings);
+  return settings.is_set("BATCH_MAX_SIZE") && !infer_token_on(settings);
 }
 
 // Rows are packed by hand; one field a line would make the table three times as long.

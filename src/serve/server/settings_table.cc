@@ -16,9 +16,13 @@ bool is_placeholder_secret(const std::string& secret) {
   return secret.empty();
 }
 
-bool infer_routes_on(const Settings& settings) {
-  return iequals(settings.text("ENVIRONMENT"), "development") || settings.is_set("API_KEYS") ||
+bool infer_token_on(const Settings& settings) {
+  return iequals(settings.text("ENVIRONMENT"), "development") ||
          !is_placeholder_secret(settings.text("TRUTHGPT_API_TOKEN"));
+}
+
+bool infer_routes_on(const Settings& settings) {
+  return infer_token_on(settings) || !trim(settings.text("API_KEYS")).empty();
 }
 
 std::string settings_flags_help() {

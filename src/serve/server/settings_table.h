@@ -14,9 +14,12 @@ namespace sis::server {
 
 const SettingTable& settings_table();
 
-// Whether the routes under /v1/infer are on: a usable TRUTHGPT_API_TOKEN is set, or
+// Whether the token of the inference API opens its routes: a usable TRUTHGPT_API_TOKEN is set, or
 // ENVIRONMENT=development. Then BATCH_MAX_SIZE is their batch size; otherwise it is an old name of
 // EMBEDDING_BATCH_WINDOW_MAX_SIZE.
+bool infer_token_on(const Settings& settings);
+
+// Whether the routes under /v1/infer are on: for that token, or for the API_KEYS that allow them.
 bool infer_routes_on(const Settings& settings);
 
 // A secret that is one of the published placeholders ("changeme") protects nothing and counts as

@@ -6,8 +6,9 @@ of one list. A pattern or an item may hold
   {+name}        one item of the side of the label, {-name} one of the other side
   {D.name}       a list of the sentence's subject: food, film, product, ...
   <good|bad>     by label;  [a|b]  either
-polar.txt gives positive and negative sentences, neutral.txt neutral ones, sentences.txt whole sentences with
-their label. One polar or neutral pattern of twelve, by its hash, is kept out of training and makes the development set.
+polar.txt gives positive and negative sentences, neutral.txt neutral ones, sentences*.txt whole sentences with
+their label. One pattern or whole sentence of twelve, by its hash, is kept out of training and makes the development
+set, whole sentences two thirds of it.
 """
 import hashlib
 import pathlib
@@ -21,7 +22,8 @@ import embed_lexicon
 
 ROOT = pathlib.Path(__file__).resolve().parent / "text"
 LABELS = ("negative", "neutral", "positive")
-PATTERN_FILES = ("polar.txt", "neutral.txt", "sentences.txt")
+PATTERN_FILES = ("polar.txt", "neutral.txt")
+WHOLE_SHARE = 0.7  # of drawn sentences
 DEPTH_MAX = 6
 
 
@@ -34,7 +36,7 @@ def lines_of(path):
 def load_lists():
     lists, name = {}, None
     for path in sorted(ROOT.glob("*.txt")):
-        if path.name in PATTERN_FILES:
+        if path.name in PATTERN_FILES or path.name.startswith("sentences"):
             continue
         for line in lines_of(path):
             head = re.match(r"([A-Za-z0-9.]+[+-]?) = ", line)
@@ -73,16 +75,17 @@ class Corpus:
         """`banned`: normal forms of sentences that are never drawn."""
         self.lists, self.banned = load_lists(), banned
         self.subjects = sorted({name.split(".")[0] for name in self.lists if "." in name})
-        polar, neutral = (sorted(set(lines_of(ROOT / f))) for f in PATTERN_FILES[:2])
+        polar, neutral = (sorted(set(lines_of(ROOT / f))) for f in PATTERN_FILES)
         # A line that stands more than once counts more often.
-        weights = {f: list(lines_of(ROOT / f)) for f in PATTERN_FILES[:2]}
+        weights = {f: list(lines_of(ROOT / f)) for f in PATTERN_FILES}
         self.polar = {part: [p for p in weights["polar.txt"] if held_back(p) == part] for part in (False, True)}
         self.neutral = {part: [p for p in weights["neutral.txt"] if held_back(p) == part] for part in (False, True)}
         self.synonyms = synonyms()
-        self.whole = {label: [] for label in LABELS}
-        for line in lines_of(ROOT / "sentences.txt"):
-            label, _, text = line.partition(": ")
-            self.whole[LABELS[{"-": 0, "0": 1, "+": 2}[label]]].append(text)
+        self.whole = {(label, dev): [] for label in LABELS for dev in (False, True)}
+        for path in sorted(ROOT.glob("sentences*.txt")):
+            for line in lines_of(path):
+                label, _, text = line.partition(": ")
+                self.whole[LABELS[{"-": 0, "0": 1, "+": 2}[label]], held_back(text)].append(text)
         self.patterns = len(polar) + len(neutral)
 
     def counts(self):
@@ -103,8 +106,8 @@ class Corpus:
         return re.sub(r"\{([+-]?)([A-Za-z0-9.]+[+-]?)\}", item, text)
 
     def sentence(self, label, rng, dev=False):
-        whole = self.whole[label]
-        if not dev and whole and rng.random() < 0.4:
+        whole = self.whole[label, dev]
+        if rng.random() < WHOLE_SHARE:
             text = self.expand(rng.choice(whole), "+", rng.choice(self.subjects), rng)
         elif label == "neutral":
             text = self.expand(rng.choice(self.neutral[dev]), "+", rng.choice(self.subjects), rng)

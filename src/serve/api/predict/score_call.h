@@ -20,9 +20,9 @@ namespace sis::api {
 struct ScoreModel {
   std::string name;
   tasks::EmbedService* service = nullptr;  // null: it does something else altogether
-  bool classifies = false;  // capability text-classification
-  bool ranks = false;       // capability rerank
-  bool embeds = false;      // capability text-embedding: scores pairs by cosine
+  bool classifies = false;                 // capability text-classification
+  bool ranks = false;                      // capability rerank
+  bool embeds = false;                     // capability text-embedding: scores pairs by cosine
   tasks::ScoreRule rule = tasks::ScoreRule::kSoftmax;
   std::vector<std::string> labels;  // of the columns
   std::string version;              // changes with the weights
