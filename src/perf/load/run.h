@@ -3,17 +3,31 @@
 
 #include <atomic>
 #include <functional>
-#include <optional>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "net/http_client_url.h"
+#include "perf/load/profile.h"
 #include "perf/load/schedule.h"
 #include "perf/load/tally.h"
 #include "perf/load/workload.h"
 
 namespace sis::perf {
+
+// Times at which requests are due, after the start of the run, rising.
+using TraceTimes = std::vector<Duration>;
+
+// What came in between two moments of the measured phase.
+struct Window {
+  int number = 0;
+  double start_s = 0, length_s = 0;
+  int users = 0;             // at its end: connections that may send
+  Tally total;               // answers that ended within it, whenever they were sent
+  std::vector<Tally> parts;  // one for each part of the workload when it has several
+};
 
 struct RunOptions {
   net::Url url;
@@ -24,7 +38,17 @@ struct RunOptions {
   bool keep_alive = true;
   Duration timeout = from_seconds(30);
   Duration give_up_after = from_seconds(10);
-  double rate = 0;  // requests/s; 0: closed loop
+  // Closed loop: `connections` users, or as many as the profile says at each moment, or as many as
+  // `users_now` holds at each moment. After an answer a user thinks for a time drawn evenly from
+  // think_min..think_max.
+  Profile users;
+  const std::atomic<int>* users_now = nullptr;
+  Duration think_min{}, think_max{};
+  // Open loop when one of these is given: a rate, a rate over time, or due times.
+  double rate = 0;  // requests/s
+  Profile rates;
+  std::shared_ptr<const TraceTimes> trace;
+  int burst = 1;  // requests that are due together; the rate stays
   Arrivals arrivals = Arrivals::kConstant;
   uint64_t seed = 1;
   uint64_t requests = 20;  // 0: only the duration ends the run
@@ -34,6 +58,12 @@ struct RunOptions {
   Slo slo;  // counted, not enforced
   size_t errors_max = 1;
   int first_cpu = -1;  // pin the loops to this core and the following ones
+  // The measured phase in windows: `on_window` gets each as it ends, on the calling thread, and
+  // ends the run by returning false. What is in flight then is waited for.
+  Duration window = from_seconds(1);
+  std::function<bool(const Window&)> on_window;
+
+  bool is_open() const { return rate > 0 || !rates.empty() || trace != nullptr; }
 };
 
 struct Progress {
@@ -45,7 +75,10 @@ struct Progress {
 
 struct RunResult {
   Tally tally;
-  std::string peer;  // the address that was used
+  std::vector<Tally> parts;  // one for each part of the workload when it has several
+  std::vector<std::string> part_names;
+  bool ended_by_rule = false;  // on_window said so
+  std::string peer;            // the address that was used
   int threads = 1;
 };
 

@@ -82,6 +82,14 @@ void GenerationTally::merge(const GenerationTally& other) {
   tpot.merge(other.tpot);
 }
 
+void HttpTimes::merge(const HttpTimes& other) {
+  connecting.merge(other.connecting);
+  tls_handshaking.merge(other.tls_handshaking);
+  sending.merge(other.sending);
+  waiting.merge(other.waiting);
+  receiving.merge(other.receiving);
+}
+
 void Tally::note_message(uint64_t request, double at_s, const std::string& message,
                          size_t errors_max) {
   if (errors.size() < errors_max) errors.push_back({request, at_s, message});
@@ -118,6 +126,7 @@ void Tally::merge(const Tally& other) {
   late.merge(other.late);
   waited.merge(other.waited);
   poll_delay.merge(other.poll_delay);
+  http.merge(other.http);
 
   if (other.started != TimePoint{})
     started = started == TimePoint{} ? other.started : std::min(started, other.started);

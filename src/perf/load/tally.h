@@ -51,6 +51,17 @@ struct GenerationTally {
   void merge(const GenerationTally& other);
 };
 
+// Where the time of good answers went, as k6 and browsers split it; reused connections do not
+// connect.
+struct HttpTimes {
+  Histogram connecting, tls_handshaking;  // per connection made
+  Histogram sending;                      // first to last byte of the request
+  Histogram waiting;                      // last byte out to first byte in (TTFB)
+  Histogram receiving;                    // first to last byte of the answer
+
+  void merge(const HttpTimes& other);
+};
+
 struct Second {  // one second of the timeline
   uint64_t ok = 0, failed = 0;
   double latency_sum_ms = 0, latency_max_ms = 0;
@@ -77,6 +88,8 @@ struct Tally {
   Histogram late;            // open loop: the generator's own delay before a send
   Histogram waited;          // open loop: for a free connection
   Histogram poll_delay;      // answer ready until read by the generator, at most
+
+  HttpTimes http;
 
   TimePoint started{}, last_done{};
   TimePoint window_end{};     // end of the sending time when one was set

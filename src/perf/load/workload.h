@@ -72,6 +72,11 @@ class Workload {
   virtual std::string_view request(uint64_t index, std::string& scratch) const = 0;
   virtual std::unique_ptr<Judge> make_judge() const = 0;
   virtual bool head_requests() const { return false; }  // answers carry no body
+
+  // Requests of several kinds are counted apart as well as together.
+  virtual size_t parts() const { return 1; }
+  virtual size_t part_of(uint64_t) const { return 0; }  // of request `index`
+  virtual std::string part_name(size_t) const { return {}; }
 };
 
 }  // namespace sis::perf

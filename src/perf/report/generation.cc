@@ -83,7 +83,7 @@ void generation_time_lines(const Tally& tally, const RunOptions& options, const 
   const GenerationTally& generation = tally.generation;
   if (!generation.ttft.empty())
     line("ttft ms",
-         histogram_text(generation.ttft) + (options.rate > 0 ? "  (from the intended send)" : "") +
+         histogram_text(generation.ttft) + (options.is_open() ? "  (from the intended send)" : "") +
              (generation.without_content > 0 ? fmt::format("  (answers without content: {})",
                                                            with_commas(generation.without_content))
                                              : ""));

@@ -62,7 +62,7 @@ std::string faults_text(const Tally& tally) {
 
 std::string load_text(const RunOptions& options) {
   std::string out =
-      options.rate > 0
+      options.is_open()
           ? fmt::format("open loop, {} requests/s {}, up to {} connections",
                         short_number(options.rate),
                         options.arrivals == Arrivals::kPoisson ? "Poisson" : "constant",
@@ -103,7 +103,7 @@ Verdict judge_run(const RunOptions& options, const RunResult& result) {
   if (tally.ok == 0) return {VerdictKind::kFailed, "no request was answered well"};
   const double cpu = tally.cpu_share_max * 100;
   const double late_p99 = tally.late.quantile_ms(0.99);
-  if (options.rate > 0) {
+  if (options.is_open()) {
     // The generator is at fault when it was late although a connection was free.
     if (late_p99 > kLateMs)
       return {VerdictKind::kGeneratorSaturated,
@@ -162,8 +162,8 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
                      with_commas(tally.resent)));
   if (!tally.latency.empty()) {
     line("latency ms",
-         histogram_text(tally.latency) + (options.rate > 0 ? "  (from the intended send)" : ""));
-    if (options.rate > 0)
+         histogram_text(tally.latency) + (options.is_open() ? "  (from the intended send)" : ""));
+    if (options.is_open())
       line("service ms", histogram_text(tally.service) + "  (from the actual send)");
   }
   if (label.generates) generation_time_lines(tally, options, line);
@@ -213,12 +213,12 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
   out["url"] = options.url.text();
   out["peer"] = result.peer;
   out["load"] = label.load;
-  out["loop"] = options.rate > 0 ? "open" : "closed";
+  out["loop"] = options.is_open() ? "open" : "closed";
   out["connections"] = options.connections;
   out["threads"] = result.threads;
   out["pipeline"] = options.pipeline;
   out["keep_alive"] = options.keep_alive;
-  if (options.rate > 0) {
+  if (options.is_open()) {
     out["rate"] = options.rate;
     out["arrivals"] = options.arrivals == Arrivals::kPoisson ? "poisson" : "constant";
   }
@@ -262,7 +262,7 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
   out["bytes_out"] = tally.bytes_out;
   out["bytes_in"] = tally.bytes_in;
   out["latency_ms"] = histogram_json(tally.latency, true);
-  if (options.rate > 0) {
+  if (options.is_open()) {
     out["service_ms"] = histogram_json(tally.service, true);
     out["late_ms"] = histogram_json(tally.late, false);
     out["waited_for_connection_ms"] = histogram_json(tally.waited, false);
