@@ -52,8 +52,8 @@ struct GenerateRequest {
   std::vector<int32_t> eos_ids;   // end the choice, reported as its last token; may lie outside
                                   // the vocabulary
   std::vector<int32_t> stop_ids;  // the same, by the client's wish
-  bool ignore_eos = false;        // eos_ids are tokens like others
-  int32_t logprobs = -1;          // -1: none; k: of the token and of the k most likely ones
+  bool ignore_eos = false;        // eos_ids are tokens like others; under a grammar, never sampled
+  int32_t logprobs = -1;          // -1: none; k <= 32: of the token and of the k most likely ones
   bool prompt_logprobs = false;   // also for the prompt's tokens but the first, with as many others
   std::shared_ptr<const text::Grammar> grammar;  // null: anything
   std::string cache_salt;                        // prompts share blocks under equal salts only

@@ -66,8 +66,7 @@ SIS_LOOP VecF exp2_below_one(VecF x) {
   const VecF shifted = x + 12582912.0f;        // 1.5 * 2^23: the nearest integer in the low bits
   const VecF f = x - (shifted - 12582912.0f);  // [-0.5, 0.5]
   // Taylor coefficients ln(2)^k / k!
-  VecF p = all(1.5252734e-5f);
-  p = p * f + 1.5403530e-4f;
+  VecF p = all(1.5403530e-4f);
   p = p * f + 1.3333558e-3f;
   p = p * f + 9.6181291e-3f;
   p = p * f + 5.5504109e-2f;
@@ -212,18 +211,20 @@ int32_t find_members(const Row& row, int32_t bin, Candidate* out) {
   return found;
 }
 
-uint64_t kept_weights(const Row& row, const Kept& kept, uint64_t* group_weights) {
+template <class Weights>
+SIS_LOOP uint64_t sum_groups(const Row& row, float floor, uint64_t* group_weights,
+                             Weights&& weights) {
   alignas(64) float tail[kGroupTokens];
   uint64_t total = 0;
   const int32_t groups = groups_for(row.vocab);
   for (int32_t g = 0; g < groups; ++g) {
     uint64_t sum = 0;
-    if (row.peaks[g] >= row.floor && row.peaks[g] >= kept.logit) {
+    if (row.peaks[g] >= floor) {
       const float* x = group_logits(row, g, tail);
       VecU sums = {};
       for (int part = 0; part < kParts; ++part) {
         const auto w = reinterpret_cast<VecU>(
-            kept_weights_of(row, kept, load(x + part * kLanes), g * kGroupTokens + part * kLanes));
+            weights(load(x + part * kLanes), g * kGroupTokens + part * kLanes));
         sums += (w & 0xFFFFFFFF) + (w >> 32);
       }
       sum = added(sums);
@@ -232,6 +233,16 @@ uint64_t kept_weights(const Row& row, const Kept& kept, uint64_t* group_weights)
     total += sum;
   }
   return total;
+}
+
+uint64_t kept_weights(const Row& row, const Kept& kept, uint64_t* group_weights) {
+  if (kept.logit == -kInfinity && kept.weight_min <= 1)
+    return sum_groups(row, row.floor, group_weights,
+                      [&](VecF x, int32_t) { return weights_of(row, x); });
+  const float floor = kept.logit > row.floor ? kept.logit : row.floor;
+  return sum_groups(row, floor, group_weights, [&](VecF x, int32_t first_id) {
+    return kept_weights_of(row, kept, x, first_id);
+  });
 }
 
 void kept_group(const Row& row, const Kept& kept, int32_t group, int32_t* out) {
