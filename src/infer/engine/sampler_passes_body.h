@@ -1,5 +1,5 @@
-// The passes once, for whichever CPU the including file is compiled: vectors of 16 lanes, which the
-// compiler cuts into what the CPU has. Nothing here may be an inline function of the standard
+// The passes once, on the compiler's own vectors, as wide as those of the CPU that the including
+// file is compiled for. Nothing here may be an inline function of the standard
 // library: the linker keeps one copy of those for all CPUs.
 #pragma once
 
@@ -10,15 +10,22 @@ namespace {
 
 #define SIS_LOOP [[gnu::always_inline]] inline
 
-constexpr int kLanes = 16;
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+constexpr int kLanes = kVectorBytes / 4;
 constexpr int kParts = kGroupTokens / kLanes;  // vectors of a group
 constexpr float kInfinity = __builtin_inff();
 
-typedef float VecF __attribute__((vector_size(64)));
-typedef int32_t VecI __attribute__((vector_size(64)));
-typedef uint64_t VecU __attribute__((vector_size(64)));
-typedef float AnyF __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t AnyI __attribute__((vector_size(64), aligned(4), may_alias));
+typedef float VecF __attribute__((vector_size(kVectorBytes)));
+typedef int32_t VecI __attribute__((vector_size(kVectorBytes)));
+typedef uint64_t VecU __attribute__((vector_size(kVectorBytes)));
+typedef float AnyF __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+typedef int32_t AnyI __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
 
 SIS_LOOP VecF load(const float* p) { return *reinterpret_cast<const AnyF*>(p); }
 SIS_LOOP void store(float* p, VecF v) { *reinterpret_cast<AnyF*>(p) = v; }
@@ -27,25 +34,32 @@ SIS_LOOP VecF all(float x) { return VecF{} + x; }
 SIS_LOOP VecI all(int32_t x) { return VecI{} + x; }
 SIS_LOOP VecF larger(VecF a, VecF b) { return a > b ? a : b; }
 SIS_LOOP VecF smaller(VecF a, VecF b) { return a < b ? a : b; }
-SIS_LOOP VecI lane_numbers() { return VecI{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
-SIS_LOOP VecI turned(int by) { return (lane_numbers() + by) & (kLanes - 1); }
+SIS_LOOP VecI lane_numbers() {
+  VecI numbers{};
+  for (int i = 0; i < kLanes; ++i) numbers[i] = i;
+  return numbers;
+}
 
+// Halves until one lane is left.
 SIS_LOOP float largest(VecF v) {
-  v = larger(v, __builtin_shuffle(v, turned(8)));
-  v = larger(v, __builtin_shuffle(v, turned(4)));
-  v = larger(v, __builtin_shuffle(v, turned(2)));
-  return larger(v, __builtin_shuffle(v, turned(1)))[0];
+#pragma GCC unroll 4
+  for (int by = kLanes / 2; by > 0; by /= 2)
+    v = larger(v, __builtin_shuffle(v, (lane_numbers() + by) & (kLanes - 1)));
+  return v[0];
 }
 SIS_LOOP float added(VecF v) {
-  v += __builtin_shuffle(v, turned(8));
-  v += __builtin_shuffle(v, turned(4));
-  v += __builtin_shuffle(v, turned(2));
-  return (v + __builtin_shuffle(v, turned(1)))[0];
+#pragma GCC unroll 4
+  for (int by = kLanes / 2; by > 0; by /= 2)
+    v += __builtin_shuffle(v, (lane_numbers() + by) & (kLanes - 1));
+  return v[0];
 }
 SIS_LOOP uint64_t added(VecU v) {
-  v += __builtin_shuffle(v, VecU{4, 5, 6, 7, 0, 1, 2, 3});
-  v += __builtin_shuffle(v, VecU{2, 3, 0, 1, 6, 7, 4, 5});
-  return v[0] + v[1];
+  VecU numbers{};
+  for (int i = 0; i < kLanes / 2; ++i) numbers[i] = static_cast<uint64_t>(i);
+#pragma GCC unroll 4
+  for (int by = kLanes / 4; by > 0; by /= 2)
+    v += __builtin_shuffle(v, (numbers + static_cast<uint64_t>(by)) & (kLanes / 2 - 1));
+  return v[0];
 }
 
 // The logits of a group; a short last one is filled up in `tail`.
@@ -133,7 +147,8 @@ float apply_mask(const float* logits, const uint64_t* allowed, int32_t vocab, fl
     float* const target = whole ? out + int64_t{g} * kGroupTokens : masked;
     VecF peak = all(-kInfinity);
     for (int part = 0; part < kParts; ++part) {
-      const VecI set = all(static_cast<int32_t>(word >> (part * kLanes) & 0xFFFF)) & bit;
+      const auto bits = static_cast<int32_t>(word >> (part * kLanes) & ((1u << kLanes) - 1));
+      const VecI set = all(bits) & bit;
       const VecF v = set != 0 ? load(x + part * kLanes) : all(-kInfinity);
       store(target + part * kLanes, v);
       peak = larger(peak, v);
@@ -200,9 +215,9 @@ int32_t find_members(const Row& row, int32_t bin, Candidate* out) {
       any |= in;
     }
     const VecU words = reinterpret_cast<VecU>(any);
-    if ((words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7]) ==
-        0)
-      continue;
+    uint64_t found_any = 0;
+    for (int i = 0; i < kLanes / 2; ++i) found_any |= words[i];
+    if (found_any == 0) continue;
     for (int part = 0; part < kParts; ++part)
       store(w + part * kLanes, weights_of(row, load(x + part * kLanes)));
     for (int i = 0; i < kGroupTokens; ++i)
