@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Trains the small sentiment classifier of demo/models/sentiment on sentences that corpus.py draws.
 
-  train_sentiment.py [--out FOLDER] [--seed N --steps N ...]
+  train_sentiment.py [--out FOLDER] [--seed N --steps N ...] [--teachers FOLDER ...]
 
 1. The vocabulary: the words of drawn text, then frequent words of the embedding model's, so that a word the
    patterns never say still has a meaning; pieces spell the rest.
 2. Word embeddings start as the embedding model's, on their main directions; the layers start at random.
 3. Every step sees new text, a third of it of each label. The mean of the weights, rounded to bf16, that is
    best on patterns kept out of training is written.
+4. With --teachers, larger models that this script trained before, most of the loss is to answer as their mean does. They
+   judge --pool texts ahead, a quarter of them without a label: two sentences of different labels in one.
 
-Sentences of --held-out are never drawn. Some ten minutes on one CPU core.
+Sentences of --held-out are never drawn. Some five minutes on one CPU core for each model.
 """
 import argparse
 import collections
@@ -59,6 +61,10 @@ def parse_args():
     parser.add_argument("--word-drop", type=float, default=0.06, help="share of input tokens masked")
     parser.add_argument("--smoothing", type=float, default=0.05)
     parser.add_argument("--eval-every", type=int, default=200)
+    parser.add_argument("--teachers", type=pathlib.Path, nargs="*", default=[], help="folders of trained models")
+    parser.add_argument("--teacher-share", type=float, default=0.7, help="of the loss, where there are teachers")
+    parser.add_argument("--pool", type=int, default=80000, help="texts the teachers judge")
+    parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
 
@@ -101,25 +107,77 @@ def start_model(tokenizer, args):
     return model
 
 
-def rows_of(tokenizer, texts, limit):
+def rows_of(tokenizer, texts, limit, device="cpu"):
     rows = [e.ids if len(e.ids) <= limit else e.ids[:limit - 1] + [SEP] for e in tokenizer.encode_batch(texts)]
     width = max(map(len, rows))
-    return torch.tensor([r + [PAD] * (width - len(r)) for r in rows])
+    return torch.tensor([r + [PAD] * (width - len(r)) for r in rows]).to(device)
 
 
-def batch_of(source, tokenizer, rng, step, args):
-    texts, labels = [], []
+def texts_of(source, rng, step, args):
+    """(text, label, None) of one step, shortest first."""
+    texts = []
     for n in range(args.batch):
         label = n % 3
         text = source.draw(corpus.LABELS[label], rng)
         if step % 60 == 59 and n < args.batch // 3:  # long ones keep all positions meaningful
             text = " ".join(source.draw(corpus.LABELS[label], rng) for _ in range(20))
-        texts.append(text)
-        labels.append(label)
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # texts of like length need little padding
-    third = len(order) // 3
-    return [(rows_of(tokenizer, [texts[i] for i in part], args.positions), torch.tensor([labels[i] for i in part]))
-            for part in (order[:third], order[third:2 * third], order[2 * third:])]
+        texts.append((text, label, None))
+    return sorted(texts, key=lambda item: len(item[0]))
+
+
+def mixture(source, rng):
+    """Two sentences of different labels: only teachers can judge them."""
+    first, second = rng.sample(corpus.LABELS, 2)
+    joint = rng.choice((" ", " but ", ", but ", ", yet ", " and ", " although ", ", then "))
+    return source.draw(first, rng).rstrip(".!") + joint + source.draw(second, rng), None
+
+
+def parts_of(texts):
+    """Texts of like length need little padding."""
+    third = (len(texts) + 2) // 3
+    return [texts[at:at + third] for at in range(0, len(texts), third)]
+
+
+class Teachers:
+    """The mean answer of several models, each with a tokenizer of its own."""
+
+    def __init__(self, folders, device):
+        self.device = device
+        self.models = [BertForSequenceClassification.from_pretrained(f, dtype=torch.float32).eval().to(device) for f in folders]
+        self.tokenizers = [Tokenizer.from_file(str(f / "tokenizer.json")) for f in folders]
+
+    def shares(self, texts, limit, batch=256):
+        """[texts, labels], on the CPU."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        out = torch.zeros(len(texts), len(corpus.LABELS))
+        with torch.no_grad():
+            for at in range(0, len(order), batch):
+                part = order[at:at + batch]
+                for model, tokenizer in zip(self.models, self.tokenizers):
+                    rows = rows_of(tokenizer, [texts[i] for i in part], limit, self.device)
+                    out[part] += F.softmax(logits_of(model, rows), -1).cpu()
+        return out / len(self.models)
+
+
+def judged_pool(source, teachers, args):
+    """(text, label or None, shares) for --pool texts."""
+    texts = []
+    for n in range(args.pool):
+        rng = corpus.rng_of(args.seed, "pool", n)
+        texts.append(mixture(source, rng) if n % 4 == 3 else (source.draw(corpus.LABELS[n % 3], rng), n % 3))
+        if n % 300 == 0:  # long ones keep all positions meaningful
+            texts[-1] = (" ".join(source.draw(corpus.LABELS[n % 3], rng) for _ in range(20)), n % 3)
+    shares = teachers.shares([text for text, _ in texts], args.positions)
+    return [(text, label, share) for (text, label), share in zip(texts, shares)]
+
+
+def loss_of(logits, texts, args):
+    labels = torch.tensor([-100 if label is None else label for _, label, _ in texts]).to(logits.device)
+    hard = F.cross_entropy(logits, labels, label_smoothing=args.smoothing) if (labels >= 0).any() else logits.sum() * 0
+    if texts[0][2] is None:
+        return hard
+    soft = F.cross_entropy(logits, torch.stack([share for _, _, share in texts]).to(logits.device))
+    return (1 - args.teacher_share) * hard + args.teacher_share * soft
 
 
 def logits_of(model, ids):
@@ -128,9 +186,9 @@ def logits_of(model, ids):
 
 def accuracy(model, tokenizer, items, limit):
     with torch.no_grad():
-        logits = torch.cat([logits_of(model, rows_of(tokenizer, [t for t, _ in items[at:at + 64]], limit))
+        logits = torch.cat([logits_of(model, rows_of(tokenizer, [t for t, _ in items[at:at + 64]], limit, model.device))
                             for at in range(0, len(items), 64)])
-    return (logits.argmax(1) == torch.tensor([label for _, label in items])).float().mean().item()
+    return (logits.argmax(1).cpu() == torch.tensor([label for _, label in items])).float().mean().item()
 
 
 def export(folder, model, tokenizer):
@@ -146,7 +204,7 @@ def export(folder, model, tokenizer):
         "num_hidden_layers": config.num_hidden_layers, "pad_token_id": PAD, "position_embedding_type": "absolute",
         "problem_type": "single_label_classification", "type_vocab_size": 2, "use_cache": False,
         "vocab_size": config.vocab_size})
-    save_file({name: t.detach().to(torch.bfloat16).contiguous() for name, t in model.state_dict().items()
+    save_file({name: t.detach().cpu().to(torch.bfloat16).contiguous() for name, t in model.state_dict().items()
                if "position_ids" not in name}, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     marks = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]"}
@@ -166,9 +224,17 @@ def main():
     source = corpus.Corpus(frozenset(corpus.normal_form(item["text"]) for item in held_out))
     print("corpus:", source.counts(), flush=True)
     tokenizer = build_tokenizer(source, args)
-    rng = corpus.rng_of(args.seed, "dev", 0)
-    dev = [(source.draw(corpus.LABELS[n % 3], rng, dev=True), n % 3) for n in range(450)]
-    model = start_model(tokenizer, args).train()
+    rng = corpus.rng_of(0, "dev", 0)  # the same for every seed
+    dev = [(source.draw(corpus.LABELS[n % 3], rng, dev=True), n % 3) for n in range(900)]
+    model = start_model(tokenizer, args).train().to(args.device)
+    pool = None
+    if args.teachers:
+        teachers = Teachers(args.teachers, args.device)
+        found = teachers.shares([t for t, _ in dev], args.positions).argmax(1)
+        mark = (found == torch.tensor([label for _, label in dev])).float().mean().item()
+        print(f"{len(args.teachers)} teachers together: dev {mark:.3f}", flush=True)
+        pool = judged_pool(source, teachers, args)
+        print(f"{len(pool)} texts judged, {time.time() - start:.0f} s", flush=True)
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     words = model.bert.embeddings.word_embeddings.weight
     groups = [{"params": [words], "pace": args.words_pace},
@@ -182,9 +248,12 @@ def main():
         for group in optimizer.param_groups:
             group["lr"] = args.lr * group["pace"] * min(1.0, share / 0.04) * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
         optimizer.zero_grad(set_to_none=True)
-        for ids, labels in batch_of(source, tokenizer, corpus.rng_of(args.seed, "train", n), n, args):
-            shown = torch.where((ids > MASK) & (torch.rand(ids.shape) < args.word_drop), MASK, ids)
-            loss = F.cross_entropy(logits_of(model, shown), labels, label_smoothing=args.smoothing)
+        rng = corpus.rng_of(args.seed, "train", n)
+        texts = texts_of(source, rng, n, args) if pool is None else sorted(rng.sample(pool, args.batch), key=lambda item: len(item[0]))
+        for part in parts_of(texts):
+            ids = rows_of(tokenizer, [text for text, _, _ in part], args.positions, args.device)
+            shown = torch.where((ids > MASK) & (torch.rand(ids.shape, device=ids.device) < args.word_drop), MASK, ids)
+            loss = loss_of(logits_of(model, shown), part, args)
             (loss / 3).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -196,6 +265,7 @@ def main():
             candidate = BertForSequenceClassification(model.config)
             candidate.load_state_dict({k: v.to(torch.bfloat16).float() if v.is_floating_point() else v
                                        for k, v in average.items()})
+            candidate.to(args.device)
             score = accuracy(candidate.eval(), tokenizer, dev, args.positions)
             print(f"step {n + 1} loss {loss.item():.3f} dev {score:.3f} {time.time() - start:.0f} s", flush=True)
             if best is None or score >= best[0]:
