@@ -31,10 +31,10 @@ MOCK = {"MOCK": "1", "MOCK_EMBED_US_PER_BATCH": "2000", "MOCK_EMBED_US_PER_TOKEN
 COMMON = {"CPU_THREADS": "1", "EMBEDDING_CACHE_SIZE": "0", "EMBEDDING_MAX_QUEUE_SIZE": "512", "EMBEDDING_BATCH_QUEUE_SIZE": "512",
           "CHAT_MAX_QUEUE_SIZE": "512", "CHAT_BATCH_QUEUE_SIZE": "512", "CHAT_QUEUE_MAX_WAIT_MS": "0", "LOG_LEVEL": "INFO"}
 KINDS = {
-    "embeddings": {"model": "embed", "event": "embedding_request", "deadline": 1.0, "closed": 24, "open": 512,
+    "embeddings": {"model": "embed", "event": "embedding_request", "deadline": 1.0, "closed": 24, "open": 4096,
                    "settings": {"EMBEDDING_GENERATE_TIMEOUT_SEC": "1"},
                    "bench": ["embeddings", "--lengths", "128", "--batch", "4", "--distinct"]},
-    "chat": {"model": "chat", "event": "chat_request", "deadline": 3.0, "closed": 16, "open": 512,
+    "chat": {"model": "chat", "event": "chat_request", "deadline": 3.0, "closed": 16, "open": 4096,
              "settings": {"CHAT_GENERATE_TIMEOUT_SEC": "3"},
              "bench": ["chat", "--prompt-tokens", "24", "--max-tokens", "48", "--ignore-eos", "--distinct", "--temperature", "0"]},
 }

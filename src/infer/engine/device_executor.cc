@@ -11,6 +11,12 @@
 #include "base/check.h"
 
 namespace sis::engine {
+namespace {
+
+// A lane that ran so recently is about to come again: a chat between two tokens, say.
+constexpr Duration kStillThere = std::chrono::milliseconds(50);
+
+}  // namespace
 
 struct DeviceExecutor::State {
   State(const ExecutorOptions& options, const Clock& clock)
@@ -21,10 +27,12 @@ struct DeviceExecutor::State {
     double weight;
     double service = 0;  // device seconds per weight; the least goes next
     bool leaving = false;
+    TimePoint ended{};  // its last step; of the steady clock
   };
 
   void run();
   Slot* pick(TimePoint now, std::optional<TimePoint>& earliest);
+  bool shared(const Slot& slot, TimePoint now);
   static void step(Lane& lane, ops::Context& context);
 
   const ExecutorOptions options;
@@ -68,6 +76,17 @@ DeviceExecutor::State::Slot* DeviceExecutor::State::pick(TimePoint now,
   return best;
 }
 
+// Whether another lane than `slot` uses the device, too.
+bool DeviceExecutor::State::shared(const Slot& slot, TimePoint now) {
+  const TimePoint steady = std::chrono::steady_clock::now();
+  return std::ranges::any_of(slots, [&](const auto& other) {
+    if (other.get() == &slot || other->leaving) return false;
+    if (other->ended != TimePoint{} && steady - other->ended < kStillThere) return true;
+    const auto at = other->lane->ready_at(now);
+    return at && *at <= now;
+  });
+}
+
 // The border that no exception crosses: a step that fails costs its lane, not the process.
 void DeviceExecutor::State::step(Lane& lane, ops::Context& context) {
   try {
@@ -85,13 +104,18 @@ void DeviceExecutor::State::run() {
     std::function<void(ops::Context&)> job;
     std::optional<TimePoint> earliest;
     Slot* slot = nullptr;
+    bool hurry = false;
     woken = false;
     if (!calls.empty()) {
       job = std::move(calls.front());
       calls.pop_front();
     } else {
-      slot = pick(clock.now(), earliest);
-      if (slot) running = slot->lane;
+      const TimePoint now = clock.now();
+      slot = pick(now, earliest);
+      if (slot) {
+        running = slot->lane;
+        hurry = slots.size() > 1 && shared(*slot, now);
+      }
     }
     if (!job && !slot) {
       const auto stirred = [this] { return stopping || woken || !calls.empty(); };
@@ -103,7 +127,7 @@ void DeviceExecutor::State::run() {
     }
     lock.unlock();
     const auto begin = std::chrono::steady_clock::now();
-    ops::Context context{team, workspace, options.isa};
+    ops::Context context{team, workspace, options.isa, hurry ? options.shared_step : Duration{}};
     if (job)
       job(context);
     else
@@ -111,11 +135,15 @@ void DeviceExecutor::State::run() {
     workspace.reset();
     if (static_cast<int64_t>(workspace.bytes_reserved()) > options.workspace_bytes_keep)
       workspace = Workspace();
-    const double seconds = to_seconds(std::chrono::steady_clock::now() - begin);
+    const TimePoint end = std::chrono::steady_clock::now();
+    const double seconds = to_seconds(end - begin);
     lock.lock();
     ++steps;
     busy_seconds = busy_seconds + seconds;
-    if (slot) slot->service += seconds / slot->weight;
+    if (slot) {
+      slot->service += seconds / slot->weight;
+      slot->ended = end;
+    }
     if (running) {
       running = nullptr;
       changed.notify_all();  // remove() may wait

@@ -38,6 +38,7 @@ struct ExecutorOptions {
   Isa isa = Isa::kRef;
   int64_t workspace_bytes_keep =
       256 << 20;  // scratch above this is given back after the step that needed it
+  Duration shared_step = from_ms(10);  // wanted of a step while other lanes use the device, too
 };
 
 struct ExecutorStats {

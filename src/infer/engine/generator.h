@@ -108,6 +108,8 @@ struct GeneratorOptions {
   int32_t sequences_max = 8;      // decoding together
   int32_t step_tokens_max = 256;  // rows per step; decode rows first, the rest is prefill; at least
                                   // sequences_max
+  double step_stretch = 2;        // a step with decoding sequences may take so many times a step of
+                                  // theirs alone, for each prompt to compute; 0: no such limit
   int32_t queue_requests_max = 64;            // not admitted yet
   Duration queue_wait_max = from_seconds(2);  // submit to admission; 0: no limit
   Duration idle_window{};   // wait for company when nothing runs; half of queue_wait_max at most

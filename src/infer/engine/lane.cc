@@ -39,6 +39,7 @@ GeneratorLane::GeneratorLane(const nn::Decoder& decoder, const GeneratorOptions&
       pool_(decoder.kv_layout(), blocks),
       cache_(pool_, options.prefix_cache),
       scheduler_(scheduler_options(options), cache_),
+      pace_(options.step_stretch, options.step_tokens_max),
       masks_(masks),
       inbox_(std::make_shared<Inbox>()) {
   inbox_->wake = std::move(wake);
@@ -65,7 +66,9 @@ void GeneratorLane::step(ops::Context& context) {
   take_arrivals();
   drop_cancelled();
   const TimePoint begin = clock_.now();
-  scheduler_.plan(begin, plan_);
+  const int32_t decoding = scheduler_.decoding();
+  const int32_t prompts = scheduler_.waiting() + scheduler_.running() - decoding;
+  scheduler_.plan(begin, plan_, pace_.prefill_max(decoding, prompts, context.time_wanted));
   report_plan(begin);
   if (!plan_.parts.empty()) {
     build_batch();
@@ -81,6 +84,7 @@ void GeneratorLane::step(ops::Context& context) {
     const TimePoint end = clock_.now();
     deliver(end);
     observer_.on_step(plan_.prefill_tokens, plan_.decode_rows, end - begin);
+    pace_.note(plan_.prefill_tokens, plan_.decode_rows, end - begin);
   }
   forget_ended();
   update_gauges();

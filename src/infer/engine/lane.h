@@ -16,6 +16,7 @@
 #include "infer/engine/mask_work.h"
 #include "infer/engine/request.h"
 #include "infer/engine/sampler.h"
+#include "infer/engine/step_pace.h"
 
 namespace sis::engine {
 
@@ -74,6 +75,7 @@ class GeneratorLane final : public Lane {
   KvPool pool_;
   PrefixCache cache_;
   Scheduler scheduler_;
+  StepPace pace_;
   MaskWork masks_;
   std::shared_ptr<Inbox> inbox_;  // shared with the tickets, which may outlive the generator
 

@@ -77,6 +77,11 @@ int32_t Scheduler::waiting_fresh() const {
       std::ranges::count_if(line_, [](const Sequence* s) { return s->fresh; }));
 }
 
+int32_t Scheduler::decoding() const {
+  return static_cast<int32_t>(
+      std::ranges::count_if(running_, [](const Sequence* s) { return !s->prefilling; }));
+}
+
 std::optional<TimePoint> Scheduler::idle_until() const {
   if (line_.empty() || !running_.empty()) return std::nullopt;
   const Sequence& first = *line_.front();
@@ -92,7 +97,7 @@ std::optional<TimePoint> Scheduler::ready_at(TimePoint now) const {
   return until && *until > now ? *until : now;
 }
 
-void Scheduler::plan(TimePoint now, StepPlan& plan) {
+void Scheduler::plan(TimePoint now, StepPlan& plan, int32_t prefill_max) {
   plan.clear();
   expire(now, plan);
   take_decode_blocks(plan);
@@ -102,7 +107,7 @@ void Scheduler::plan(TimePoint now, StepPlan& plan) {
           {.sequence = sequence, .past = sequence->computed, .tokens = 1, .sample = true});
       ++plan.decode_rows;
     }
-  int32_t tokens_left = options_.step_tokens_max - plan.decode_rows;
+  int32_t tokens_left = std::min(options_.step_tokens_max - plan.decode_rows, prefill_max);
   int32_t scored_left = options_.scored_rows_max;
   for (Sequence* sequence : running_)
     if (sequence->prefilling) add_chunk(*sequence, plan, tokens_left, scored_left);

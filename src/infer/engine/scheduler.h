@@ -92,14 +92,16 @@ class Scheduler {
 
   // When there is something to do: now, at the end of the idle window, or never.
   std::optional<TimePoint> ready_at(TimePoint now) const;
-  // Fills `plan` (its memory is reused). Sequences without new tokens must have been removed.
-  void plan(TimePoint now, StepPlan& plan);
+  // Fills `plan` (its memory is reused), with `prefill_max` prompt tokens at most. Sequences
+  // without new tokens must have been removed.
+  void plan(TimePoint now, StepPlan& plan, int32_t prefill_max = INT32_MAX);
   // The plan was computed: counts it and makes full blocks known.
   void commit(const StepPlan& plan);
 
   int32_t waiting() const { return static_cast<int32_t>(line_.size()); }
   int32_t waiting_fresh() const;  // of these, never admitted
   int32_t running() const { return static_cast<int32_t>(running_.size()); }
+  int32_t decoding() const;  // of the running ones, behind their prompt
 
  private:
   void expire(TimePoint now, StepPlan& plan);

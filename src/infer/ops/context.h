@@ -1,6 +1,7 @@
 // What an operation may use while it runs: the device's workers and scratch of this step.
 #pragma once
 
+#include "base/clock.h"
 #include "base/thread_team.h"
 #include "infer/kernels/isa.h"
 #include "infer/tensor/buffer.h"
@@ -14,6 +15,7 @@ struct Context {
   ThreadTeam& team;
   Workspace& workspace;
   Isa isa = Isa::kRef;
+  Duration time_wanted{};  // others wait for the device: a step should take no longer; 0: no hurry
 };
 
 }  // namespace sis::ops

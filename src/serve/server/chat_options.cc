@@ -44,6 +44,7 @@ engine::GeneratorOptions generator_options(const KvPlan& cache, const Settings& 
   return {
       .sequences_max = sequences_max(settings),
       .step_tokens_max = static_cast<int32_t>(settings.integer("CHAT_STEP_MAX_TOKENS")),
+      .step_stretch = settings.number("CHAT_STEP_STRETCH"),
       .queue_requests_max = static_cast<int32_t>(settings.integer("CHAT_BATCH_QUEUE_SIZE")),
       .queue_wait_max = settings.duration("CHAT_QUEUE_MAX_WAIT_MS"),
       .idle_window = settings.flag("ENABLE_CHAT_BATCHING")

@@ -45,6 +45,10 @@ std::vector<SettingDef> admission() {
       {.name = "MAX_CONCURRENT", .type = kInt, .initial = "4", .least = 1, .most = kCountMax,
        .help = "default of each capability's own limit of slots; the device itself runs one step at"
                " a time, in fair turns"},
+      {.name = "DEVICE_SHARED_STEP_MS", .type = kMillis, .initial = "10", .least = 0, .most = 10000,
+       .unit = "ms",
+       .help = "how long a model's step should take at most while other models use the device, too;"
+               " 0 = as long as it likes"},
       {.name = "MAX_QUEUE_SIZE", .type = kInt, .initial = "64", .least = 0, .most = kCountMax,
        .help = "requests waiting plus running; 0 = no bound"},
       {.name = "QUEUE_TIMEOUT_SEC", .type = kSeconds, .initial = "2", .least = 0, .unit = "s",
@@ -172,6 +176,9 @@ std::vector<SettingDef> chat() {
       {.name = "CHAT_STEP_MAX_TOKENS", .type = kInt, .initial = "256", .least = 1,
        .most = kTokensMax,
        .help = "rows per device step: decoding sequences first, prompts fill the rest"},
+      {.name = "CHAT_STEP_STRETCH", .type = kNumber, .initial = "2", .least = 0, .most = 100,
+       .help = "a device step with decoding sequences may take so many times a step of theirs alone,"
+               " for each prompt to compute; larger: prompts sooner, streams less even; 0 = no limit"},
       {.name = "CHAT_CONTEXT", .type = kInt, .initial = "0", .least = 0, .most = kTokensMax,
        .help = "tokens per sequence of models whose catalog entry says nothing; 0 = the model's,"
                " at most 8192"},

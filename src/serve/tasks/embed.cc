@@ -48,6 +48,9 @@ using PendingPtr = std::shared_ptr<Pending>;
 
 using Finished = std::vector<std::pair<EmbedService::Done, Result<EmbedAnswer>>>;
 
+// Batches of fewer tokens are not worth it, and tell little about the price of a token.
+constexpr int32_t kTokensMeasured = 128;
+
 void call_all(Finished finished) {
   for (auto& [done, result] : finished) done(std::move(result));
 }
@@ -121,6 +124,14 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
   bool closed = false;
 
   EmbedQueue<TextPtr>::Batch running;  // of the step in progress; executor thread
+  double token_s = 0;                  // mean time of a token; executor thread
+
+  // Tokens that can be computed in this time, as far as that is known.
+  int32_t tokens_in(Duration time) const {
+    if (time <= Duration{} || token_s <= 0) return INT32_MAX;
+    return std::max(kTokensMeasured,
+                    static_cast<int32_t>(std::min(1e9, to_seconds(time) / token_s)));
+  }
 };
 
 namespace {
@@ -335,7 +346,7 @@ void EmbedService::State::step(ops::Context& context) {
   const TimePoint begin = clock.now();
   {
     std::lock_guard lock(mutex);
-    batch = queue.take(begin, dropped);
+    batch = queue.take(begin, dropped, tokens_in(context.time_wanted));
     admitted = admit_from_room();
   }
   for (const auto& pending : admitted)
@@ -364,6 +375,10 @@ void EmbedService::State::step(ops::Context& context) {
                    .offsets = {offsets, batch.texts.size() + 1},
                    .types = {types, types ? static_cast<size_t>(batch.tokens) : 0}});
   const Duration compute = clock.now() - begin;
+  if (batch.tokens >= kTokensMeasured) {
+    const double seconds = to_seconds(compute) / batch.tokens;
+    token_s = token_s == 0 ? seconds : token_s + (seconds - token_s) / 8;
+  }
 
   std::vector<std::shared_ptr<const Embedded>> results;
   for (size_t i = 0; i < batch.texts.size(); ++i) {

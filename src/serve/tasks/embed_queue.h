@@ -5,8 +5,13 @@
 // when the oldest request has waited the window (time spent behind a running batch counts, so after
 // a busy device nothing waits again). It takes whole requests until `texts_max` texts are gathered,
 // so it may overshoot that; a request larger than `tokens_max` is continued in the next batch.
+//
+// A long request does not hold up the short ones behind it: when not all fits, up to half of a
+// batch goes to requests of which nothing was taken yet, a quarter to each at most. The other half
+// goes by arrival, so the long one goes on as well.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -60,37 +65,25 @@ class EmbedQueue {
     int32_t tokens = 0;
   };
 
-  // Texts nobody wants are dropped on the way, `dropped` takes them.
-  Batch take(TimePoint now, std::vector<Text>& dropped) {
+  // Texts nobody wants are dropped on the way, `dropped` takes them. Fewer tokens than the options
+  // allow when `tokens_max` says so; at least one text.
+  Batch take(TimePoint now, std::vector<Text>& dropped, int32_t tokens_max = INT32_MAX) {
     Batch batch;
-    bool full = false;
-    while (!groups_.empty() && !full) {
+    const int32_t budget = std::min(tokens_max, options_.tokens_max);
+    const bool all_fit = tokens_ <= budget && texts_ <= options_.texts_max;
+    if (options_.batching && !all_fit && groups_.size() > 1)
+      for (Group& group : groups_) {
+        if (static_cast<int32_t>(batch.texts.size()) >= options_.texts_max / 4 * 3) break;
+        if (group.next != 0) continue;
+        if (!take_from(group, now, budget / 4 * 3, batch.tokens + budget / 4, batch, dropped))
+          break;
+      }
+    for (Group& group : groups_) {
       if (static_cast<int32_t>(batch.texts.size()) >= options_.texts_max) break;
       if (!options_.batching && !batch.texts.empty()) break;
-      Group& group = groups_.front();
-      const bool fresh = group.next == 0;
-      bool entered = false;
-      while (group.next < group.texts.size()) {
-        Text& text = group.texts[group.next];
-        if (text->wanted) {
-          if (!batch.texts.empty() && batch.tokens + text->tokens > options_.tokens_max) {
-            full = true;
-            break;
-          }
-          batch.tokens += text->tokens;
-          entered = true;
-        }
-        tokens_ -= text->tokens;
-        --texts_;
-        ++group.next;
-        if (text->wanted)
-          batch.texts.push_back(std::move(text));
-        else
-          dropped.push_back(std::move(text));
-      }
-      if (fresh && entered) batch.waits.push_back(now - group.enqueued);
-      if (group.next == group.texts.size()) groups_.pop_front();
+      if (!take_from(group, now, budget, INT32_MAX, batch, dropped)) break;
     }
+    std::erase_if(groups_, [](const Group& group) { return group.next == group.texts.size(); });
     return batch;
   }
 
@@ -100,6 +93,33 @@ class EmbedQueue {
     size_t next;  // first text not yet taken
     TimePoint enqueued;
   };
+
+  // Moves texts into the batch until it holds `share` tokens; false when the next text would exceed
+  // `budget`. The first text of a batch always goes in.
+  bool take_from(Group& group, TimePoint now, int32_t budget, int32_t share, Batch& batch,
+                 std::vector<Text>& dropped) {
+    const bool fresh = group.next == 0;
+    bool entered = false, fits = true;
+    while (group.next < group.texts.size() && batch.tokens < share) {
+      Text& text = group.texts[group.next];
+      if (text->wanted) {
+        fits = batch.texts.empty() || batch.tokens + text->tokens <= budget;
+        if (!fits) break;
+        batch.tokens += text->tokens;
+        entered = true;
+      }
+      tokens_ -= text->tokens;
+      --texts_;
+      ++group.next;
+      if (text->wanted)
+        batch.texts.push_back(std::move(text));
+      else
+        dropped.push_back(std::move(text));
+    }
+    if (fresh && entered) batch.waits.push_back(now - group.enqueued);
+    return fits;
+  }
+
   const EmbedQueueOptions options_;
   std::deque<Group> groups_;
   int64_t texts_ = 0;

@@ -116,5 +116,42 @@ TEST(EmbedQueue, UnwantedTextsAreDropped) {
   EXPECT_EQ(queue.texts(), 0);
 }
 
+// One request of 40 texts stands in front of short ones: they come with the next batch, and the
+// long one goes on with at least half of every batch.
+TEST(EmbedQueue, ShortRequestsPassALongOne) {
+  ManualClock clock;
+  Queue queue({.texts_max = 32, .tokens_max = 400});
+  std::vector<Text> dropped;
+  queue.push(texts(40, 50), clock.now());
+  EXPECT_EQ(queue.take(clock.now(), dropped).tokens, 400);
+  for (int i = 0; i < 3; ++i) queue.push(texts(1, 10), clock.now());
+  auto batch = queue.take(clock.now(), dropped);
+  EXPECT_EQ(batch.waits.size(), 3u);
+  EXPECT_EQ(batch.tokens, 3 * 10 + 7 * 50);
+  // However many short ones come, they take three quarters of a batch at most.
+  for (int i = 0; i < 100; ++i) queue.push(texts(1, 10), clock.now());
+  batch = queue.take(clock.now(), dropped);
+  EXPECT_EQ(batch.waits.size(), 24u);  // three quarters of the texts of a batch
+  EXPECT_EQ(batch.tokens, 24 * 10 + 3 * 50);
+  int32_t tokens = 8 * 50 + 7 * 50 + 3 * 50;
+  while (!queue.empty()) {
+    const auto next = queue.take(clock.now(), dropped);
+    for (const auto& text : next.texts) tokens += text->tokens == 50 ? 50 : 0;
+  }
+  EXPECT_EQ(tokens, 40 * 50);
+  EXPECT_TRUE(dropped.empty());
+}
+
+TEST(EmbedQueue, ALowerLimitHoldsAndOneTextAlwaysGoes) {
+  ManualClock clock;
+  Queue queue({.texts_max = 32, .tokens_max = 400});
+  std::vector<Text> dropped;
+  queue.push(texts(4, 100), clock.now());
+  EXPECT_EQ(queue.take(clock.now(), dropped, 250).tokens, 200);
+  EXPECT_EQ(queue.take(clock.now(), dropped, 10).tokens, 100);
+  EXPECT_EQ(queue.take(clock.now(), dropped).tokens, 100);
+  EXPECT_TRUE(queue.empty());
+}
+
 }  // namespace
 }  // namespace sis::tasks
