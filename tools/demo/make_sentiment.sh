@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes demo/models/sentiment from the words, patterns and sentences in tools/demo/sentiment/text: eight larger
 # models, the small one that learns from them, then the self-test and the mark. Wants Python ($PYTHON) with
-# torch, transformers, tokenizers and safetensors. About an hour on one CPU core.
+# torch, transformers, tokenizers and safetensors.
 #
 #   [DEVICE=cuda] [JOBS=8] tools/demo/make_sentiment.sh [OUT]     default: cpu, one at a time, demo/models/sentiment
 set -euo pipefail
