@@ -43,8 +43,7 @@ double Profile::sum_until(Duration since_start) const {
   return sum + level * to_seconds(since_start);
 }
 
-ProfileInverse::ProfileInverse(const Profile& profile)
-    : profile_(profile), level_(profile.start) {}
+ProfileInverse::ProfileInverse(const Profile& profile) : profile_(profile), level_(profile.start) {}
 
 Duration ProfileInverse::at(double sum) {
   for (; stage_ < profile_.stages.size(); ++stage_) {

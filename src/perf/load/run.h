@@ -53,8 +53,8 @@ struct RunOptions {
   Duration give_up_after = from_seconds(10);
   // Closed loop: `connections` users, or as many as the profile says at each moment, or as many as
   // `users_now` holds at each moment (`connections` is then the most there may be; a profile raises
-  // it to its highest level). A user that is taken away finishes its request. After an answer a user thinks for a time drawn evenly from
-  // think_min..think_max.
+  // it to its highest level). A user that is taken away finishes its request. After an answer a
+  // user thinks for a time drawn evenly from think_min..think_max.
   Profile users;
   const std::atomic<int>* users_now = nullptr;
   Duration think_min{}, think_max{};
@@ -95,7 +95,7 @@ struct RunResult {
   std::vector<std::string> part_names;
   std::vector<WindowRow> windows;  // of the whole run, at most kWindowRowsMax
   bool ended_by_rule = false;      // on_window said so
-  std::string peer;            // the address that was used
+  std::string peer;                // the address that was used
   int threads = 1;
 };
 

@@ -3,9 +3,10 @@
 // Arrivals are fixed before the run: request i is due at a time after the start that follows from a
 // constant rate, a rate that changes over time or a list of times. With Poisson arrivals the gaps
 // are exponential; with a changing rate, a Poisson train of rate 1 is bent by the inverse of the
-// rate's integral (Cinlar, Introduction to Stochastic Processes, 1975, 4.7). take() hands the next one out once it is due; arrivals
-// nobody could take stay due, with their intended time, so that a stalled server is charged for
-// every request it delayed. Pure on given times: the caller owns the clock.
+// rate's integral (Cinlar, Introduction to Stochastic Processes, 1975, 4.7). take() hands the next
+// one out once it is due; arrivals nobody could take stay due, with their intended time, so that a
+// stalled server is charged for every request it delayed. Pure on given times: the caller owns the
+// clock.
 //
 // Two kinds of delay between intended and actual send are told apart:
 //   waited for a connection   all were busy: the server (or too few connections) is the cause

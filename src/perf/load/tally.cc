@@ -163,10 +163,9 @@ void Tally::merge(const Tally& other) {
 }
 
 std::array<Histogram*, 14> Tally::histograms() {
-  return {&latency,         &service,           &failed_latency,  &late,
-          &waited,          &poll_delay,        &http.connecting, &http.tls_handshaking,
-          &http.sending,    &http.waiting,      &http.receiving,  &generation.ttft,
-          &generation.itl,  &generation.tpot};
+  return {&latency,        &service,         &failed_latency,       &late,           &waited,
+          &poll_delay,     &http.connecting, &http.tls_handshaking, &http.sending,   &http.waiting,
+          &http.receiving, &generation.ttft, &generation.itl,       &generation.tpot};
 }
 
 void Tally::reset() {

@@ -75,7 +75,7 @@ class Workload {
   // once `scratch` has grown.
   virtual std::string_view request(uint64_t index, std::string& scratch) const = 0;
   virtual std::unique_ptr<Judge> make_judge() const = 0;
-  virtual bool head_requests() const { return false; }  // answers carry no body
+  virtual bool head_requests() const { return false; }                   // answers carry no body
   virtual bool head_request(uint64_t) const { return head_requests(); }  // the same for one request
 
   // Requests of several kinds are counted apart as well as together.
