@@ -1,0 +1,375 @@
+#include "truth_connections.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "base/strings.h"
+#include "truth_answers.h"
+
+namespace sis::truth {
+namespace {
+
+constexpr int kEventsMax = 64;
+constexpr size_t kReadBytes = 256 << 10;
+constexpr size_t kHeadBytesMax = 64 << 10;
+constexpr int64_t kBodyBytesMax = 64 << 20;
+constexpr size_t kSitesMax = 4096;
+constexpr Duration kSpinBefore = std::chrono::microseconds(50);
+
+TimePoint clock_now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::create(const ServerOptions& options) {
+  std::unique_ptr<Server> server(new Server(options));
+  SIS_TRY(server->listen());
+  server->buffer_.resize(kReadBytes);
+  return server;
+}
+
+Server::~Server() {
+  for (auto& connection : connections_)
+    if (connection && connection->fd >= 0) ::close(connection->fd);
+  if (listener_ >= 0) ::close(listener_);
+  if (epoll_ >= 0) ::close(epoll_);
+}
+
+Status Server::listen() {
+  const auto failed = [](const char* what) {
+    return Error{Code::kUnavailable, concat(what, ": ", std::strerror(errno))};
+  };
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (epoll_ < 0 || listener_ < 0) return failed("socket");
+  const int on = 1;
+  setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(options_.port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return failed("bind");
+  if (::listen(listener_, 4096) != 0) return failed("listen");
+  socklen_t length = sizeof address;
+  getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
+  port_ = ntohs(address.sin_port);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = listener_;
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event) != 0) return failed("epoll");
+  return {};
+}
+
+void Server::run(const volatile std::sig_atomic_t& stop) {
+  std::array<epoll_event, kEventsMax> events;
+  while (stop == 0) {
+    TimePoint now = clock_now();
+    while (!timers_.empty() && timers_.top().at <= now) {
+      const Timer timer = timers_.top();
+      timers_.pop();
+      Connection& connection = *connections_[static_cast<size_t>(timer.fd)];
+      if (connection.busy && connection.generation == timer.generation) play(connection, now);
+      now = clock_now();
+    }
+    const int64_t wait_ns = std::chrono::nanoseconds(wait_until_next(now)).count();
+    const timespec wait{.tv_sec = wait_ns / 1'000'000'000, .tv_nsec = wait_ns % 1'000'000'000};
+    const int n = epoll_pwait2(epoll_, events.data(), kEventsMax, &wait, nullptr);
+    const TimePoint polled = clock_now();
+    for (int i = 0; i < n; ++i) {
+      const epoll_event& event = events[static_cast<size_t>(i)];
+      if (event.data.fd == listener_) {
+        accept_all();
+        continue;
+      }
+      Connection& connection = *connections_[static_cast<size_t>(event.data.fd)];
+      if ((event.events & EPOLLOUT) && !connection.out.empty()) {
+        std::string rest;
+        rest.swap(connection.out);
+        if (!write(connection, rest)) continue;
+      }
+      if (event.events & ~static_cast<uint32_t>(EPOLLOUT)) read(connection, polled);
+    }
+  }
+}
+
+Duration Server::wait_until_next(TimePoint now) const {
+  if (options_.spin) return {};
+  if (timers_.empty()) return std::chrono::milliseconds(100);
+  const Duration left = timers_.top().at - now;
+  return left <= kSpinBefore
+             ? Duration{}
+             : std::min<Duration>(left - kSpinBefore, std::chrono::milliseconds(100));
+}
+
+void Server::accept_all() {
+  for (int fd; (fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const auto slot = static_cast<size_t>(fd);
+    if (connections_.size() <= slot) connections_.resize(slot + 1);
+    if (!connections_[slot]) connections_[slot] = std::make_unique<Connection>();
+    connections_[slot]->fd = fd;
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.fd = fd;
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  }
+}
+
+void Server::read(Connection& connection, TimePoint now) {
+  while (connection.fd >= 0) {
+    const ssize_t got = recv(connection.fd, buffer_.data(), buffer_.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0) {
+      if (connection.busy) connection.site->behaviour.note_client_gone();
+      close(connection);
+      return;
+    }
+    std::string_view bytes(buffer_.data(), static_cast<size_t>(got));
+    const bool drained = bytes.size() < buffer_.size();
+    // Requests are taken from where they were received; only what is not whole is kept.
+    if (connection.in.empty() && !connection.busy) {
+      while (connection.fd >= 0 && !connection.busy) {
+        const size_t taken = take(connection, bytes, now);
+        if (taken == 0) break;
+        bytes.remove_prefix(taken);
+      }
+    }
+    if (connection.fd < 0) return;
+    connection.in.append(bytes);
+    if (connection.in.size() > static_cast<size_t>(kBodyBytesMax) + kHeadBytesMax) {
+      close(connection);
+      return;
+    }
+    while (connection.fd >= 0 && !connection.busy && !connection.in.empty()) {
+      const size_t taken = take(connection, connection.in, now);
+      if (taken == 0) break;
+      connection.in.erase(0, taken);
+    }
+    if (drained) return;  // the next bytes, or the end, raise a new edge
+  }
+}
+
+size_t Server::take(Connection& connection, std::string_view bytes, TimePoint now) {
+  const size_t end = bytes.find("\r\n\r\n");
+  if (end == std::string_view::npos) {
+    if (bytes.size() > kHeadBytesMax) close(connection);
+    return 0;
+  }
+  std::string_view head = bytes.substr(0, end + 2);
+  const auto next_line = [&head] {
+    const size_t length = head.find("\r\n");
+    const std::string_view line = head.substr(0, length);
+    head.remove_prefix(length + 2);
+    return line;
+  };
+  const std::string_view line = next_line();
+  const size_t method_end = line.find(' '), target_end = line.rfind(' ');
+  Request request{.bytes = end + 4};
+  bool good = method_end != std::string_view::npos && target_end > method_end + 1;
+  if (good) {
+    request.method = line.substr(0, method_end);
+    request.target = line.substr(method_end + 1, target_end - method_end - 1);
+    request.close = line.ends_with("/1.0");
+  }
+  while (good && !head.empty()) {
+    const std::string_view header = next_line();
+    const size_t colon = header.find(':');
+    if (colon != 14 && colon != 10 && colon != 17) continue;  // lengths of the names below
+    const std::string_view name = header.substr(0, colon), value = trim(header.substr(colon + 1));
+    if (iequals(name, "content-length")) {
+      const auto length = parse_int(value);
+      good = length && *length >= 0 && *length <= kBodyBytesMax;
+      if (good) request.bytes += static_cast<size_t>(*length);
+    } else if (iequals(name, "connection")) {
+      if (iequals(value, "close")) request.close = true;
+      if (iequals(value, "keep-alive")) {
+        request.keep_alive = request.close;
+        request.close = false;
+      }
+    } else if (iequals(name, "transfer-encoding")) {
+      good = false;
+    }
+  }
+  if (!good) {
+    connection.close_after = true;
+    reply(connection, 400, "text/plain", "want a request with a Content-Length up to 64 MB\n");
+    return bytes.size();
+  }
+  if (bytes.size() < request.bytes) return 0;
+  connection.close_after = request.close;
+  start(connection, request, now);
+  return request.bytes;
+}
+
+void Server::start(Connection& connection, const Request& request, TimePoint now) {
+  if (request.target == "/") {
+    // The benchmark's path: one write of fixed bytes.
+    write(connection, request.keep_alive ? kTrivialKeepAlive : kTrivial);
+    if (connection.close_after) close(connection);
+    return;
+  }
+  const std::string_view path = request.target.substr(1);
+  std::string_view segment = path.substr(0, path.find('/'));
+  if (segment == "log") {
+    std::string_view of = path.substr(std::min<size_t>(path.size(), 4));
+    of = of.substr(0, of.find('/'));
+    const auto found = sites_.find(of);
+    if (found == sites_.end())
+      reply(connection, 404, "text/plain", concat("no request came for ", in_quotes(of), "\n"));
+    else
+      reply(connection, 200, "application/json", found->second->behaviour.log_json());
+    return;
+  }
+  if (connection.site == nullptr || connection.segment != segment) {
+    const auto site = find_site(segment);
+    if (!site.ok()) {
+      reply(connection, 400, "text/plain", site.error().message + "\n");
+      return;
+    }
+    connection.site = *site;
+    connection.segment = segment;
+  }
+  Behaviour& behaviour = connection.site->behaviour;
+  connection.plan = behaviour.plan(now);
+  connection.record = {.received = now, .planned = connection.plan.first};
+  connection.busy = true;
+  ++connection.generation;
+  connection.piece = 0;
+  connection.due = connection.plan.first;
+  if (!connection.plan.answer) {
+    if (behaviour.spec().kind == Kind::kDrop) close(connection);
+    return;  // `never` waits until the client leaves
+  }
+  if (behaviour.spec().kind == Kind::kSse && !write(connection, sse_start())) return;
+  play(connection, now);
+}
+
+// Sends what is due and sets the timer for what is not.
+void Server::play(Connection& connection, TimePoint now) {
+  while (connection.busy && connection.due <= now) {
+    send_piece(connection);
+    now = clock_now();
+  }
+  if (connection.busy) timers_.push({connection.due, connection.fd, connection.generation});
+  if (connection.busy || connection.fd < 0) return;
+  if (connection.close_after) {
+    close(connection);
+    return;
+  }
+  while (!connection.busy && connection.fd >= 0 && !connection.in.empty()) {
+    std::string bytes;
+    bytes.swap(connection.in);
+    const size_t taken = take(connection, bytes, now);
+    if (connection.fd < 0) return;
+    connection.in.insert(0, std::string_view(bytes).substr(taken));
+    if (taken == 0) break;
+  }
+}
+
+void Server::send_piece(Connection& connection) {
+  Site& site = *connection.site;
+  const Spec& spec = site.behaviour.spec();
+  if (connection.plan.broken) {
+    break_off(connection);
+    return;
+  }
+  const int pieces = site.behaviour.pieces(), piece = connection.piece++;
+  const bool last = connection.piece == pieces;
+  std::string bytes;
+  if (spec.kind == Kind::kSse) {
+    bytes = sse_piece(piece);
+    if (last) bytes += sse_end(pieces);
+  } else {
+    if (piece == 0) bytes = head(connection.plan.status, "text/plain", site.body.size());
+    const size_t size = site.body.size(), n = static_cast<size_t>(pieces),
+                 i = static_cast<size_t>(piece);
+    bytes += std::string_view(site.body).substr(size * i / n, size * (i + 1) / n - size * i / n);
+  }
+  Record& record = connection.record;
+  const TimePoint sent = clock_now();
+  if (piece == 0)
+    record.first = sent;
+  else
+    site.behaviour.note_gap(sent - record.last);
+  record.last = sent;
+  if (!write(connection, bytes)) return;
+  if (last) {
+    connection.busy = false;
+    site.behaviour.note(record);
+  } else {
+    connection.due += site.behaviour.next_gap();
+  }
+}
+
+void Server::break_off(Connection& connection) {
+  const Site& site = *connection.site;
+  const std::string_view body = site.body;
+  const std::string start = head(200, "text/plain", body.size());
+  const bool reset = site.behaviour.spec().kind == Kind::kReset;
+  if (!write(connection, concat(start, body.substr(0, body.size() / 2)))) return;
+  if (reset) {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    setsockopt(connection.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
+  close(connection);
+}
+
+void Server::reply(Connection& connection, int status, std::string_view type,
+                   std::string_view body) {
+  if (!write(connection, concat(head(status, type, body.size()), body))) return;
+  if (connection.close_after) close(connection);
+}
+
+// False when the connection was lost.
+bool Server::write(Connection& connection, std::string_view bytes) {
+  if (connection.out.empty()) {
+    const ssize_t sent = send(connection.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent == static_cast<ssize_t>(bytes.size())) return true;
+    if (sent < 0 && errno != EAGAIN) {
+      if (connection.busy) connection.site->behaviour.note_client_gone();
+      close(connection);
+      return false;
+    }
+    if (sent > 0) bytes.remove_prefix(static_cast<size_t>(sent));
+  }
+  connection.out.append(bytes);
+  return true;
+}
+
+void Server::close(Connection& connection) {
+  ::close(connection.fd);  // also leaves the epoll set
+  connection.fd = -1;
+  connection.busy = connection.close_after = false;
+  ++connection.generation;
+  connection.in.clear();
+  connection.out.clear();
+}
+
+Result<Server::Site*> Server::find_site(std::string_view segment) {
+  const auto found = sites_.find(segment);
+  if (found != sites_.end()) return found->second.get();
+  if (sites_.size() >= kSitesMax)
+    return Error{Code::kOverloaded, concat("want at most ", kSitesMax, " different segments")};
+  SIS_ASSIGN(const Spec spec, parse_spec(segment));
+  return sites_.emplace(segment, std::make_unique<Site>(spec)).first->second.get();
+}
+
+std::string Server::Site::body_of(const Spec& spec) {
+  const auto pieces = static_cast<size_t>(spec.kind == Kind::kTrickle ? spec.pieces : 1);
+  return std::string(std::max(spec.body_bytes, pieces), 'x');
+}
+
+}  // namespace sis::truth
