@@ -52,6 +52,9 @@ void LoadFlags::add_to(FlagSet& flags) {
                  "of one request");
   flags.integer({{"threads"}, {"THREADS"}}, &threads, 1, 256,
                 "event loops of the generator, one core each");
+  flags.toggle({{"spin"}, {"SPIN"}}, &spin,
+               "never sleep: sends and readings exact to microseconds, at the price of the whole "
+               "core of each thread");
   flags.integer({{"pipeline"}, {}}, &pipeline, 1, 1024, "requests in flight on each connection");
   flags.toggle({{"keep-alive"}, {}}, &keep_alive,
                "reuse connections; --no-keep-alive makes one per request");
@@ -71,6 +74,7 @@ Result<RunOptions> LoadFlags::resolve(const FlagSet& flags, const net::Url& url)
   options.threads = static_cast<int>(threads);
   options.pipeline = static_cast<int>(pipeline);
   options.keep_alive = keep_alive;
+  options.spin = spin;
   options.timeout = timeout;
   options.rate = rate;
   options.arrivals = arrivals == "poisson" ? Arrivals::kPoisson : Arrivals::kConstant;

@@ -134,6 +134,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, Tally& tally) {
   phase_end_ = duration > Duration{} ? start + duration : TimePoint::max();
   quota_left_ = requests > 0 ? requests : UINT64_MAX;
   latency_us_sum_ = 0;
+  idle_ = Duration{};
   sending_ = true;
   stopped_ = false;
   free_.clear();
@@ -184,7 +185,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, Tally& tally) {
   const double wall = std::max(1e-9, to_seconds(end - start));
   tally.cpu_s = thread_cpu_s() - cpu_before;
   tally.cpu_wait_s = std::max(0.0, thread_cpu_wait_s() - wait_before);
-  tally.cpu_share_max = (tally.cpu_s + tally.cpu_wait_s) / wall;
+  tally.cpu_share_max = std::max(0.0, tally.cpu_s + tally.cpu_wait_s - to_seconds(idle_)) / wall;
   publish(end);
 }
 
@@ -195,6 +196,7 @@ bool EventLoop::may_send(TimePoint now) const {
 }
 
 Duration EventLoop::poll_timeout(TimePoint now) const {
+  if (options_.spin) return Duration{};
   TimePoint until = next_sweep_;
   if (sending_ && phase_end_ != TimePoint::max()) until = std::min(until, phase_end_);
   if (open_ && sending_ && !free_.empty()) {
@@ -213,6 +215,7 @@ void EventLoop::poll_once(TimePoint now) {
   if (n < 0 && errno == ENOSYS)  // kernels before 5.11: whole milliseconds, the rest is polled
     n = epoll_wait(epoll_, events.data(), kEventsMax, static_cast<int>(wait_ns / 1'000'000));
   const TimePoint polled = clock_now();
+  if (options_.spin && n == 0) idle_ += polled - now;
   for (int i = 0; i < n; ++i) {
     on_event(connections_[events[static_cast<size_t>(i)].data.u32],
              events[static_cast<size_t>(i)].events, polled);

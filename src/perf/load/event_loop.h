@@ -47,7 +47,8 @@ struct LoopOptions {
   Slo slo;
   size_t errors_max = 1;  // kept with their text
   size_t body_bytes_max = 64 << 20;
-  int cpu = -1;  // pin the calling thread here
+  int cpu = -1;       // pin the calling thread here
+  bool spin = false;  // poll without sleeping, see RunOptions::spin
 };
 
 // Written by the loop about a hundred times a second, read by whoever shows progress.
@@ -144,6 +145,7 @@ class EventLoop {
   TimePoint alive_at_{}, next_sweep_{}, next_publish_{};
   Duration sweep_every_{};
   uint64_t latency_us_sum_ = 0;
+  Duration idle_{};  // spinning: polls that found nothing
 };
 
 }  // namespace sis::perf

@@ -77,6 +77,7 @@ Result<RunResult> run_load(const RunOptions& options, const Workload& workload,
     loop.index_step = static_cast<uint64_t>(threads);
     loop.slo = options.slo;
     loop.errors_max = options.errors_max;
+    loop.spin = options.spin;
     loop.cpu = options.first_cpu < 0 ? -1 : options.first_cpu + i;
     auto& worker = *workers.emplace_back(std::make_unique<Worker>());
     worker.thread = std::thread([&, loop] {
