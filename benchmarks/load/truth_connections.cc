@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -116,6 +117,7 @@ void Server::accept_all() {
   for (int fd; (fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (options_.kernel_times) setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
     const auto slot = static_cast<size_t>(fd);
     if (connections_.size() <= slot) connections_.resize(slot + 1);
     if (!connections_[slot]) connections_[slot] = std::make_unique<Connection>();
@@ -127,9 +129,36 @@ void Server::accept_all() {
   }
 }
 
-void Server::read(Connection& connection, TimePoint now) {
+ssize_t Server::receive(int fd, TimePoint& arrived) {
+  if (!options_.kernel_times) return recv(fd, buffer_.data(), buffer_.size(), 0);
+  iovec into{.iov_base = buffer_.data(), .iov_len = buffer_.size()};
+  alignas(cmsghdr) std::array<char, 256> control;
+  msghdr message{};
+  message.msg_iov = &into;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = recvmsg(fd, &message, 0);
+  if (got <= 0) return got;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_TIMESTAMPNS) continue;
+    timespec stamp{}, wall{};
+    std::memcpy(&stamp, CMSG_DATA(part), sizeof stamp);
+    // The kernel stamps by the wall clock; only how long ago that was counts.
+    clock_gettime(CLOCK_REALTIME, &wall);
+    const TimePoint now = clock_now();
+    const auto ago = std::chrono::seconds(wall.tv_sec - stamp.tv_sec) +
+                     std::chrono::nanoseconds(wall.tv_nsec - stamp.tv_nsec);
+    arrived = std::min(now, now - ago);
+  }
+  return got;
+}
+
+void Server::read(Connection& connection, TimePoint polled) {
   while (connection.fd >= 0) {
-    const ssize_t got = recv(connection.fd, buffer_.data(), buffer_.size(), 0);
+    TimePoint now = polled;
+    const ssize_t got = receive(connection.fd, now);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) {

@@ -24,6 +24,9 @@ namespace sis::truth {
 struct ServerOptions {
   uint16_t port = 0;  // 0: any
   bool spin = false;  // never sleep: for a core of its own
+  // A request came when the kernel took its last bytes off the wire, not when this process read
+  // them: what the server was late itself is then in the log. Costs a little on each read.
+  bool kernel_times = false;
 };
 
 class Server {
@@ -70,7 +73,9 @@ class Server {
   explicit Server(const ServerOptions& options) : options_(options) {}
   Status listen();
   void accept_all();
-  void read(Connection& connection, TimePoint now);
+  void read(Connection& connection, TimePoint polled);
+  // As recv(2); `arrived` becomes the kernel's time when it has one.
+  ssize_t receive(int fd, TimePoint& arrived);
   // Takes the next request off `bytes`: how many bytes it had, 0 when it is not whole yet. The
   // connection may be closed afterwards.
   size_t take(Connection& connection, std::string_view bytes, TimePoint now);

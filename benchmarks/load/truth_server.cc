@@ -1,6 +1,6 @@
 // A server whose behaviour is known: load generators are judged by what they report of it.
 //
-//   truth_server [--port 0] [--cpu N] [--spin]
+//   truth_server [--port 0] [--cpu N] [--spin] [--kernel-times]
 //
 // Says `truth_server on 127.0.0.1:PORT` and serves until SIGTERM. `GET /` is answered at once with
 // two bytes; other paths begin with a behaviour (truth_behaviour.h). `GET /log/SEGMENT` tells what
@@ -38,6 +38,8 @@ int main(int argc, char** argv) {
     const std::string_view flag = argv[i];
     if (flag == "--spin") {
       options.spin = true;
+    } else if (flag == "--kernel-times") {
+      options.kernel_times = true;
     } else if (flag == "--port" || flag == "--cpu") {
       const auto value = i + 1 < argc ? parse_int(argv[i + 1]) : std::nullopt;
       const int64_t high = flag == "--port" ? 65535 : CPU_SETSIZE - 1;
@@ -50,7 +52,8 @@ int main(int argc, char** argv) {
         cpu = *value;
       ++i;
     } else {
-      return complain(fmt::format("want --port N, --cpu N or --spin, got {}", in_quotes(flag)));
+      return complain(
+          fmt::format("want --port N, --cpu N, --spin or --kernel-times, got {}", in_quotes(flag)));
     }
   }
   if (cpu >= 0) {

@@ -21,17 +21,23 @@ def cores():
     return mine[0], mine[1 if len(mine) > 1 else 0]
 
 
+def first_in_line():
+    """Before other processes of a busy machine, where we may: a preempted generator measures the machine."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+    except PermissionError:
+        pass
+
+
 class TruthServer:
     """with TruthServer(binary) as server: server.url("fixed,ms=5"), server.log("fixed,ms=5")
 
-    On a core of its own it never sleeps, so that its times are exact to microseconds.
+    A request counts from when the kernel received it: where the server itself was late, its log says so.
     """
 
-    def __init__(self, binary, port=0, spin=None):
-        generator, own = cores()
-        spin = own != generator if spin is None else spin
-        command = [str(Path(binary).resolve()), "--port", str(port), "--cpu", str(own)] + (["--spin"] if spin else [])
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def __init__(self, binary, *flags):
+        command = [str(Path(binary).resolve()), "--cpu", str(cores()[1]), "--kernel-times", *flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=first_in_line)
         line = self.process.stdout.readline()
         found = re.fullmatch(r"truth_server on 127\.0\.0\.1:(\d+)\n", line)
         if not found:
@@ -75,7 +81,7 @@ def bench(binary, *arguments, timeout=120, pinned=True):
         if pinned and cores()[0] != cores()[1]:
             command = ["taskset", "-c", str(cores()[0]), *command]
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=folder,
-                              env={"PATH": os.environ["PATH"], "HOME": folder})
+                              env={"PATH": os.environ["PATH"], "HOME": folder}, preexec_fn=first_in_line)
         run = json.loads(file.read_text())["runs"][0] if file.exists() else {}
     run["exit_code"], run["stdout"], run["stderr"] = done.returncode, done.stdout, done.stderr
     return run
@@ -110,20 +116,23 @@ def misses(what, reported, known_ms, floor_ms=0.0, figures=("mean", "p50", "p90"
 
 
 def best_of(tries):
-    """For tests at the mercy of what else runs on the machine: right once is right. A generator that is wrong is wrong every time.
+    """For tests at the mercy of what else runs on the machine: a figure that is right once is right; a generator that is wrong is
+    wrong every time.
 
-    The test gets the number of the try and returns its list of faults.
+    The test gets the number of the try and returns its faults, "FIGURE: what is wrong with it".
     """
     def wrap(test):
         @functools.wraps(test)
         def run(self):
-            said = []
+            said, always = [], None
             for number in range(tries):
                 faults = test(self, number)
-                if not faults:
+                figures = {fault.split(":")[0] for fault in faults}
+                always = figures if always is None else always & figures
+                if not always:
                     return
                 said.append(f"try {number + 1}: " + "; ".join(faults))
-            self.fail("\n".join(said))
+            self.fail(f"wrong each time: {', '.join(sorted(always))}\n" + "\n".join(said))
         return run
     return wrap
 
