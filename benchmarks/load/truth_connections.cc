@@ -246,12 +246,17 @@ size_t Server::take(Connection& connection, std::string_view bytes, TimePoint no
 void Server::start(Connection& connection, const Request& request, TimePoint now) {
   if (request.target == "/") {
     // The benchmark's path: one write of fixed bytes.
-    write(connection, request.keep_alive ? kTrivialKeepAlive : kTrivial);
+    ++served_;
+    if (!write(connection, request.keep_alive ? kTrivialKeepAlive : kTrivial)) return;
     if (connection.close_after) close(connection);
     return;
   }
   const std::string_view path = request.target.substr(1);
   std::string_view segment = path.substr(0, path.find('/'));
+  if (segment == "served") {
+    reply(connection, 200, "text/plain", std::to_string(served_));
+    return;
+  }
   if (segment == "log") {
     std::string_view of = path.substr(std::min<size_t>(path.size(), 4));
     of = of.substr(0, of.find('/'));

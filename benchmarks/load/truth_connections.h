@@ -96,6 +96,7 @@ class Server {
   std::map<std::string, std::unique_ptr<Site>, std::less<>> sites_;
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   std::vector<char> buffer_;
+  uint64_t served_ = 0;  // answers to `GET /`
 };
 
 }  // namespace sis::truth

@@ -5,7 +5,7 @@
 // Says `truth_server on 127.0.0.1:PORT` and serves until SIGTERM. `GET /` is answered at once with
 // two bytes; other paths begin with a behaviour (truth_behaviour.h). `GET /log/SEGMENT` tells what
 // the server did there: counts, and for each answer when the request came and when its first and
-// last piece left, in ns after the first request.
+// last piece left, in ns after the first request. `GET /served` counts the answers to `GET /`.
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sched.h>
