@@ -228,6 +228,16 @@ class Interrupted(Faults):
         self.assertLess(run["wall_s"], 13)
         self.assertIn("incomplete", run["stdout"])
 
+    def test_server_dies_shortly_before_the_end(self):
+        """Too late for the ten seconds, yet no whole run."""
+        for load in (["--duration", "2s"], ["--duration", "2s", "--rate", "500"], ["--duration", "2s", "--no-keep-alive"]):
+            with self.subTest(load=load), TruthServer(SERVER) as server:
+                threading.Timer(1.0, server.process.kill).start()
+                run = self.run_http(server.url("fixed,ms=2"), "--concurrency", 4, *load)
+                self.assertIn(run["exit_code"], CUT_SHORT, run["stdout"])
+                self.assertEqual(run["verdict"], "incomplete", run["stdout"])
+                self.assertGreater(run["successes"], 50)
+
     def test_server_comes_back(self):
         server = TruthServer(SERVER)
         again = []

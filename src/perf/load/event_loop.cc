@@ -220,6 +220,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   const TimePoint end = clock_now();
   if (end >= next_window_) pass_on(end);
   Tally& own = set_->own;
+  if (!stopped_ && lost_at_end()) own.gave_up = true;
   if (open_ && phase_end_ != TimePoint::max())
     own.unsent += open_->count_due(std::min(phase_end_, end), quota_left_);
   else if (requests > 0 && !finished)
@@ -242,6 +243,18 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   set_->users = static_cast<int>(users_);
   set_->ended = end;
   publish(end);
+}
+
+// Nothing could be reached when the time was over: what came before is not the whole run, though
+// too short a silence for giving up.
+bool EventLoop::lost_at_end() const {
+  bool refused = false;
+  for (const Connection& connection : connections_) {
+    if (connection.state == State::kReady) return false;
+    if (connection.state == State::kClosed && connection.served > 0) return false;
+    refused |= connection.state == State::kBackoff;
+  }
+  return refused;
 }
 
 // Exchanges the filled tallies for empty ones; the new window is the one `now` falls into.

@@ -128,6 +128,7 @@ class EventLoop {
   void on_event(Connection& connection, uint32_t events, TimePoint polled);
   void sweep(TimePoint now);
 
+  bool lost_at_end() const;
   bool may_send(TimePoint now) const;
   void pass_on(TimePoint now);
 
