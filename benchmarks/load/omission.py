@@ -6,7 +6,8 @@
 1,000 requests/s are to be sent for 25 s, by 10 users where the tool has users; without the stalls a request takes 5 ms. Someone who
 comes at a moment that does not depend on the server meets a stall with a chance of 2 s in 25 s and then waits evenly from 0 to 1 s:
 the truth is p99 = 1 s * (0.99 - 0.92) / 0.08 = 875 ms and p99.9 = 987.5 ms. A closed loop sends nothing while its users wait, so
-that few requests meet a stall.
+that few requests meet a stall. An open loop with few connections has the truth of its few connections to tell: what fell due in the
+stall is then sent by and by, and each of these requests waits for those before it too.
 """
 import argparse
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 from load_tools import Hey, K6, Locust, Sis, TruthServer, Wrk
 
 SECONDS, RATE, USERS = 25, 1000, 10
+ENOUGH = 1100  # connections for all that falls due in a stall
 EVERY_MS, STALL_MS, FIXED_MS = 10000, 1000, 5
 SHARE = SECONDS * 1000 // EVERY_MS * STALL_MS / (SECONDS * 1000)
 
@@ -29,12 +31,14 @@ def ways(sis):
     users = {"seconds": SECONDS, "connections": USERS}
     rate = {**users, "rate": RATE}
     return [
-        ("sis --rate", Sis(sis), rate),
+        ("sis --rate", Sis(sis), {**rate, "connections": ENOUGH}),
+        ("sis --rate, 10 connections", Sis(sis), rate),
         ("sis, closed", Sis(sis), users),
         ("wrk", Wrk(), users),
         ("hey", Hey(), {**users, "every_answer": True}),
         ("hey -q", Hey(), {**rate, "every_answer": True}),
-        ("k6 constant-arrival-rate", K6(), rate),
+        ("k6 constant-arrival-rate, 10 VUs", K6(), rate),
+        ("k6 constant-arrival-rate, 1100 VUs", K6(), {**rate, "connections": ENOUGH}),
         ("locust constant_throughput", Locust("FastHttpUser"), rate),
     ]
 

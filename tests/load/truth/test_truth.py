@@ -13,7 +13,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from truth_tools import TruthServer, bench, best_of, cores, mean, misses, quantile, sojourns_ms  # noqa: E402
+from truth_tools import TruthServer, bench, best_of, cores, known_figures, mean, misses, quantile, sojourns_ms  # noqa: E402
 
 SIS = SERVER = None
 SKIPPED = 77
@@ -38,6 +38,34 @@ class Truth(unittest.TestCase):
         segment = f"fixed,ms=0,run=floor{self._testMethodName}{number}"
         run = self.http(segment, *arguments)
         return run["latency_ms"]["p50"] - quantile(sojourns_ms(self.server.log(segment)), 0.5)
+
+
+class Judging(unittest.TestCase):
+    """The comparison itself can fail."""
+
+    def test_what_is_off_is_found(self):
+        known = [5 + 0.01 * i for i in range(1000)]
+        right = {"count": 1000, **known_figures(known)}
+        self.assertEqual(misses("x", right, known), [])
+        self.assertEqual(misses("x", {**right, "p99": right["p99"] * 1.009}, known), [])
+        for name, value in (("p99", right["p99"] * 1.011), ("p50", right["p50"] * 0.98), ("mean", right["mean"] + 0.2), ("count", 999),
+                            ("p99_9", float("nan"))):
+            self.assertEqual(len(misses("x", {**right, name: value}, known)), 1, name)
+        self.assertEqual(len(misses("x", {"count": 3, **known_figures([1.06, 1.06, 1.06])}, [1, 1, 1], figures=("p50",))), 1)
+        self.assertEqual(misses("x", {"count": 3, **known_figures([1.06, 1.06, 1.06])}, [1, 1, 1], 0.02, figures=("p50",)), [])
+
+    def test_right_once_is_right_and_wrong_each_time_is_wrong(self):
+        class Case(unittest.TestCase):
+            @best_of(2)
+            def changing(self, number):
+                return [f"p{number}: off"]
+
+            @best_of(2)
+            def steady(self, number):
+                return [f"p{number}: off", "p99: off"]
+        Case("changing").changing()
+        with self.assertRaisesRegex(AssertionError, "wrong each time: p99"):
+            Case("steady").steady()
 
 
 class ClosedLoop(Truth):
