@@ -23,8 +23,6 @@ namespace {
 
 constexpr int kEventsMax = 64;
 constexpr size_t kReadBytes = 256 << 10;
-constexpr size_t kHeadBytesMax = 64 << 10;
-constexpr int64_t kBodyBytesMax = 64 << 20;
 constexpr size_t kSitesMax = 4096;
 constexpr Duration kSpinBefore = std::chrono::microseconds(50);
 
@@ -182,62 +180,32 @@ void Server::read(Connection& connection, TimePoint polled) {
       close(connection);
       return;
     }
-    while (connection.fd >= 0 && !connection.busy && !connection.in.empty()) {
-      const size_t taken = take(connection, connection.in, now);
-      if (taken == 0) break;
-      connection.in.erase(0, taken);
-    }
+    take_kept(connection, now);
     if (drained) return;  // the next bytes, or the end, raise a new edge
   }
 }
 
+// Taken out first: an answer that is sent at once looks for the next request itself.
+void Server::take_kept(Connection& connection, TimePoint now) {
+  while (!connection.busy && connection.fd >= 0 && !connection.in.empty()) {
+    std::string bytes;
+    bytes.swap(connection.in);
+    const size_t taken = take(connection, bytes, now);
+    if (connection.fd < 0) return;
+    connection.in.insert(0, std::string_view(bytes).substr(taken));
+    if (taken == 0) return;
+  }
+}
+
 size_t Server::take(Connection& connection, std::string_view bytes, TimePoint now) {
-  const size_t end = bytes.find("\r\n\r\n");
-  if (end == std::string_view::npos) {
-    if (bytes.size() > kHeadBytesMax) close(connection);
-    return 0;
-  }
-  std::string_view head = bytes.substr(0, end + 2);
-  const auto next_line = [&head] {
-    const size_t length = head.find("\r\n");
-    const std::string_view line = head.substr(0, length);
-    head.remove_prefix(length + 2);
-    return line;
-  };
-  const std::string_view line = next_line();
-  const size_t method_end = line.find(' '), target_end = line.rfind(' ');
-  Request request{.bytes = end + 4};
-  bool good = method_end != std::string_view::npos && target_end > method_end + 1;
-  if (good) {
-    request.method = line.substr(0, method_end);
-    request.target = line.substr(method_end + 1, target_end - method_end - 1);
-    request.close = line.ends_with("/1.0");
-  }
-  while (good && !head.empty()) {
-    const std::string_view header = next_line();
-    const size_t colon = header.find(':');
-    if (colon != 14 && colon != 10 && colon != 17) continue;  // lengths of the names below
-    const std::string_view name = header.substr(0, colon), value = trim(header.substr(colon + 1));
-    if (iequals(name, "content-length")) {
-      const auto length = parse_int(value);
-      good = length && *length >= 0 && *length <= kBodyBytesMax;
-      if (good) request.bytes += static_cast<size_t>(*length);
-    } else if (iequals(name, "connection")) {
-      if (iequals(value, "close")) request.close = true;
-      if (iequals(value, "keep-alive")) {
-        request.keep_alive = request.close;
-        request.close = false;
-      }
-    } else if (iequals(name, "transfer-encoding")) {
-      good = false;
-    }
-  }
-  if (!good) {
+  const Request request = parse_request(bytes);
+  if (!request.good) {
     connection.close_after = true;
-    reply(connection, 400, "text/plain", "want a request with a Content-Length up to 64 MB\n");
+    reply(connection, 400, "text/plain",
+          "want a head of up to 64 kB and a Content-Length of up to 64 MB\n");
     return bytes.size();
   }
-  if (bytes.size() < request.bytes) return 0;
+  if (request.bytes == 0 || bytes.size() < request.bytes) return 0;
   connection.close_after = request.close;
   start(connection, request, now);
   return request.bytes;
@@ -303,14 +271,7 @@ void Server::play(Connection& connection, TimePoint now) {
     close(connection);
     return;
   }
-  while (!connection.busy && connection.fd >= 0 && !connection.in.empty()) {
-    std::string bytes;
-    bytes.swap(connection.in);
-    const size_t taken = take(connection, bytes, now);
-    if (connection.fd < 0) return;
-    connection.in.insert(0, std::string_view(bytes).substr(taken));
-    if (taken == 0) break;
-  }
+  take_kept(connection, now);
 }
 
 void Server::send_piece(Connection& connection) {

@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "truth_behaviour.h"
+#include "truth_request.h"
 
 namespace sis::truth {
 
@@ -58,11 +59,6 @@ class Server {
     int piece = 0;
     TimePoint due{};  // of the next piece
   };
-  struct Request {
-    std::string_view method, target;
-    bool close = false, keep_alive = false;  // keep_alive: said so (HTTP/1.0)
-    size_t bytes = 0;                        // head and body
-  };
   struct Timer {
     TimePoint at;
     int fd;
@@ -76,6 +72,7 @@ class Server {
   void read(Connection& connection, TimePoint polled);
   // As recv(2); `arrived` becomes the kernel's time when it has one.
   ssize_t receive(int fd, TimePoint& arrived);
+  void take_kept(Connection& connection, TimePoint now);
   // Takes the next request off `bytes`: how many bytes it had, 0 when it is not whole yet. The
   // connection may be closed afterwards.
   size_t take(Connection& connection, std::string_view bytes, TimePoint now);

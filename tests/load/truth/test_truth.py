@@ -8,7 +8,9 @@ means and percentiles must be within 1 % or 50 us of the sum; counts must be equ
 usage: test_truth.py SIS_BINARY TRUTH_SERVER_BINARY [unittest options]
 """
 import math
+import socket
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -66,6 +68,30 @@ class Judging(unittest.TestCase):
         Case("changing").changing()
         with self.assertRaisesRegex(AssertionError, "wrong each time: p99"):
             Case("steady").steady()
+
+
+class TheServer(Truth):
+    """What the figures are compared with reads requests however they come."""
+
+    def test_pieces_and_pipelines(self):
+        one = b"POST /fixed,ms=0,run=pieces HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+        answer = b"HTTP/1.1 200 Truth\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nxx"
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=10) as peer:
+            for piece in (one[:3], one[3:20], one[20:-2], one[-2:] + one + one[:10], one[10:] + one):
+                peer.sendall(piece)
+                time.sleep(0.02)
+            got = b""
+            while len(got) < 4 * len(answer):
+                got += peer.recv(65536)
+        self.assertEqual(got, 4 * answer)
+        self.assertEqual(self.server.log("fixed,ms=0,run=pieces")["answered"], 4)
+
+    def test_paths_without_a_meaning(self):
+        for path, said in (("nonsense", "'nonsense'"), ("fixed,ms=-1", "'-1'"), ("fixed,ms", "KEY=VALUE"), ("stall", "every=MS"),
+                           ("fixed,volume=11", "'volume'")):
+            run = bench(SIS, "http", self.server.url(path), "--n-requests", 2)
+            self.assertEqual(run["statuses"], {"400": 2})
+            self.assertIn(said, str(run["error_counts"]))
 
 
 class ClosedLoop(Truth):
