@@ -97,7 +97,8 @@ void Server::run(const volatile std::sig_atomic_t& stop) {
         rest.swap(connection.out);
         if (!write(connection, rest)) continue;
       }
-      if (event.events & ~static_cast<uint32_t>(EPOLLOUT)) read(connection, polled);
+      if (event.events & ~static_cast<uint32_t>(EPOLLOUT))
+        read(connection, polled, (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
     }
   }
 }
@@ -153,7 +154,7 @@ ssize_t Server::receive(int fd, TimePoint& arrived) {
   return got;
 }
 
-void Server::read(Connection& connection, TimePoint polled) {
+void Server::read(Connection& connection, TimePoint polled, bool ended) {
   while (connection.fd >= 0) {
     TimePoint now = polled;
     const ssize_t got = receive(connection.fd, now);
@@ -181,7 +182,7 @@ void Server::read(Connection& connection, TimePoint polled) {
       return;
     }
     take_kept(connection, now);
-    if (drained) return;  // the next bytes, or the end, raise a new edge
+    if (drained && !ended) return;  // the next bytes, or the end, raise a new edge
   }
 }
 

@@ -69,7 +69,8 @@ class Server {
   explicit Server(const ServerOptions& options) : options_(options) {}
   Status listen();
   void accept_all();
-  void read(Connection& connection, TimePoint polled);
+  // `ended`: the client's end may come right behind its bytes.
+  void read(Connection& connection, TimePoint polled, bool ended);
   // As recv(2); `arrived` becomes the kernel's time when it has one.
   ssize_t receive(int fd, TimePoint& arrived);
   void take_kept(Connection& connection, TimePoint now);
