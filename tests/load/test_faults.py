@@ -289,7 +289,8 @@ class BadInput(Faults):
         for flag, value in (("--rate", "0"), ("--rate", "-5"), ("--rate", "fast"), ("--rate", "nan"), ("--rate", "1e30"),
                             ("--concurrency", "0"), ("--concurrency", "1000000"), ("--concurrency", "many"), ("--n-requests", "-1"),
                             ("--duration", "0"), ("--duration", "-3s"), ("--duration", "soon"), ("--timeout", "0"),
-                            ("--threads", "0"), ("--pipeline", "0"), ("--warmup", "x"), ("--seed", "-1")):
+                            ("--threads", "0"), ("--rate-stages", "5s"), ("--rate-stages", "x:5"),
+                            ("--users-stages", "1s:-2"), ("--think", "2s-1s"), ("--burst", "0"), ("--stop-when", "bored"), ("--pipeline", "0"), ("--warmup", "x"), ("--seed", "-1")):
             with self.subTest(flag=flag, value=value):
                 self.refused("http", url, flag, value, said=[flag, value])
 
@@ -313,6 +314,11 @@ class BadInput(Faults):
                 for file in (str(empty), str(Path(folder) / "missing.txt"), folder):
                     with self.subTest(command=command, file=file):
                         self.refused(command, "--base-url", "http://127.0.0.1:9", "--model-name", "m", flag, file, said=[file])
+            for text in ("", "soon", "1 2", "3\n1\n", "-1\n", "nan\n", "[1, 2", '{"times": []}'):
+                with self.subTest(trace=text):
+                    file = Path(folder) / "trace.txt"
+                    file.write_text(text)
+                    self.refused("http", "http://127.0.0.1:9/", "--trace", str(file), said=["--trace"])
             self.refused("http", "http://127.0.0.1:9/", "--body-file", str(Path(folder) / "missing"), said=["missing"])
             self.refused("chat", "--base-url", "http://127.0.0.1:9", "--model-name", "m", "--extra", "{not json", said=["--extra"])
 

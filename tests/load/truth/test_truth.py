@@ -8,14 +8,16 @@ means and percentiles must be within 1 % or 50 us of the sum; counts must be equ
 usage: test_truth.py SIS_BINARY TRUTH_SERVER_BINARY [unittest options]
 """
 import math
+import random
 import socket
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from truth_tools import TruthServer, bench, best_of, cores, known_figures, mean, misses, quantile, sojourns_ms  # noqa: E402
+from truth_tools import ABSOLUTE_MS, TruthServer, bench, best_of, cores, known_figures, mean, misses, quantile, sojourns_ms  # noqa: E402
 
 SIS = SERVER = None
 SKIPPED = 77
@@ -216,6 +218,81 @@ class OpenLoop(Truth):
         if run["late_ms"]["p99"] > 0.05:
             faults.append(f"late p99: {run['late_ms']['p99']} ms")
         return faults
+
+
+class Arrivals(Truth):
+    """When requests reach the server, by its own clock, is when they were told to."""
+
+    def arrivals_off(self, segment, due_ms):
+        """What is wrong with the arrivals; the server's clock begins with the first request, so one shift for all is taken off."""
+        got = sorted(at * 1e-6 for at in self.server.log(segment)["received_ns"])
+        if len(got) != len(due_ms):
+            return [f"count: {len(got)}, want {len(due_ms)}"]
+        shift = quantile([at - due for at, due in zip(got, due_ms)], 0.5)
+        off = quantile([abs(at - due - shift) for at, due in zip(got, due_ms)], 0.99)
+        return [f"p99 of arrivals: {off * 1e3:.0f} us off"] if off > ABSOLUTE_MS else []
+
+    @best_of(3)
+    def test_rising_rate(self, number):
+        """From 200 to 1,000 requests/s within 2 s: n are due by the t at which 200 t + 200 t^2 = n."""
+        segment = f"fixed,ms=1,run=rising{number}"
+        self.http(segment, "--rate-stages", "200,2s:1000", "--concurrency", 32)
+        due = [(math.sqrt(200 ** 2 + 800 * n) - 200) / 400 * 1e3 for n in range(1201)]
+        count = self.server.log(segment)["requests"]
+        if not 1199 <= count <= 1201:
+            return [f"count: {count}, want 1200"]
+        # Whether the first is due at n = 0 or later, the steps are the same.
+        return min((self.arrivals_off(segment, due[first:first + count]) for first in range(1201 - count + 1)), key=len)
+
+    @best_of(3)
+    def test_bursts(self, number):
+        segment = f"fixed,ms=1,run=bursts{number}"
+        self.http(segment, "--rate", 500, "--burst", 5, "--duration", "1s", "--concurrency", 32)
+        got = sorted(at * 1e-6 for at in self.server.log(segment)["received_ns"])
+        if len(got) != 500:
+            return [f"count: {len(got)}, want 500"]
+        # Five at once every 10 ms; they leave one after another within the time that five sends take.
+        firsts, lasts = got[::5], got[4::5]
+        off = quantile([abs(at - 10 * i - quantile([a - 10 * j for j, a in enumerate(firsts)], 0.5)) for i, at in enumerate(firsts)], 0.9)
+        width = quantile([last - first for first, last in zip(firsts, lasts)], 0.9)
+        return [f"bursts: {off * 1e3:.0f} us off"] * (off > ABSOLUTE_MS) + [f"width: {width * 1e3:.0f} us"] * (width > 0.2)
+
+    @best_of(3)
+    def test_trace(self, number):
+        rng, at, due = random.Random(11), 0.0, []
+        for _ in range(1000):
+            due.append(at)
+            at += rng.choice((0.0004, 0.0013, 0.0031))
+        segment = f"fixed,ms=1,run=trace{number}"
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "times.txt"
+            file.write_text("".join(f"{time:.6f}\n" for time in due))
+            self.http(segment, "--trace", file, "--concurrency", 32)
+        return self.arrivals_off(segment, [time * 1e3 for time in due])
+
+    @best_of(3)
+    def test_think_times(self, number):
+        """Four users who wait 5 ms for an answer and then think 20 ms."""
+        segment = f"fixed,ms=5,run=think{number}"
+        run = self.http(segment, "--concurrency", 4, "--think", "20ms", "--duration", "2s")
+        log = self.server.log(segment)
+        wanted = 4 / (mean(sojourns_ms(log)) + 20) * 2e3
+        faults = misses("latency", run["latency_ms"], sojourns_ms(log), 0.01)
+        if not abs(log["requests"] / wanted - 1) < 0.02:
+            faults.append(f"count: {log['requests']}, want {wanted:.0f}")
+        return faults
+
+    def test_warm_up_is_left_out(self):
+        run = self.http("fixed,ms=1,run=warm", "--warmup", 300, "--n-requests", 500, "--concurrency", 8, spin=False)
+        log = self.server.log("fixed,ms=1,run=warm")
+        self.assertEqual((run["requests"], run["latency_ms"]["count"], log["requests"]), (500, 500, 800))
+
+    def test_windows_add_up(self):
+        run = self.http("status,code=503,share=0.1,ms=2,run=windows", "--window", "200ms", "--duration", "1s", "--concurrency", 8,
+                        spin=False)
+        self.assertGreaterEqual(len(run["windows"]), 5)
+        for key in ("requests", "failures"):
+            self.assertEqual(sum(window[key] for window in run["windows"]), run[key], key)
 
 
 class Streams(Truth):
