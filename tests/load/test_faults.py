@@ -230,9 +230,9 @@ class Interrupted(Faults):
 
     def test_server_dies_shortly_before_the_end(self):
         """Too late for the ten seconds, yet no whole run."""
-        for load in (["--duration", "2s"], ["--duration", "2s", "--rate", "500"], ["--duration", "2s", "--no-keep-alive"]):
+        for load in (["--duration", "1.3s"], ["--duration", "1.3s", "--rate", "500"], ["--duration", "1.3s", "--no-keep-alive"]):
             with self.subTest(load=load), TruthServer(SERVER) as server:
-                threading.Timer(1.0, server.process.kill).start()
+                threading.Timer(0.7, server.process.kill).start()
                 run = self.run_http(server.url("fixed,ms=2"), "--concurrency", 4, *load)
                 self.assertIn(run["exit_code"], CUT_SHORT, run["stdout"])
                 self.assertEqual(run["verdict"], "incomplete", run["stdout"])

@@ -149,24 +149,24 @@ class OpenLoop(Truth):
         in_order = sorted(zip(log["received_ns"], log["last_ns"]))
         return [last * 1e-6 - i * 1e3 / rate for i, (_, last) in enumerate(in_order)]
 
-    def stall(self, number, connections, seconds=7):
-        rate, every, length = 1000, 2000, 300
+    def stall(self, number, connections, seconds=3.5):
+        rate, every, length = 1000, 1000, 150
         floor = self.floor_ms(number, "--rate", rate, "--duration", "1s", "--concurrency", 16)
         segment = f"stall,every={every},length={length},run={connections}.{number}"
         run = self.http(segment, "--rate", rate, "--duration", f"{seconds}s", "--concurrency", connections)
         log = self.server.log(segment)
         faults = misses("latency", run["latency_ms"], self.known_from_due_ms(log, rate), floor)
         # In theory: those due in one of the stalls wait evenly from 0 to `length`.
-        share = length * (seconds * 1000 // every) / (seconds * 1000)
+        share = length * (seconds * 1000 // every) / (seconds * 1000)  # the run ends between two stalls
         for name, q in (("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999)):
             want, got = length * (q - (1 - share)) / share, run["latency_ms"][name]
-            if not abs(got / want - 1) < 0.02:
+            if not abs(got - want) < 0.02 * want + 1:  # sending what fell due takes its time
                 faults.append(f"latency {name} in theory: {got:.2f} ms, want {want:.2f} ms")
         return run, faults
 
     @best_of(3)
     def test_stalls_with_enough_connections(self, number):
-        return self.stall(number, 400)[1]
+        return self.stall(number, 250)[1]
 
     @best_of(3)
     def test_stalls_with_few_connections(self, number):
@@ -178,14 +178,14 @@ class OpenLoop(Truth):
 
     @best_of(3)
     def test_queue_and_poisson_arrivals(self, number):
-        rate, service_ms, seconds = 500, 1.0, 6
+        rate, service_ms, seconds = 500, 1.0, 5
         floor = self.floor_ms(number, "--rate", rate, "--arrivals", "poisson", "--duration", "1s", "--concurrency", 16)
         segment = f"queue,ms={service_ms},run={number}"
         run = self.http(segment, "--rate", rate, "--arrivals", "poisson", "--duration", f"{seconds}s", "--concurrency", 64,
                         "--seed", 5)
         log = self.server.log(segment)
         faults = misses("latency", run["latency_ms"], sojourns_ms(log), floor)
-        # M/D/1 (Pollaczek-Khinchine): mean time = s + rho s / (2 (1 - rho)). 3,000 arrivals of a fixed seed.
+        # M/D/1 (Pollaczek-Khinchine): mean time = s + rho s / (2 (1 - rho)). 2,500 arrivals of a fixed seed.
         rho = rate * service_ms / 1e3
         theory = service_ms + rho * service_ms / (2 * (1 - rho))
         if not abs(run["latency_ms"]["mean"] / (theory + floor) - 1) < 0.12:
