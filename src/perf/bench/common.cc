@@ -108,6 +108,9 @@ void LoadFlags::add_to(FlagSet& flags) {
                  "of one request");
   flags.integer({{"threads"}, {"THREADS"}}, &threads, 1, 256,
                 "event loops of the generator, one core each");
+  flags.toggle({{"spin"}, {"SPIN"}}, &spin,
+               "never sleep: sends and readings exact to microseconds, at the price of the whole "
+               "core of each thread");
   flags.integer({{"pipeline"}, {}}, &pipeline, 1, 1024, "requests in flight on each connection");
   flags.toggle({{"keep-alive"}, {}}, &keep_alive,
                "reuse connections; --no-keep-alive makes one per request");
@@ -127,6 +130,7 @@ Result<RunOptions> LoadFlags::resolve(const FlagSet& flags, const net::Url& url)
   options.threads = static_cast<int>(threads);
   options.pipeline = static_cast<int>(pipeline);
   options.keep_alive = keep_alive;
+  options.spin = spin;
   options.timeout = timeout;
   options.rate = rates.values.empty() ? 0 : rates.values.front();
   options.rates = rate_stages;

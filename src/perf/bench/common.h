@@ -51,7 +51,7 @@ struct LoadFlags {
   Duration duration{}, timeout = from_seconds(30);
   uint64_t warmup_requests = 0;
   Duration warmup_duration{};
-  bool verify_ssl = false, verbose = false, keep_alive = true, progress = true;
+  bool verify_ssl = false, verbose = false, keep_alive = true, spin = false, progress = true;
   std::string json;
 
   void add_to(FlagSet& flags);

@@ -171,6 +171,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   quota_left_ = requests > 0 ? requests : UINT64_MAX;
   ok_ = failed_ = latency_us_sum_ = 0;
   timeline_.clear();
+  idle_ = Duration{};
   sending_ = true;
   stopped_ = false;
   bool finished = false;
@@ -219,6 +220,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   const TimePoint end = clock_now();
   if (end >= next_window_) pass_on(end);
   Tally& own = set_->own;
+  if (!stopped_ && lost_at_end()) own.gave_up = true;
   if (open_ && phase_end_ != TimePoint::max())
     own.unsent += open_->count_due(std::min(phase_end_, end), quota_left_);
   else if (requests > 0 && !finished)
@@ -236,11 +238,23 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   const double wall = std::max(1e-9, to_seconds(end - start));
   own.cpu_s = thread_cpu_s() - cpu_before;
   own.cpu_wait_s = std::max(0.0, thread_cpu_wait_s() - wait_before);
-  own.cpu_share_max = (own.cpu_s + own.cpu_wait_s) / wall;
+  own.cpu_share_max = std::max(0.0, own.cpu_s + own.cpu_wait_s - to_seconds(idle_)) / wall;
   own.timeline = std::move(timeline_);
   set_->users = static_cast<int>(users_);
   set_->ended = end;
   publish(end);
+}
+
+// Nothing could be reached when the time was over: what came before is not the whole run, though
+// too short a silence for giving up.
+bool EventLoop::lost_at_end() const {
+  bool refused = false;
+  for (const Connection& connection : connections_) {
+    if (connection.state == State::kReady) return false;
+    if (connection.state == State::kClosed && connection.served > 0) return false;
+    refused |= connection.state == State::kBackoff;
+  }
+  return refused;
 }
 
 // Exchanges the filled tallies for empty ones; the new window is the one `now` falls into.
@@ -261,6 +275,7 @@ bool EventLoop::may_send(TimePoint now) const {
 }
 
 Duration EventLoop::poll_timeout(TimePoint now) const {
+  if (options_.spin) return Duration{};
   TimePoint until = std::min(next_sweep_, next_window_);
   if (sending_ && phase_end_ != TimePoint::max()) until = std::min(until, phase_end_);
   TimePoint due = TimePoint::max();
@@ -281,6 +296,7 @@ void EventLoop::poll_once(TimePoint now) {
   if (n < 0 && errno == ENOSYS)  // kernels before 5.11: whole milliseconds, the rest is polled
     n = epoll_wait(epoll_, events.data(), kEventsMax, static_cast<int>(wait_ns / 1'000'000));
   const TimePoint polled = clock_now();
+  if (options_.spin && n == 0) idle_ += polled - now;
   for (int i = 0; i < n; ++i) {
     on_event(connections_[events[static_cast<size_t>(i)].data.u32],
              events[static_cast<size_t>(i)].events, polled);

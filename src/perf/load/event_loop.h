@@ -58,7 +58,8 @@ struct LoopOptions {
   Slo slo;
   size_t errors_max = 1;  // kept with their text
   size_t body_bytes_max = 64 << 20;
-  int cpu = -1;  // pin the calling thread here
+  int cpu = -1;       // pin the calling thread here
+  bool spin = false;  // poll without sleeping, see RunOptions::spin
 };
 
 // Written by the loop about a hundred times a second, read by whoever shows progress.
@@ -127,6 +128,7 @@ class EventLoop {
   void on_event(Connection& connection, uint32_t events, TimePoint polled);
   void sweep(TimePoint now);
 
+  bool lost_at_end() const;
   bool may_send(TimePoint now) const;
   void pass_on(TimePoint now);
 
@@ -202,6 +204,7 @@ class EventLoop {
   uint64_t ok_ = 0, failed_ = 0, latency_us_sum_ = 0;
   size_t errors_kept_ = 0;
   std::vector<Second> timeline_;
+  Duration idle_{};  // spinning: polls that found nothing
 };
 
 }  // namespace sis::perf

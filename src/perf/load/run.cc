@@ -86,6 +86,7 @@ LoopOptions loop_options(const RunOptions& options, int connections, int part, i
   loop.window = options.window;
   loop.slo = options.slo;
   loop.errors_max = options.errors_max;
+  loop.spin = options.spin;
   loop.cpu = options.first_cpu < 0 ? -1 : options.first_cpu + part;
   return loop;
 }

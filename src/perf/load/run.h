@@ -74,6 +74,9 @@ struct RunOptions {
   Slo slo;  // counted, not enforced
   size_t errors_max = 1;
   int first_cpu = -1;  // pin the loops to this core and the following ones
+  // Poll without sleeping: being woken costs 50 us and more, which otherwise counts as latency and
+  // makes sends late. Takes the whole core.
+  bool spin = false;
   // The measured phase in windows: `on_window` gets each as it ends, on the calling thread, and
   // ends the run by returning false. What is in flight then is waited for. Answers that come after
   // the end of sending make further windows; the last one may be short. 0: no windows.

@@ -97,7 +97,7 @@ struct Tally {
   uint64_t items_in_window = 0, prompt_tokens_in_window = 0;
   double cpu_s = 0;          // of the generator's threads
   double cpu_wait_s = 0;     // runnable, but another process had the core
-  double cpu_share_max = 0;  // busiest thread: (cpu + wait) / wall
+  double cpu_share_max = 0;  // busiest thread: (cpu + wait) / wall, less idle spinning
 
   GenerationTally generation;
 
