@@ -10,24 +10,28 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Result<Json> parse_extra(const std::string& text) {
+Result<Json> parse_extra(std::string_view text) {
   if (text.empty()) return Json::object();
   Json extra = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!extra.is_object())
-    return Error{Code::kInvalidArgument,
-                 concat("extra: want a JSON object, got ", in_quotes(text))};
+    return Error{Code::kInvalidArgument, concat("want a JSON object, got ", in_quotes(text))};
   for (const char* name : {"model", "prompt", "stream"})
     if (extra.contains(name))
-      return Error{Code::kInvalidArgument, concat("extra: want fields other than '", name,
-                                                  "', which has a flag of its own")};
+      return Error{Code::kInvalidArgument,
+                   concat("want fields other than '", name, "', which has a flag of its own")};
   if (const auto n = extra.find("n"); n != extra.end())
     if (!n->is_number_integer() || *n < 1 || *n > kChoicesMax)
       return Error{Code::kInvalidArgument,
-                   concat("extra: n: want a whole number 1..", kChoicesMax, ", got ", n->dump())};
+                   concat("n: want a whole number 1..", kChoicesMax, ", got ", n->dump())};
   return extra;
 }
 
 }  // namespace
+
+Status check_completions_extra(std::string_view text) {
+  SIS_TRY(parse_extra(text));
+  return {};
+}
 
 Result<std::unique_ptr<CompletionsWorkload>> CompletionsWorkload::create(
     const CompletionsOptions& options) {

@@ -51,4 +51,8 @@ class CompletionsWorkload final : public Workload {
   bool stream_ = true;
 };
 
+// Extra fields: a JSON object, merged into the body as a merge patch (RFC 7396). `model`, `prompt`
+// and `stream` are not for it; `n` is a whole number 1..128.
+Status check_completions_extra(std::string_view text);
+
 }  // namespace sis::perf

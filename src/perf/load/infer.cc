@@ -155,7 +155,7 @@ Result<std::unique_ptr<InferWorkload>> InferWorkload::create(const InferOptions&
     if (!options.params.empty()) body.json(R"(,"params":)").json(options.params);
     body.json("}");
     const JsonPost post{.url = options.url,
-                        .path = options.stream ? "/v1/infer/stream" : "/v1/infer",
+                        .path = options.prefix + (options.stream ? "/infer/stream" : "/infer"),
                         .api_key = options.token,
                         .accept = options.stream ? "text/event-stream" : "application/json",
                         .keep_alive = options.keep_alive};

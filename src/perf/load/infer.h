@@ -20,6 +20,7 @@ namespace sis::perf {
 
 struct InferOptions {
   net::Url url;
+  std::string prefix = "/v1";  // of the path
   std::string model;
   std::string token;  // sent as bearer token unless empty
   TextSource prompts;

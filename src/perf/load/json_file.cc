@@ -11,9 +11,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-size_t line_at(std::string_view text, size_t at) {
-  return 1 + static_cast<size_t>(
-                 std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
+size_t lines_before(std::string_view text, size_t at) {
+  return static_cast<size_t>(
+      std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
 }
 
 bool is_word_byte(char c) {
@@ -22,7 +22,7 @@ bool is_word_byte(char c) {
 
 // One pass outside strings: the depth is bounded, since later steps walk the document recursively,
 // and bare NaN and Infinity get quotes.
-Status prepare(std::string& text, const std::string& name) {
+Status prepare(std::string& text, const std::string& name, size_t first_line) {
   int depth = 0;
   bool in_string = false;
   std::vector<std::pair<size_t, size_t>> words;  // begin, length
@@ -39,8 +39,9 @@ Status prepare(std::string& text, const std::string& name) {
       in_string = true;
     } else if (c == '[' || c == '{') {
       if (++depth > kJsonDepthMax)
-        return Error{Code::kInvalidArgument, concat(name, ": line ", line_at(text, i),
-                                                    ": nested deeper than ", kJsonDepthMax)};
+        return Error{Code::kInvalidArgument,
+                     concat(name, ": line ", first_line + lines_before(text, i),
+                            ": nested deeper than ", kJsonDepthMax)};
     } else if (c == ']' || c == '}') {
       --depth;
     } else if (c == 'N' || c == 'I' || c == '-') {
@@ -73,17 +74,17 @@ Status prepare(std::string& text, const std::string& name) {
 
 }  // namespace
 
-Result<Json> parse_json_text(std::string text, const std::string& name) {
+Result<Json> parse_json_text(std::string text, const std::string& name, size_t first_line) {
   if (!is_utf8(text)) return Error{Code::kInvalidArgument, concat(name, ": want UTF-8")};
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
-  SIS_TRY(prepare(text, name));
+  SIS_TRY(prepare(text, name, first_line));
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
     const size_t at = std::min(error.byte > 0 ? error.byte - 1 : 0, text.size());
     const size_t from = at < 20 ? 0 : at - 20;
     return Error{Code::kInvalidArgument,
-                 concat(name, ": line ", line_at(text, at), ": want JSON, found ",
+                 concat(name, ": line ", first_line + lines_before(text, at), ": want JSON, found ",
                         at >= text.size() ? std::string("the end of the file")
                                           : in_quotes(std::string_view(text).substr(from, 40)))};
   } catch (const nlohmann::json::exception& error) {  // a number out of range

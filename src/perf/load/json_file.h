@@ -14,7 +14,9 @@ inline constexpr int kJsonDepthMax = 100;
 
 // NaN, Infinity and -Infinity outside strings become the strings "NaN", "Infinity", "-Infinity":
 // tools write them, JSON has no word for them. Errors begin with `name` and the line.
-Result<nlohmann::ordered_json> parse_json_text(std::string text, const std::string& name);
+// `first_line` is the number of the text's first line in its file.
+Result<nlohmann::ordered_json> parse_json_text(std::string text, const std::string& name,
+                                               size_t first_line = 1);
 // At most kJsonFileBytesMax.
 Result<nlohmann::ordered_json> read_json_file(const std::string& path);
 
