@@ -15,8 +15,8 @@ namespace sis::perf {
 struct TextFlags {
   std::string noun = "text";  // "prompt": --prompt, PROMPT, --prompt-file, PROMPT_FILE
   std::string text;           // the default
-  std::string lengths_flag = "lengths", lengths_variable = "LENGTHS";
   std::string file, lengths;
+  std::string lengths_flag = "lengths", lengths_variable = "LENGTHS";
   bool shuffle = false, distinct = false;
 
   // `lengths_flags`: all names of --lengths, `lengths_flag` among them. No help for --distinct:
