@@ -53,7 +53,7 @@ void add_flags(FlagSet& flags, AudioFlags& values) {
   flags.toggle({{"translate"}, {}}, &values.translate,
                "post to /v1/audio/translations: English text of any language");
   values.load.requests = 10;
-  values.load.concurrency = 2;
+  values.load.concurrencies = {.values = {2}};
   values.load.timeout = from_seconds(60);
   values.load.add_to(flags);
 }

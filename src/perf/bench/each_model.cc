@@ -18,9 +18,10 @@ int run_each_model(const BenchContext& context, const LoadFlags& load, const Run
     const auto workload = make(model, label);
     if (!workload.ok()) return complain(context, workload.error(), kExitUsage);
     if (!runs.empty()) fmt::print(load.json == "-" ? context.messages : context.out, "\n");
+    const size_t before = runs.size();
     exit_code =
         std::max(exit_code, run_and_report(context, load, options, label, **workload, runs));
-    if (after && !runs.empty()) after(runs.back());
+    for (size_t i = before; after && i < runs.size(); ++i) after(runs[i]);
     if (context.stop != nullptr && context.stop->load()) break;
   }
   return std::max(exit_code, write_json(context, load, started, runs));

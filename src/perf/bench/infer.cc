@@ -44,7 +44,7 @@ void add_flags(FlagSet& flags, InferFlags& values) {
         return {};
       });
   values.load.requests = 100;
-  values.load.concurrency = 10;
+  values.load.concurrencies = {.values = {10}};
   values.load.add_to(flags);
 }
 

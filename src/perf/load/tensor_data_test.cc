@@ -51,9 +51,8 @@ TEST(TensorData, ReadsStreamsAndExpectedOutputs) {
 }
 
 TEST(TensorData, TakesNumbersThatJsonLacks) {
-  const auto data =
-      parse_tensor_data(R"({"data": [{"A": [NaN, Infinity, -Infinity], "S": ["NaN, Infinity"]}]})",
-                        "a.json");
+  const auto data = parse_tensor_data(
+      R"({"data": [{"A": [NaN, Infinity, -Infinity], "S": ["NaN, Infinity"]}]})", "a.json");
   ASSERT_TRUE(data.ok()) << data.error().message;
   const std::string raw = data->streams[0][0].at("A").bytes(TensorType::kFp32).value();
   EXPECT_EQ(raw.substr(4), std::string("\0\0\x80\x7f\0\0\x80\xff", 8));
@@ -78,7 +77,8 @@ TEST(TensorData, FaultsNameThePlace) {
             "a.json: validation_data: want as many streams and steps as in data");
   const std::string cut = error_of("{\n\"data\": [\n{\"A\": [1,}");
   EXPECT_NE(cut.find("a.json: line 3: want JSON"), std::string::npos) << cut;
-  const std::string deep = error_of("{\"data\":" + std::string(200, '[') + std::string(200, ']') + "}");
+  const std::string deep =
+      error_of("{\"data\":" + std::string(200, '[') + std::string(200, ']') + "}");
   EXPECT_NE(deep.find("a.json: line 1: nested deeper than 100"), std::string::npos) << deep;
 }
 

@@ -28,8 +28,8 @@ TEST(Tensor, HalvesRoundToNearestEven) {
   EXPECT_EQ(half(0.1), 0x2E66);
   EXPECT_EQ(half(65504.0), 0x7BFF);
   EXPECT_EQ(half(65519.0), 0x7BFF);
-  EXPECT_EQ(half(65520.0), 0x7C00);  // infinity
-  EXPECT_EQ(half(6.103515625e-05), 0x0400);     // smallest normal
+  EXPECT_EQ(half(65520.0), 0x7C00);                // infinity
+  EXPECT_EQ(half(6.103515625e-05), 0x0400);        // smallest normal
   EXPECT_EQ(half(5.960464477539063e-08), 0x0001);  // smallest of all
   EXPECT_EQ(half(2.980232238769531e-08), 0x0000);  // half of it: ties go to even
   EXPECT_EQ(half(1.00048828125), 0x3C00);          // tie, even below
@@ -96,9 +96,13 @@ TEST(Tensor, MadeUpElementsHaveTheRightSizeAndSeed) {
 
 // The test vectors of RFC 4648 section 10.
 TEST(Base64, MatchesTheStandard) {
-  const std::pair<const char*, const char*> kCases[] = {
-      {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="},
-      {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  const std::pair<const char*, const char*> kCases[] = {{"", ""},
+                                                        {"f", "Zg=="},
+                                                        {"fo", "Zm8="},
+                                                        {"foo", "Zm9v"},
+                                                        {"foob", "Zm9vYg=="},
+                                                        {"fooba", "Zm9vYmE="},
+                                                        {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, text] : kCases) {
     EXPECT_EQ(base64_encode(plain), text);
     EXPECT_EQ(base64_decode(text), plain);
