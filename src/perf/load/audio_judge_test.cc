@@ -16,7 +16,9 @@ std::string error_of(AudioFormat format, const std::string& body, int status = 2
   static const std::vector<double> kSeconds{2.5};
   const Judgement judgement = make_audio_judge(format, kSeconds)->judge(0, {status, body});
   EXPECT_EQ(judgement.ok, judgement.error.empty());
-  if (judgement.ok) EXPECT_EQ(judgement.amount, 2.5);
+  if (judgement.ok) {
+    EXPECT_EQ(judgement.amount, 2.5);
+  }
   return judgement.error;
 }
 
