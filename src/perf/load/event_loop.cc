@@ -64,7 +64,8 @@ EventLoop::EventLoop(const LoopOptions& options, const Workload& workload, LoopP
   SIS_CHECK(epoll_ >= 0, "epoll_create1 errno=", errno);
   for (Connection& connection : connections_) {
     connection.slots.resize(static_cast<size_t>(options.pipeline));
-    connection.parser = net::HttpResponseParser({.body_bytes_max = options.body_bytes_max});
+    connection.parser = net::HttpResponseParser(
+        {.body_bytes_max = options.body_bytes_max, .watched = workload.watched_header()});
     connection.stream_judge = judge_->make_stream();
   }
   free_.reserve(connections_.size());
