@@ -47,9 +47,11 @@ class ConfigReader {
       if (name == nullptr || !name->is_string())
         return Error{Code::kUnavailable,
                      concat(place, ".ensemble_scheduling.step: want a model_name in each")};
-      ComposingModel child{.key = {name->get<std::string>(), version_text(version)}, .children = {}};
+      ComposingModel child{.key = {name->get<std::string>(), version_text(version)},
+                           .children = {}};
       // A model may take several steps; it is one line of the report.
-      if (std::any_of(out.begin(), out.end(), [&](const auto& one) { return one.key == child.key; }))
+      if (std::any_of(out.begin(), out.end(),
+                      [&](const auto& one) { return one.key == child.key; }))
         continue;
       SIS_TRY(add(std::move(child), out));
     }
@@ -61,9 +63,8 @@ class ConfigReader {
       return Error{Code::kUnavailable,
                    concat("ensemble: want at most ", kComposingMax, " composing models")};
     if (++depth_ > kComposingDepthMax)
-      return Error{Code::kUnavailable,
-                   concat("ensemble: want at most ", kComposingDepthMax,
-                          " levels; does it call itself?")};
+      return Error{Code::kUnavailable, concat("ensemble: want at most ", kComposingDepthMax,
+                                              " levels; does it call itself?")};
     const std::string path = kserve_model_path(child.key.first, child.key.second) + "/config";
     SIS_ASSIGN(const Json config, get_json(server_, path));
     SIS_ASSIGN(const bool cache, read_enabled(config, path, "response_cache", "enable"));
@@ -78,8 +79,7 @@ class ConfigReader {
   // -1 and nothing are the server's choice; numbers may come as strings.
   static std::string version_text(const Json* version) {
     if (version == nullptr) return {};
-    const std::string text =
-        version->is_string() ? version->get<std::string>() : version->dump();
+    const std::string text = version->is_string() ? version->get<std::string>() : version->dump();
     const auto number = parse_int(text);
     return number && *number >= 0 ? text : std::string();
   }
@@ -136,9 +136,8 @@ Result<PerfModel> fetch_perf_model(const PerfSettings& settings) {
 }
 
 Result<StatsPage> fetch_statistics(const PerfSettings& settings, const PerfModel& model) {
-  net::FetchRequest request{.headers = settings.headers,
-                            .timeout = from_seconds(10),
-                            .verify_tls = settings.verify_tls};
+  net::FetchRequest request{
+      .headers = settings.headers, .timeout = from_seconds(10), .verify_tls = settings.verify_tls};
   request.target = net::join_target(
       settings.url, model.composed
                         ? "/v2/models/stats"

@@ -20,11 +20,11 @@ struct ComposingModel {
 
 struct PerfModel {
   KServeModel tensors;
-  std::string version;        // asked for; may be empty
-  bool composed = false;      // an ensemble, or a BLS model whose models were named
-  bool cache = false;         // it or a model it calls has a response cache
-  bool own_cache = false;     // itself
-  bool statistics = false;    // the server's extension
+  std::string version;      // asked for; may be empty
+  bool composed = false;    // an ensemble, or a BLS model whose models were named
+  bool cache = false;       // it or a model it calls has a response cache
+  bool own_cache = false;   // itself
+  bool statistics = false;  // the server's extension
   std::vector<ComposingModel> children;
 };
 

@@ -17,8 +17,8 @@ class Summarizer {
              std::string& warning)
       : model_(model), before_(before), after_(after), warning_(warning) {}
 
-  Status take(const ModelKey& wanted, const std::vector<ComposingModel>& children,
-              ModelKey& found, ServerStats& out) {
+  Status take(const ModelKey& wanted, const std::vector<ComposingModel>& children, ModelKey& found,
+              ServerStats& out) {
     SIS_ASSIGN(found, find_version(wanted));
     const auto after = after_.find(found);
     // Answers out of a composed model's own cache call nobody.
@@ -55,9 +55,9 @@ class Summarizer {
         if (key.first != wanted.first) continue;
         const auto version = parse_int(key.second);
         if (!version)
-          return Error{Code::kUnavailable, concat("statistics of ", key.first,
-                                                  ": want a number as version, found ",
-                                                  in_quotes(key.second))};
+          return Error{Code::kUnavailable,
+                       concat("statistics of ", key.first, ": want a number as version, found ",
+                              in_quotes(key.second))};
         const auto before = before_.find(key);
         const uint64_t queued = before == before_.end() ? 0 : before->second.queue.count;
         if (stats.queue.count <= queued) continue;
@@ -70,10 +70,9 @@ class Summarizer {
       if (highest >= 0) return ModelKey{wanted.first, std::to_string(highest)};
     }
     if (model_.own_cache) return ModelKey{wanted.first, "-1"};
-    return Error{Code::kUnavailable,
-                 concat("statistics of ", wanted.first, ": no version of it ",
-                        wanted.second.empty() ? "took a request in this window"
-                                              : concat("is ", wanted.second))};
+    return Error{Code::kUnavailable, concat("statistics of ", wanted.first, ": no version of it ",
+                                            wanted.second.empty() ? "took a request in this window"
+                                                                  : concat("is ", wanted.second))};
   }
 
   const PerfModel& model_;

@@ -12,9 +12,7 @@
 namespace sis::perf {
 namespace {
 
-Error invalid(std::string message) {
-  return Error{Code::kInvalidArgument, std::move(message)};
-}
+Error invalid(std::string message) { return Error{Code::kInvalidArgument, std::move(message)}; }
 Error want(std::string_view what, std::string_view got) {
   return invalid(concat("want ", what, ", got ", in_quotes(got)));
 }
@@ -47,9 +45,10 @@ Status parse_range(std::string_view text, SearchRange<T>& range, double low) {
     }();
     // The end alone may be 0.
     if (!value || *value > 1e7 || *value < (i == 1 ? 0 : low))
-      return want(concat("a ", std::is_integral_v<T> ? "whole number" : "number", i == 1 ? " from 0" : " above 0",
-                         " as the ", kNames[i], " of START[:END[:STEP]]"),
-                  text);
+      return want(
+          concat("a ", std::is_integral_v<T> ? "whole number" : "number",
+                 i == 1 ? " from 0" : " above 0", " as the ", kNames[i], " of START[:END[:STEP]]"),
+          text);
     *fields[i] = static_cast<T>(*value);
   }
   return {};
@@ -117,9 +116,9 @@ bool exists(const std::string& path) {
 
 // What is parsed but not a setting.
 struct Raw {
-  std::string url = "localhost:8000", protocol = "http", kind = "triton",
-              distribution = "constant", window_mode = "time_windows", shared_memory = "none",
-              input_format = "binary", output_format = "binary";
+  std::string url = "localhost:8000", protocol = "http", kind = "triton", distribution = "constant",
+              window_mode = "time_windows", shared_memory = "none", input_format = "binary",
+              output_format = "binary";
   bool sync = false;
   bool has_concurrency = false, has_rate = false, has_intervals = false;
   int64_t verify_peer = 1, verify_host = 2;
@@ -215,8 +214,7 @@ void add_other_flags(FlagSet& flags, PerfSettings& settings, Raw& raw) {
                "GPU figures of the server's metrics");
   flags.text({{"metrics-url"}, {}}, &settings.metrics_url, "URL",
              "of those; default: port 8002 of the server");
-  flags.integer({{"metrics-interval"}, {}}, &settings.metrics_interval_ms, 1, 86'400'000,
-                "in ms");
+  flags.integer({{"metrics-interval"}, {}}, &settings.metrics_interval_ms, 1, 86'400'000, "in ms");
   flags.toggle({{"keep-going"}, {}}, &settings.keep_going,
                "ours: count failed requests instead of ending at the first");
   flags.integer({{"seed"}, {}}, &settings.seed, 0, INT64_MAX, "ours: of everything random");
@@ -233,11 +231,10 @@ void add_server_flags(FlagSet& flags, PerfSettings& settings, Raw& raw) {
              "where openai payloads go, as v1/chat/completions");
   flags.custom({{"header"}, {}}, "NAME:VALUE", "", "of every request; may be given many times",
                [&](std::string_view text) { return parse_header(text, settings.headers); });
-  flags.custom({{"bls-composing-models"}, {}}, "M[:V],...", "",
-               "models that a BLS model calls, for the server's part of the report",
-               [&](std::string_view text) {
-                 return parse_composing(text, settings.composing_models);
-               });
+  flags.custom(
+      {{"bls-composing-models"}, {}}, "M[:V],...", "",
+      "models that a BLS model calls, for the server's part of the report",
+      [&](std::string_view text) { return parse_composing(text, settings.composing_models); });
   flags.integer({{"ssl-https-verify-peer"}, {}}, &raw.verify_peer, 0, 1, "check the certificate");
   flags.integer({{"ssl-https-verify-host"}, {}}, &raw.verify_host, 0, 2, "check its name");
 }
@@ -256,7 +253,8 @@ Status check_range(const PerfSettings& settings, const SearchRange<T>& range, co
     return invalid(concat("--request-count: want one level of ", flag));
   if (several && settings.warmup_requests > 0)
     return invalid(concat("--warmup-request-count: want one level of ", flag));
-  if (settings.request_count > 0 && static_cast<double>(settings.request_count) < static_cast<double>(range.start))
+  if (settings.request_count > 0 &&
+      static_cast<double>(settings.request_count) < static_cast<double>(range.start))
     return invalid(concat("--request-count: want at least the start of ", flag));
   return {};
 }
@@ -278,8 +276,7 @@ Status finish(PerfSettings& settings, const Raw& raw, const FlagSet& flags) {
                   : raw.has_intervals ? LoadMode::kIntervals
                                       : LoadMode::kConcurrency;
   if (settings.async && raw.sync) return invalid("--async, --sync: want only one of them");
-  if (settings.percentile == 0)
-    return prefixed("--percentile", want("-1 or 1..99", "0"));
+  if (settings.percentile == 0) return prefixed("--percentile", want("-1 or 1..99", "0"));
   if (settings.binary_search && settings.latency_limit_ms == 0)
     return invalid("--binary-search: wants --latency-threshold as well");
   if (settings.binary_search && settings.mode == LoadMode::kIntervals)
@@ -301,8 +298,7 @@ Status finish(PerfSettings& settings, const Raw& raw, const FlagSet& flags) {
       return invalid("--service-kind openai: wants --endpoint, as v1/chat/completions");
     if (raw.sync) return invalid("--service-kind openai: wants --async");
     if (settings.batch != 1) return invalid("-b: want 1 with --service-kind openai");
-    if (settings.collect_metrics)
-      return invalid("--collect-metrics: wants --service-kind triton");
+    if (settings.collect_metrics) return invalid("--collect-metrics: wants --service-kind triton");
     settings.async = true;
   }
   if (!settings.metrics_url.empty() && !settings.collect_metrics)

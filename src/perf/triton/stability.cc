@@ -9,9 +9,9 @@ bool is_stable(std::span<const WindowFigures> windows, double threshold, bool wi
   if (windows.size() < kStableWindows) return false;
   const auto last = windows.last(kStableWindows);
   const auto within = [&](double WindowFigures::*field) {
-    const auto [low, high] = std::minmax_element(
-        last.begin(), last.end(),
-        [&](const auto& a, const auto& b) { return a.*field < b.*field; });
+    const auto [low, high] =
+        std::minmax_element(last.begin(), last.end(),
+                            [&](const auto& a, const auto& b) { return a.*field < b.*field; });
     return (*low).*field > 0 && (*high).*field / ((*low).*field) <= 1 + threshold;
   };
   return within(&WindowFigures::per_s) && (!with_latency || within(&WindowFigures::latency_ms));

@@ -15,7 +15,7 @@ namespace sis::perf {
 inline constexpr size_t kStableWindows = 3;
 
 struct WindowFigures {
-  double per_s = 0;       // 0: no request ended in it
+  double per_s = 0;  // 0: no request ended in it
   double latency_ms = 0;
 };
 
