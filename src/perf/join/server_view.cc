@@ -236,4 +236,16 @@ std::string server_text(const Json& server) {
   return out;
 }
 
+std::string server_lines(const Json& server) {
+  std::string out;
+  if (server.contains("kind")) {
+    const std::string text = server_text(server);
+    out += fmt::format("{:<12} {}: {}\n", "server:", server["kind"].get<std::string>(),
+                       text.empty() ? std::string("nothing counted") : text);
+  }
+  if (server.contains("error"))
+    out += fmt::format("{:<12} {}\n", "server:", server["error"].get<std::string>());
+  return out;
+}
+
 }  // namespace sis::perf

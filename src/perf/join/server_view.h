@@ -61,5 +61,7 @@ class ServerView {
 
 // One line for people out of json(): "queue 0.2 ms, compute 8.1 ms, batch 4.2, cache hits 31 %".
 std::string server_text(const nlohmann::ordered_json& server);
+// The same as a line of a run's summary, or what went wrong.
+std::string server_lines(const nlohmann::ordered_json& server);
 
 }  // namespace sis::perf

@@ -54,13 +54,13 @@ std::string gpu_cells(const GpuMetrics& metrics) {
 
 std::vector<std::pair<std::string, std::string>> csv_files(const PerfSettings& settings,
                                                            const PerfModel* model,
-                                                           std::span<const Level> levels) {
+                                                           std::span<const PerfLevel> levels) {
   std::vector<std::pair<std::string, std::string>> files;
   if (settings.csv_file.empty() || levels.empty()) return files;
-  std::vector<const Level*> sorted;
-  for (const Level& level : levels) sorted.push_back(&level);
+  std::vector<const PerfLevel*> sorted;
+  for (const PerfLevel& level : levels) sorted.push_back(&level);
   std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const Level* a, const Level* b) { return a->per_s < b->per_s; });
+                   [](const PerfLevel* a, const PerfLevel* b) { return a->per_s < b->per_s; });
   const bool with_server = model != nullptr && model->statistics;
   const bool with_gpu = settings.collect_metrics && settings.verbose_csv;
   const char* level_title =
@@ -78,7 +78,7 @@ std::vector<std::pair<std::string, std::string>> csv_files(const PerfSettings& s
       text += ",Avg GPU Utilization,Avg GPU Power Usage,Max GPU Memory Usage,Total GPU Memory";
   }
   text += "\n";
-  for (const Level* level : sorted) {
+  for (const PerfLevel* level : sorted) {
     const Tally& tally = level->measured.tally;
     const Histogram& latency = send_latency(tally);
     const HttpMeans http = http_means(tally);
@@ -114,7 +114,7 @@ std::vector<std::pair<std::string, std::string>> csv_files(const PerfSettings& s
     std::replace(file.begin(), file.end(), '/', '_');
     std::string child_text = concat(level_title, ",Inferences/Second,Client Send,",
                                     stage_titles(*model), ",Client Recv\n");
-    for (const Level* level : sorted) {
+    for (const PerfLevel* level : sorted) {
       const auto& children = level->measured.server.children;
       const auto found = children.find(key);
       const ModelStats stats = found == children.end() ? ModelStats{} : found->second.own;

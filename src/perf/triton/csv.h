@@ -15,7 +15,7 @@ namespace sis::perf {
 // Names and contents; the first is settings.csv_file itself. Empty without levels.
 std::vector<std::pair<std::string, std::string>> csv_files(const PerfSettings& settings,
                                                            const PerfModel* model,
-                                                           std::span<const Level> levels);
+                                                           std::span<const PerfLevel> levels);
 
 Status write_text_file(const std::string& path, std::string_view text);
 

@@ -25,7 +25,7 @@ constexpr int kRateConnectionsMax = 512;
 // Follows one level's windows as they end.
 class LevelMeter {
  public:
-  LevelMeter(const LevelContext& context, Level& level, LevelFailure& failure)
+  LevelMeter(const LevelContext& context, PerfLevel& level, LevelFailure& failure)
       : context_(context), settings_(context.settings), level_(level), failure_(failure) {}
 
   bool begin() {
@@ -163,7 +163,7 @@ class LevelMeter {
 
   const LevelContext& context_;
   const PerfSettings& settings_;
-  Level& level_;
+  PerfLevel& level_;
   LevelFailure& failure_;
   std::unique_ptr<GpuWatch> gpu_;
   StatsPage before_;
@@ -237,9 +237,10 @@ const Histogram& send_latency(const Tally& tally) {
   return tally.service.empty() ? tally.latency : tally.service;
 }
 
-bool measure_level(const LevelContext& context, double value, Level& level, LevelFailure& failure) {
+bool measure_level(const LevelContext& context, double value, PerfLevel& level,
+                   LevelFailure& failure) {
   const PerfSettings& settings = context.settings;
-  level = Level{.value = value};
+  level = PerfLevel{.value = value};
   LevelMeter meter(context, level, failure);
   level.options = run_options(settings, value);
   RunOptions& options = level.options;

@@ -33,7 +33,7 @@ struct Measured {
   void merge(const Measured& other);
 };
 
-struct Level {
+struct PerfLevel {
   double value = 0;  // concurrency or requests/s
   bool stable = false, over_limit = false;
   Measured measured;       // meaningful when stable
@@ -65,7 +65,8 @@ inline constexpr int kPerfOk = 0, kPerfUnstable = 2, kPerfEmptyWindow = 3, kPerf
 
 // `value`: requests in flight or requests/s, as the settings' mode says. False with `failure` set
 // when the level cannot be measured: requests fail, windows stay empty, the server is gone.
-bool measure_level(const LevelContext& context, double value, Level& level, LevelFailure& failure);
+bool measure_level(const LevelContext& context, double value, PerfLevel& level,
+                   LevelFailure& failure);
 
 // Latencies from the actual send.
 const Histogram& send_latency(const Tally& tally);

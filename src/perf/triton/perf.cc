@@ -142,7 +142,7 @@ class PerfCommand {
     if (export_ != nullptr)
       level_context.on_boundary = [this](TimePoint time) { export_->note_boundary(time); };
     const HostCpu host;
-    Level level;
+    PerfLevel level;
     LevelFailure failure;
     const bool measured = measure_level(level_context, value, level, failure);
     if (recorder_ != nullptr) export_->add_level(value, recorder_->take(), *workload_);
@@ -227,7 +227,7 @@ class PerfCommand {
     return kPerfOk;
   }
 
-  void add_json(const Level& level, Json host) {
+  void add_json(const PerfLevel& level, Json host) {
     if (settings_.json_file.empty()) return;
     RunResult result = level.run;
     // The figures are those of the report: the merged windows where the level became stable.
@@ -300,7 +300,7 @@ class PerfCommand {
   std::unique_ptr<Workload> workload_;
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<ProfileExport> export_;
-  std::vector<Level> levels_;
+  std::vector<PerfLevel> levels_;
   Json runs_ = Json::array();
   int exit_code_ = kPerfFailed;
 };

@@ -177,7 +177,8 @@ std::string level_title(const PerfSettings& settings, double value) {
   return fmt::format("Request Rate: {:g} inference requests per seconds\n", value);
 }
 
-std::string level_text(const PerfSettings& settings, const PerfModel* model, const Level& level) {
+std::string level_text(const PerfSettings& settings, const PerfModel* model,
+                       const PerfLevel& level) {
   const Tally& tally = level.measured.tally;
   const Histogram& latency = send_latency(tally);
   std::string out = fmt::format("  Client: \n    Request count: {}\n", tally.ok);
@@ -220,13 +221,13 @@ std::string level_text(const PerfSettings& settings, const PerfModel* model, con
   return out;
 }
 
-std::string closing_text(const PerfSettings& settings, std::span<const Level> levels) {
+std::string closing_text(const PerfSettings& settings, std::span<const PerfLevel> levels) {
   if (levels.empty()) return {};
   std::string out =
       settings.percentile < 0
           ? std::string("Inferences/Second vs. Client Average Batch Latency\n")
           : fmt::format("Inferences/Second vs. Client p{} Batch Latency\n", settings.percentile);
-  for (const Level& level : levels)
+  for (const PerfLevel& level : levels)
     out += fmt::format("{}: {:g}, throughput: {:g} infer/sec, latency {} usec\n",
                        settings.mode == LoadMode::kConcurrency ? "Concurrency" : "Request Rate",
                        level.value, level.per_s, us(level.latency_ms));

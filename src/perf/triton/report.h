@@ -15,9 +15,10 @@ std::string settings_text(const PerfSettings& settings);
 // "Request concurrency: 4"
 std::string level_title(const PerfSettings& settings, double value);
 // The Client and Server blocks of a level.
-std::string level_text(const PerfSettings& settings, const PerfModel* model, const Level& level);
+std::string level_text(const PerfSettings& settings, const PerfModel* model,
+                       const PerfLevel& level);
 // "Inferences/Second vs. Client Average Batch Latency" and a line for each level.
-std::string closing_text(const PerfSettings& settings, std::span<const Level> levels);
+std::string closing_text(const PerfSettings& settings, std::span<const PerfLevel> levels);
 
 // Where an answer's time went, as the client saw it. In us.
 struct HttpMeans {

@@ -30,8 +30,8 @@ ModelStats stats_of(uint64_t count, uint64_t total_us, uint64_t queue_us, uint64
   return stats;
 }
 
-Level level_of(double value, double per_s, double latency_ms, int count) {
-  Level level{.value = value, .stable = true};
+PerfLevel level_of(double value, double per_s, double latency_ms, int count) {
+  PerfLevel level{.value = value, .stable = true};
   for (int i = 0; i < count; ++i) {
     level.measured.tally.latency.record(from_ms(latency_ms));
     level.measured.tally.http.sending.record(from_ms(0.05));
@@ -51,7 +51,7 @@ TEST(PerfReport, PrintsAnEnsembleAsPerfAnalyzerDoes) {
   settings.concurrency = {.start = 1, .end = 4};
   PerfModel model;
   model.statistics = model.composed = true;
-  Level level = level_of(1, 2.44411, 409.0, 44);
+  PerfLevel level = level_of(1, 2.44411, 409.0, 44);
   level.measured.server.own = stats_of(44, 408328, 0, 0, 0, 0);
   auto& children = level.measured.server.children;
   children[{"preprocessing", "1"}].own = stats_of(45, 869, 45, 21, 720, 71);
@@ -139,8 +139,8 @@ TEST(PerfReport, CacheRatesAndCsvOrder) {
   settings.verbose_csv = true;
   PerfModel model;
   model.statistics = model.cache = model.own_cache = true;
-  std::vector<Level> levels{level_of(40, 39.5, 5, 10), level_of(20, 20, 4, 10)};
-  for (Level& level : levels) {
+  std::vector<PerfLevel> levels{level_of(40, 39.5, 5, 10), level_of(20, 20, 4, 10)};
+  for (PerfLevel& level : levels) {
     level.measured.server.own = stats_of(30, 3000, 100, 10, 5000, 20);
     level.measured.server.own.queue.count = level.measured.server.own.success.count = 30;
     for (auto* stage :
