@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "perf/join/server_join.h"
 #include "perf/load/trace.h"
 
 namespace sis::perf {
