@@ -216,7 +216,7 @@ bool warm_up(const LevelContext& context, const RunOptions& measured, LevelMeter
   options.requests = static_cast<uint64_t>(context.settings.warmup_requests);
   options.trace = nullptr;
   options.window = Duration{};
-  const auto run = run_load(options, context.workload, context.stop, {});
+  const auto run = run_load(options, context.warm_up, context.stop, {});
   if (!run.ok()) return meter.fail(run.error());
   if (run->tally.failed > 0 && !context.settings.keep_going)
     return meter.fail(

@@ -50,6 +50,7 @@ struct LevelContext {
   const PerfSettings& settings;
   const PerfModel* model = nullptr;  // null: no statistics of the server
   const Workload& workload;          // of the measured phase
+  const Workload& warm_up;           // the same, or what it wraps
   const std::atomic<bool>* stop = nullptr;
   std::function<void(const std::string&)> pass;  // verbose: a line after each window
   std::function<void(const std::string&)> warn;
