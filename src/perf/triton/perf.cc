@@ -134,8 +134,11 @@ class PerfCommand {
     print(level_title(settings_, value));
     const Workload& workload =
         recorder_ != nullptr ? static_cast<const Workload&>(*recorder_) : *workload_;
-    LevelContext level_context{
-        .settings = settings_, .model = model_.get(), .workload = workload, .stop = context_.stop};
+    LevelContext level_context{.settings = settings_,
+                               .model = model_.get(),
+                               .workload = workload,
+                               .warm_up = *workload_,
+                               .stop = context_.stop};
     level_context.warn = [this](const std::string& text) { warn(text); };
     if (settings_.verbosity > 0)
       level_context.pass = [this](const std::string& text) { print(text); };
