@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 
@@ -13,7 +14,8 @@
 namespace sis::perf {
 namespace {
 
-int64_t us(double ms) { return static_cast<int64_t>(ms * 1e3); }
+// Whole nanoseconds first: 0.05 ms are 50 us, whatever the double says.
+int64_t us(double ms) { return std::llround(ms * 1e6) / 1000; }
 
 std::string stage_cells(const PerfModel& model, const ModelStats& stats, uint64_t around_us) {
   std::string out =

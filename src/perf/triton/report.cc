@@ -14,7 +14,8 @@ namespace {
 constexpr double kDelayedMs = 1.0;      // a send later than this counts as delayed
 constexpr double kDelayedShare = 0.01;  // of all sends, before it is worth a warning
 
-int64_t us(double ms) { return static_cast<int64_t>(ms * 1e3); }
+// Whole nanoseconds first: 0.05 ms are 50 us, whatever the double says.
+int64_t us(double ms) { return std::llround(ms * 1e6) / 1000; }
 uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
 std::string server_text(const PerfModel& model, const ServerStats& stats, int depth) {
