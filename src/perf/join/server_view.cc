@@ -220,10 +220,12 @@ std::string server_text(const Json& server) {
     part(fmt::format("cache hits {:.0f} %", *value * 100));
   if (const auto value = number("prompt_cache_share"))
     part(fmt::format("prompt tokens cached {:.0f} %", *value * 100));
-  for (const char* key : {"running", "waiting"})
-    if (const auto value = number(key))
-      part(concat(key, " ", short_number(*value), " (most ",
-                  short_number(number(concat(key, "_max").c_str()).value_or(*value)), ")"));
+  // Gauges that no scrape found above 0 tell nothing: short runs are over between two of them.
+  for (const char* key : {"running", "waiting"}) {
+    const auto value = number(key), most = number(concat(key, "_max").c_str());
+    if (value && most && *most > 0)
+      part(concat(key, " ", short_number(*value), " (most ", short_number(*most), ")"));
+  }
   static constexpr std::pair<const char*, const char*> kCounts[] = {
       {"requests", "requests"},          {"errors_4xx", "4xx errors"},
       {"errors_5xx", "5xx errors"},      {"errors", "errors"},
