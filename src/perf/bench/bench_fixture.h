@@ -26,6 +26,7 @@ struct Output {
 
 inline Output bench_with(const std::vector<std::string>& arguments,
                          std::map<std::string, std::string> environment = {}) {
+  environment.try_emplace("SERVER_METRICS", "off");  // scripted servers count their requests
   char *out = nullptr, *messages = nullptr;
   size_t out_bytes = 0, message_bytes = 0;
   BenchContext context{.environment = environment_of(std::move(environment))};

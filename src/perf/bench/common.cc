@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "perf/join/server_join.h"
 #include "perf/load/trace.h"
 
 namespace sis::perf {
@@ -118,6 +119,15 @@ void LoadFlags::add_to(FlagSet& flags) {
   flags.toggle({{"verify-ssl"}, {"VERIFY_SSL"}}, &verify_ssl,
                "check the server's certificate (https)");
   flags.section("Output");
+  flags.custom({{"server-metrics"}, {"SERVER_METRICS"}}, "URL|off", "",
+               "the server's own figures beside ours; default: its /metrics if it has them",
+               [this](std::string_view text) -> Status {
+                 SIS_TRY(check_join_target(text));
+                 server_metrics = text;
+                 return {};
+               });
+  flags.duration({{"server-metrics-every"}, {}}, &server_metrics_every, Duration{},
+                 from_seconds(3600), "between scrapes of those; 0: before and after only");
   flags.text({{"json"}, {}}, &json, "FILE|-",
              "all figures as JSON; - prints them instead of the text");
   flags.toggle({{"verbose"}, {"VERBOSE"}}, &verbose, "list every error");

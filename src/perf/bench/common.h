@@ -53,6 +53,8 @@ struct LoadFlags {
   Duration warmup_duration{};
   bool verify_ssl = false, verbose = false, keep_alive = true, spin = false, progress = true;
   std::string json;
+  std::string server_metrics;  // "": try the server's own; off; a URL
+  Duration server_metrics_every = from_seconds(1);
 
   void add_to(FlagSet& flags);
   // With several levels, the options are those of the first.

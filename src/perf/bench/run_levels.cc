@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "perf/bench/common.h"
+#include "perf/join/server_join.h"
 #include "perf/report/progress.h"
 
 namespace sis::perf {
@@ -100,6 +101,11 @@ OneRun run_one(const BenchContext& context, const LoadFlags& flags, const RunOpt
   std::FILE* out = flags.json == "-" ? context.messages : context.out;
   std::string name = label.model.empty() ? label.what : concat(label.what, " ", label.model);
   if (level) name += concat(" at ", level_text(level->value));
+  ServerJoin join({.url = options.url,
+                   .metrics = flags.server_metrics,
+                   .model = label.model,
+                   .every = flags.server_metrics_every,
+                   .verify_tls = options.verify_tls});
   Result<RunResult> result = [&] {
     ProgressPrinter printer(flags.progress ? context.messages : nullptr, name, options);
     return run_until(flags.stop_when ? &*flags.stop_when : nullptr, options, workload, context.stop,
@@ -119,6 +125,11 @@ OneRun run_one(const BenchContext& context, const LoadFlags& flags, const RunOpt
   result->level = level;
   fmt::print(out, "{}", summary_text(label, options, *result, flags.verbose));
   runs.push_back(summary_json(label, options, *result));
+  if (const auto server = join.end(); !server.empty()) {
+    fmt::print(out, "{}", server_lines(server));
+    runs.back()["server"] = server;
+  }
+  runs.back()["host_cpu"] = join.host();
   return {.exit_code = exit_code_of(judge_run(options, *result).kind),
           .result = std::move(*result)};
 }

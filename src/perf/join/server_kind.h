@@ -1,0 +1,51 @@
+// Which server a page of metrics comes from, and what its families mean.
+//
+// A kind is recognised by the names that are there. Families of different servers are put under
+// common keys, so that reports need not know whose they are:
+//
+//   queue_ms, prefill_ms, decode_ms, compute_ms, request_ms   mean per request or batch
+//   ttft_ms, itl_ms                                           mean, as the server saw them
+//   batch_size                                                mean
+//   requests, errors_4xx, errors_5xx, errors, rejected, batches, preemptions   counts
+//   prompt_tokens, output_tokens, cached_tokens               counts
+//   cache_hit_rate                                            0..1, of texts, tokens or requests
+//   running, waiting, memory_bytes, kv_cache_used             gauges
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "perf/join/prometheus.h"
+
+namespace sis::perf {
+
+enum class Meaning : uint8_t {
+  kCount,      // increase of a counter, summed over labels
+  kMean,       // increase of NAME_sum over increase of NAME_count, times `scale`
+  kRatioMean,  // increase of the first name over that of the second, times `scale`
+  kHitShare,   // increase of the first name over that of both: hits and misses
+  kPartShare,  // increase of the first name over that of the second: hits and queries
+  kGauge,      // mean and maximum over the scrapes, times `scale`
+};
+
+struct MetricMeaning {
+  std::string_view key;
+  Meaning meaning = Meaning::kCount;
+  std::string_view name, other;  // `other`: second name of ratios and shares
+  double scale = 1;
+  // Only samples whose label begins so; empty: all.
+  std::string_view label, label_prefix;
+};
+
+struct ServerKind {
+  std::string_view name;                    // "vllm"
+  std::string_view mark;                    // a page with a name that begins so is of this kind
+  std::string_view model_label;             // label that names the model; empty: none
+  std::span<const MetricMeaning> meanings;  // several with one key are added up
+};
+
+// Null when nothing is recognised.
+const ServerKind* recognise(const MetricPage& page);
+
+}  // namespace sis::perf
