@@ -16,17 +16,18 @@ bool set(void* socket, int option, int value) {
 Result<std::unique_ptr<Dealer>> Dealer::connect(const std::string& host, uint16_t port,
                                                 const std::string& identity) {
   const bool v6 = host.find(':') != std::string::npos;
-  const std::string address = v6 ? concat("tcp://[", host, "]:", port)
-                                 : concat("tcp://", host, ":", port);
+  const std::string address =
+      v6 ? concat("tcp://[", host, "]:", port) : concat("tcp://", host, ":", port);
   void* context = zmq_ctx_new();
   void* socket = context != nullptr ? zmq_socket(context, ZMQ_DEALER) : nullptr;
   const int64_t bytes_max = kMessageBytesMax;
-  const bool ready = socket != nullptr &&
-                     zmq_setsockopt(socket, ZMQ_ROUTING_ID, identity.data(), identity.size()) == 0 &&
-                     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0 &&
-                     set(socket, ZMQ_TCP_KEEPALIVE, 1) && set(socket, ZMQ_TCP_KEEPALIVE_IDLE, 30) &&
-                     set(socket, ZMQ_LINGER, 1000) && set(socket, ZMQ_RECONNECT_IVL_MAX, 5000) &&
-                     set(socket, ZMQ_IPV6, v6 ? 1 : 0);
+  const bool ready =
+      socket != nullptr &&
+      zmq_setsockopt(socket, ZMQ_ROUTING_ID, identity.data(), identity.size()) == 0 &&
+      zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0 &&
+      set(socket, ZMQ_TCP_KEEPALIVE, 1) && set(socket, ZMQ_TCP_KEEPALIVE_IDLE, 30) &&
+      set(socket, ZMQ_LINGER, 1000) && set(socket, ZMQ_RECONNECT_IVL_MAX, 5000) &&
+      set(socket, ZMQ_IPV6, v6 ? 1 : 0);
   if (ready && zmq_connect(socket, address.c_str()) == 0)
     return std::unique_ptr<Dealer>(new Dealer(context, socket));
   Error error{Code::kUnavailable, concat(address, ": ", zmq_strerror(zmq_errno()))};

@@ -22,9 +22,9 @@ struct LocustRow {
   uint64_t requests = 0, failures = 0;
   double total_ms = 0, min_ms = 0, max_ms = 0;  // min and max only when `times` holds any
   uint64_t content_bytes = 0;
-  std::map<int64_t, uint64_t> times;                       // step -> how often
+  std::map<int64_t, uint64_t> times;                         // step -> how often
   std::map<int64_t, uint64_t> per_second, fails_per_second;  // epoch second -> how often
-  double started = 0, last = 0;                            // epoch seconds; last 0: no request
+  double started = 0, last = 0;                              // epoch seconds; last 0: no request
 
   void add(const Histogram& histogram, double step_ms);
   void merge(const LocustRow& other);
@@ -57,8 +57,7 @@ class LocustStats {
   void take(MsgpackWriter& out, const std::map<std::string, int>& users, double now_s);
 
  private:
-  void write_row(MsgpackWriter& out, const RowName& name, const LocustRow& row,
-                 double now_s) const;
+  void write_row(MsgpackWriter& out, const RowName& name, const LocustRow& row, double now_s) const;
   void note_error(const RowName& name, const std::string& message, uint64_t count, double at_s);
 
   const double step_ms_;

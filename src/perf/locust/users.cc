@@ -210,10 +210,9 @@ Result<std::string> dummy_locustfile(const Plan& plan) {
     out += concat("\n\nclass ", name, "(User):\n");
     // Host is what the web form begins with.
     out += concat("    host = ", python_text(url.text()), "\n");
-    out += scenario.weight > 0
-               ? concat("    weight = ", scenario.weight, "\n")
-               : concat("    weight = int(", python_text(name),
-                        " in sys.argv)  # only when named on the command line\n");
+    out += scenario.weight > 0 ? concat("    weight = ", scenario.weight, "\n")
+                               : concat("    weight = int(", python_text(name),
+                                        " in sys.argv)  # only when named on the command line\n");
     out += "    wait_time = constant(1)\n\n    @task\n    def nothing(self):\n        pass\n";
   }
   return out;
@@ -223,7 +222,8 @@ LocustUsers::LocustUsers(LocustUsersOptions options, LocustStats& stats)
     : options_(options), stats_(stats), environment_(options.plan->environment) {
   uint64_t salt = options_.salt;
   for (const auto& scenario : options_.plan->scenarios) {
-    classes_.push_back(std::make_unique<UserClass>(*options_.plan, scenario, options_, stats_, salt));
+    classes_.push_back(
+        std::make_unique<UserClass>(*options_.plan, scenario, options_, stats_, salt));
     // Room for as many distinct texts as a class may send.
     salt += uint64_t{1} << 36;
   }

@@ -51,7 +51,7 @@ class LocustUsers final : public UserControl {
   LocustUsersOptions options_;
   LocustStats& stats_;
   PlanEnvironment environment_;  // of the test that runs
-  TimePoint halt_at_{};           // after stop(): when patience is over
+  TimePoint halt_at_{};          // after stop(): when patience is over
   int tests_ = 0;
   std::vector<std::unique_ptr<UserClass>> classes_;
 };

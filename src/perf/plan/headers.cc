@@ -69,8 +69,7 @@ Result<std::unique_ptr<Workload>> with_headers(std::unique_ptr<Workload> workloa
                    concat("headers: ", in_quotes(name), " is no header name")};
     for (const char* own : {"Host", "Content-Length", "Connection", "Transfer-Encoding"})
       if (iequals(name, own))
-        return Error{Code::kInvalidArgument,
-                     concat("headers: ", name, " is set by the generator")};
+        return Error{Code::kInvalidArgument, concat("headers: ", name, " is set by the generator")};
     if (!is_value(value))
       return Error{Code::kInvalidArgument,
                    concat("headers: the value of ", name, " holds control bytes")};

@@ -64,7 +64,7 @@ bool PlanLimits::may_abort() const {
 }
 
 bool PlanLimits::matches(const Limit& limit, const PlanScenario& scenario) {
-  if (limit.scenario.empty() && scenario.warmup) return false;
+  if (scenario.users == 0 || (limit.scenario.empty() && scenario.warmup)) return false;
   if (!limit.task.empty() && !has_task(scenario, limit.task)) return false;
   return std::all_of(limit.scenario.begin(), limit.scenario.end(),
                      [&](const MetricTag& tag) { return has_tag(scenario, tag); });
@@ -122,10 +122,9 @@ std::vector<ThresholdResult> PlanLimits::crossed(std::span<const ScenarioFigures
 }
 
 bool PlanLimits::about(size_t limit, const PlanScenario& scenario) const {
-  return std::any_of(limits_[limit].scenario.begin(), limits_[limit].scenario.end(),
-                     [&](const MetricTag& tag) {
-                       return tag.name == "scenario" && has_tag(scenario, tag);
-                     });
+  return std::any_of(
+      limits_[limit].scenario.begin(), limits_[limit].scenario.end(),
+      [&](const MetricTag& tag) { return tag.name == "scenario" && has_tag(scenario, tag); });
 }
 
 }  // namespace sis::perf

@@ -22,7 +22,7 @@ namespace sis::perf {
 struct ScenarioFigures {
   const PlanScenario* scenario = nullptr;
   Tally total;
-  std::vector<Tally> tasks;  // by task, when there are several
+  std::vector<Tally> tasks;        // by task, when there are several
   double from_s = 0, until_s = 0;  // of the plan's time; equal: not begun
   int users = 0;
 };

@@ -14,7 +14,7 @@ namespace {
 
 using Kind = YamlTree::Kind;
 
-constexpr Duration kDay = from_seconds(86400);
+constexpr Duration kDay = std::chrono::hours(24);
 constexpr double kRateMax = 10'000'000;  // requests/s
 constexpr size_t kStagesMax = 1000;
 
@@ -37,8 +37,8 @@ class PlanParser {
 
   Result<Plan> parse(YamlTree tree) {
     if (tree.kind != Kind::kMap)
-      return plan_error(origin_, tree, "", concat("want a mapping with scenarios, got ",
-                                                  found_text(tree)));
+      return plan_error(origin_, tree, "",
+                        concat("want a mapping with scenarios, got ", found_text(tree)));
     SIS_TRY(apply_settings(tree, choices_.settings, origin_));
     SIS_TRY(choose_environment(tree));
     SIS_TRY(fill_in_values(tree, choices_.variables, origin_));
@@ -85,9 +85,9 @@ class PlanParser {
     if (wanted.empty()) wanted = names.front();
     YamlTree* found = environments->find(wanted);
     if (found == nullptr)
-      return plan_error(origin_, *environments, "environments",
-                        concat("no environment ", in_quotes(wanted), "; there are ",
-                               join_list(names)));
+      return plan_error(
+          origin_, *environments, "environments",
+          concat("no environment ", in_quotes(wanted), "; there are ", join_list(names)));
     YamlMember kept{wanted, found->line, std::move(*found)};
     environments->members.clear();
     environments->members.push_back(std::move(kept));
@@ -101,9 +101,9 @@ class PlanParser {
     std::string path = "environments";
     if (tree != nullptr) {
       if (tree->kind != Kind::kMap || tree->members.empty())
-        return plan_error(origin_, *tree, path,
-                          concat("want a mapping of names to environments, got ",
-                                 found_text(*tree)));
+        return plan_error(
+            origin_, *tree, path,
+            concat("want a mapping of names to environments, got ", found_text(*tree)));
       const YamlMember& member = tree->members.front();
       path += "." + member.key;
       out.name = member.key;
@@ -124,16 +124,14 @@ class PlanParser {
     }
     auto url = net::parse_url(base_url);
     if (!url.ok())
-      return at != nullptr
-                 ? plan_error(origin_, *at, path + ".base_url", url.error().message)
-                 : url.error();
+      return at != nullptr ? plan_error(origin_, *at, path + ".base_url", url.error().message)
+                           : url.error();
     out.url = std::move(*url);
     return {};
   }
 
   Status read_scenarios(const YamlTree& tree, Plan& plan) {
-    if (tree.kind != Kind::kMap || tree.members.empty() ||
-        tree.members.size() > kPlanScenariosMax)
+    if (tree.kind != Kind::kMap || tree.members.empty() || tree.members.size() > kPlanScenariosMax)
       return plan_error(origin_, tree, "scenarios",
                         concat("want a mapping of 1..", kPlanScenariosMax,
                                " names to scenarios, got ", found_text(tree)));
@@ -146,10 +144,10 @@ class PlanParser {
       plan.scenarios.push_back(std::move(scenario));
     }
     const bool measures = std::any_of(plan.scenarios.begin(), plan.scenarios.end(),
-                                      [](const auto& one) { return !one.warmup; });
+                                      [](const auto& one) { return !one.warmup && one.users > 0; });
     if (!measures)
       return plan_error(origin_, tree, "scenarios",
-                        "all of them are warm-up: want one that is measured");
+                        "want one that has users and is not for warm-up");
     return {};
   }
 
@@ -206,7 +204,7 @@ class PlanParser {
     };
     switch (out.executor) {
       case Executor::kConstantVus:
-        out.users = users("vus", 1);
+        out.users = users("vus", 1, 0);
         reader.require("duration");
         out.duration = reader.time("duration", {}, from_ms(10), kDay);
         return;
@@ -254,9 +252,9 @@ class PlanParser {
     const YamlTree* stages = reader.find("stages");
     if (stages == nullptr) return out;
     if (stages->kind != Kind::kList || stages->items.empty() || stages->items.size() > kStagesMax) {
-      reader.fail("stages", concat("want a list of 1..", kStagesMax,
-                                   " stages like {duration: 30s, target: 10}, got ",
-                                   found_text(*stages)));
+      reader.fail("stages",
+                  concat("want a list of 1..", kStagesMax,
+                         " stages like {duration: 30s, target: 10}, got ", found_text(*stages)));
       return out;
     }
     for (size_t i = 0; i < stages->items.size(); ++i) {
@@ -308,9 +306,9 @@ class PlanParser {
 
   Status read_tasks(const YamlTree& tree, const std::string& path, PlanScenario& out) {
     if (tree.kind != Kind::kList || tree.items.empty() || tree.items.size() > kPlanTasksMax)
-      return plan_error(origin_, tree, path,
-                        concat("want a list of 1..", kPlanTasksMax, " tasks, got ",
-                               found_text(tree)));
+      return plan_error(
+          origin_, tree, path,
+          concat("want a list of 1..", kPlanTasksMax, " tasks, got ", found_text(tree)));
     std::set<std::string> names;
     int64_t weights = 0;
     for (size_t i = 0; i < tree.items.size(); ++i) {
@@ -318,9 +316,9 @@ class PlanParser {
       SIS_ASSIGN(PlanTask task, read_task(origin_, tree.items[i], place));
       weights += task.weight;
       if (!names.insert(task.name).second)
-        return plan_error(origin_, tree.items[i], place,
-                          concat("another task is called ", in_quotes(task.name),
-                                 " as well: give it a `name`"));
+        return plan_error(
+            origin_, tree.items[i], place,
+            concat("another task is called ", in_quotes(task.name), " as well: give it a `name`"));
       if (task.weight > 0) out.tasks.push_back(std::move(task));
     }
     if (weights == 0) return plan_error(origin_, tree, path, "all weights are 0");
@@ -335,9 +333,8 @@ class PlanParser {
       const std::string path = "thresholds." + member.key;
       const YamlTree& value = member.value;
       if (value.kind == Kind::kScalar) {
-        plan.thresholds.push_back({.metric = member.key,
-                                   .expression = value.scalar,
-                                   .line = value.line});
+        plan.thresholds.push_back(
+            {.metric = member.key, .expression = value.scalar, .line = value.line});
         continue;
       }
       if (value.kind != Kind::kList || value.items.empty())

@@ -72,10 +72,11 @@ struct PlanScenario {
   std::string name;
   Executor executor = Executor::kConstantVus;
   Duration start_time{}, duration{}, graceful_stop = from_seconds(30);
-  int users = 1;            // or connections that may be busy, of the arrival-rate executors
-  Profile user_profile;     // kRampingVus
-  double rate = 0;          // kConstantArrivalRate, requests/s
-  Profile rate_profile;     // kRampingArrivalRate, requests/s
+  // Or connections that may be busy, of the arrival-rate executors. 0: the scenario is left out.
+  int users = 1;
+  Profile user_profile;  // kRampingVus
+  double rate = 0;       // kConstantArrivalRate, requests/s
+  Profile rate_profile;  // kRampingArrivalRate, requests/s
   Arrivals arrivals = Arrivals::kConstant;
   uint64_t iterations = 0;  // kSharedIterations
   Duration think_min{}, think_max{};

@@ -174,8 +174,8 @@ std::vector<std::pair<std::string, std::string>> PlanReader::pairs(std::string_v
   const YamlTree* value = find(key);
   if (value == nullptr || failed()) return out;
   if (value->kind != YamlTree::Kind::kMap || value->members.size() > most) {
-    fail(key, concat("want a mapping of at most ", most, " names to texts, got ",
-                     found_text(*value)));
+    fail(key,
+         concat("want a mapping of at most ", most, " names to texts, got ", found_text(*value)));
     return out;
   }
   for (const auto& member : value->members) {

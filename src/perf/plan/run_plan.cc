@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "base/thread_team.h"
+#include "perf/bench/flags.h"
 
 namespace sis::perf {
 namespace {
@@ -37,9 +38,8 @@ class Runner {
       : scenario_(scenario), workload_(std::move(workload)) {
     result_.scenario = &scenario;
     result_.options = run_options(plan, scenario);
-    result_.label = {.what = scenario.name,
-                     .model = plan.environment.model,
-                     .load = load_words(scenario)};
+    result_.label = {
+        .what = scenario.name, .model = plan.environment.model, .load = load_words(scenario)};
     for (const auto& task : scenario.tasks) {
       result_.label.counts_tokens |= task.counts_tokens;
       result_.label.generates |= task.generates;
@@ -90,6 +90,7 @@ class Runner {
     if (begun_) progress.users += progress_.users;
   }
   ScenarioResult& result() { return result_; }  // when done
+  const PlanScenario& scenario() const { return scenario_; }
 
  private:
   void work(TimePoint plan_start, bool keep_figures) {
@@ -124,7 +125,8 @@ class Runner {
       figures_.total = outcome->tally;
       figures_.tasks = outcome->parts;
       figures_.from_s = result_.began_s;
-      figures_.until_s = std::max(result_.began_s + outcome->tally.wall_s(), result_.began_s + 1e-9);
+      figures_.until_s =
+          std::max(result_.began_s + outcome->tally.wall_s(), result_.began_s + 1e-9);
       progress_.ok = outcome->tally.ok;
       progress_.failed = outcome->tally.failed;
     }
@@ -150,6 +152,7 @@ Result<PlanResult> run_plan(const Plan& plan, const PlanLimits& limits,
   std::vector<std::unique_ptr<Runner>> runners;
   Duration length{};
   for (const auto& scenario : plan.scenarios) {
+    if (scenario.users == 0) continue;
     SIS_ASSIGN(auto workload, make_workload(plan, scenario, plan.environment, salt));
     salt += uint64_t{1} << 40;
     length = std::max(length, scenario.ends_at());
@@ -175,9 +178,8 @@ Result<PlanResult> run_plan(const Plan& plan, const PlanLimits& limits,
       stop_all();
     }
     const Duration since = now() - start;
-    for (size_t i = 0; i < runners.size(); ++i)
-      if (since > plan.scenarios[i].ends_at() + plan.scenarios[i].graceful_stop)
-        runners[i]->cut();
+    for (auto& runner : runners)
+      if (since > runner->scenario().ends_at() + runner->scenario().graceful_stop) runner->cut();
     if (limits.may_abort() && !out.aborted && now() >= judge_at) {
       judge_at += kJudgeEvery;
       std::vector<ScenarioFigures> figures;

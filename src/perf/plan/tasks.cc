@@ -58,9 +58,9 @@ std::string file_beside(std::string_view origin, const std::string& file) {
 }
 
 Error need_model(const std::string& task) {
-  return Error{Code::kInvalidArgument,
-               concat("task ", in_quotes(task),
-                      ": want a model, here or as the environment's `model`")};
+  return Error{
+      Code::kInvalidArgument,
+      concat("task ", in_quotes(task), ": want a model, here or as the environment's `model`")};
 }
 
 // OpenAI clients are given URLs that end in /v1; both forms mean the same server.
@@ -198,8 +198,8 @@ void read_embeddings(PlanReader& reader, PlanTask& task) {
   task.items_name = "texts";
   task.counts_tokens = true;
   if (task.name.empty()) task.name = "embeddings";
-  task.make = [options, name = task.name](
-                  const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
+  task.make = [options,
+               name = task.name](const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
     EmbeddingsOptions made = options;
     made.url = target.environment.url;
     made.path = api_prefix(made.url) + "/embeddings";
@@ -236,8 +236,8 @@ void read_chat(PlanReader& reader, PlanTask& task) {
   task.counts_tokens = task.generates = true;
   task.streams = options.stream;
   if (task.name.empty()) task.name = "chat";
-  task.make = [options, name = task.name](
-                  const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
+  task.make = [options,
+               name = task.name](const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
     ChatOptions made = options;
     made.url = target.environment.url;
     made.path = api_prefix(made.url) + "/chat/completions";
@@ -266,8 +266,7 @@ constexpr TaskKind kKinds[] = {
 
 std::string json_of_yaml(const YamlTree& tree) { return to_json(tree).dump(); }
 
-Result<PlanTask> read_task(std::string_view origin, const YamlTree& tree,
-                           const std::string& path) {
+Result<PlanTask> read_task(std::string_view origin, const YamlTree& tree, const std::string& path) {
   static const YamlTree kEmpty{.kind = Kind::kMap};
   PlanTask task;
   PlanReader reader(origin, tree, path);

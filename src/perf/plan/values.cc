@@ -26,8 +26,7 @@ YamlTree* step_into(YamlTree& tree, const std::string& key) {
 
 Status apply_setting(YamlTree& plan, const std::string& setting, std::string_view origin) {
   const size_t equals = setting.find('=');
-  if (equals == std::string::npos || equals == 0)
-    return setting_error(setting, "want NAME=VALUE");
+  if (equals == std::string::npos || equals == 0) return setting_error(setting, "want NAME=VALUE");
   const std::string name = setting.substr(0, equals);
   auto value = parse_yaml_tree(setting.substr(equals + 1), concat("--set ", in_quotes(name)));
   if (!value.ok()) return value.error();
@@ -72,8 +71,8 @@ class Filler {
       return plan_error(origin_, tree, path, "too much once variables are filled in");
     for (auto& item : tree.items) SIS_TRY(fill(item, path, depth + 1));
     for (auto& member : tree.members)
-      SIS_TRY(fill(member.value, path.empty() ? member.key : concat(path, ".", member.key),
-                   depth + 1));
+      SIS_TRY(
+          fill(member.value, path.empty() ? member.key : concat(path, ".", member.key), depth + 1));
     if (tree.kind != Kind::kScalar || tree.scalar.find("${") == std::string::npos) return {};
     return fill_scalar(tree, path);
   }
@@ -119,8 +118,8 @@ class Filler {
     if (variables_ != nullptr)
       for (const auto& member : variables_->members) names.push_back(member.key);
     return plan_error(origin_, at, path,
-                      concat("no variable ", in_quotes(name), "; variables are: ",
-                             names.empty() ? "none" : join_list(names),
+                      concat("no variable ", in_quotes(name),
+                             "; variables are: ", names.empty() ? "none" : join_list(names),
                              " (of the process: ${env:NAME})"));
   }
 

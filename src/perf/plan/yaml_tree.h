@@ -20,9 +20,9 @@ struct YamlTree {
   Kind kind = Kind::kNull;
   int line = 0;  // from 1; 0 when unknown
   std::string scalar;
-  bool quoted = false;                // the scalar stood in quotes: text, whatever it looks like
-  std::vector<YamlTree> items;        // kList
-  std::vector<YamlMember> members;    // kMap, in file order, keys unique
+  bool quoted = false;              // the scalar stood in quotes: text, whatever it looks like
+  std::vector<YamlTree> items;      // kList
+  std::vector<YamlMember> members;  // kMap, in file order, keys unique
 
   const YamlTree* find(std::string_view key) const;  // nullptr when absent
   YamlTree* find(std::string_view key);
