@@ -221,4 +221,6 @@ void MsgpackWriter::number(double value) {
   big_endian(std::bit_cast<uint64_t>(value), 8);
 }
 
+Result<nlohmann::json> parse_msgpack(std::string_view bytes) { return Reader(bytes).whole(); }
+
 }  // namespace sis::perf

@@ -19,6 +19,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr Duration kTryAgainAfter = std::chrono::seconds(1);
+// A master that quits waits half a second for last figures: runs must end well within that.
+constexpr Duration kWindow = std::chrono::milliseconds(200);
 constexpr size_t kFaultsMax = 20;    // that wait to be told
 constexpr size_t kResultsMax = 200;  // runs kept for the document
 
@@ -125,6 +127,7 @@ class LocustUsers::UserClass {
       options.duration = {};
       options.seed = seed_;
       options.give_up_after = from_seconds(86400);
+      options.window = kWindow;
       options.on_window = [this](const Window& window) {
         note_windows(window);
         return !ending_;
