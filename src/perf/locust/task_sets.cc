@@ -7,7 +7,7 @@ constexpr TaskSet kTaskSets[] = {
     {
         "predict-mix",
         "single texts, batches of 5, 25 and 50, /health; pauses of 0.5 to 2 s",
-#include "perf/locust/predict_mix.inc"
+#include <perf/locust/predict_mix.inc>
     },
 };
 

@@ -126,7 +126,7 @@ class LocustUsers::UserClass {
       options.requests = 0;
       options.duration = {};
       options.seed = seed_;
-      options.give_up_after = from_seconds(86400);
+      options.give_up_after = kTryAgainAfter;
       options.window = kWindow;
       options.on_window = [this](const Window& window) {
         note_windows(window);
