@@ -146,7 +146,9 @@ TEST(Plan, WorkloadsSendWhatThePlanSays) {
     EXPECT_EQ((*mix)->part_name(part), plan->scenarios[1].tasks[part].name);
     EXPECT_NE(request.find("\r\nX-Team: search 8\r\n"), std::string::npos) << request;
     EXPECT_NE(request.find("Authorization: Bearer secret"), std::string::npos) << request;
-    if (part == 0) EXPECT_TRUE(request.starts_with("POST /api/predict HTTP/1.1\r\n")) << request;
+    if (part == 0) {
+      EXPECT_TRUE(request.starts_with("POST /api/predict HTTP/1.1\r\n")) << request;
+    }
     if (part == 2) {
       EXPECT_TRUE(request.starts_with("PUT /api/items HTTP/1.1\r\n")) << request;
       EXPECT_TRUE(request.ends_with(R"({"n":1,"s":"2","deep":[true,null,1.5]})")) << request;

@@ -1,9 +1,7 @@
 #include "perf/plan/tasks.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/file.h"
 #include "base/strings.h"
@@ -11,9 +9,8 @@
 #include "perf/load/embeddings.h"
 #include "perf/load/plain_http.h"
 #include "perf/load/predict.h"
-#include "perf/load/texts.h"
-#include "perf/plan/headers.h"
 #include "perf/plan/reader.h"
+#include "perf/plan/task_parts.h"
 
 namespace sis::perf {
 namespace {
@@ -23,7 +20,6 @@ using Kind = YamlTree::Kind;
 
 constexpr uintmax_t kBodyBytesMax = 64 << 20;
 constexpr int64_t kBatchMax = 10000;
-constexpr size_t kTextsMax = 100000;
 
 Json to_json(const YamlTree& tree) {
   switch (tree.kind) {
@@ -49,66 +45,6 @@ Json to_json(const YamlTree& tree) {
   if (const auto whole = parse_int(tree.scalar)) return *whole;
   if (const auto number = parse_double(tree.scalar)) return *number;
   return tree.scalar;
-}
-
-std::string file_beside(std::string_view origin, const std::string& file) {
-  const std::filesystem::path path(file);
-  if (path.is_absolute()) return file;
-  return (std::filesystem::path(origin).parent_path() / path).string();
-}
-
-Error need_model(const std::string& task) {
-  return Error{
-      Code::kInvalidArgument,
-      concat("task ", in_quotes(task), ": want a model, here or as the environment's `model`")};
-}
-
-// OpenAI clients are given URLs that end in /v1; both forms mean the same server.
-std::string api_prefix(const net::Url& url) {
-  std::string_view path = std::string_view(url.target).substr(0, url.target.find('?'));
-  while (path.ends_with('/')) path.remove_suffix(1);
-  return path.ends_with("/v1") ? "" : "/v1";
-}
-
-net::Url without_v1(net::Url url) {
-  if (api_prefix(url).empty())
-    url.target.resize(url.target.substr(0, url.target.find('?')).rfind("/v1"));
-  return url;
-}
-
-// Where the texts of a task come from: given ones, a file's lines, or made-up ones.
-struct TaskTexts {
-  std::vector<std::string> texts;
-  std::optional<LengthSpec> lengths;
-  bool distinct = false;
-};
-
-TaskTexts read_texts(PlanReader& reader, const std::string& noun, const std::string& fallback) {
-  TaskTexts out;
-  out.texts = reader.texts(noun, kTextsMax);
-  if (auto more = reader.texts(noun + "s", kTextsMax); !more.empty()) out.texts = std::move(more);
-  const std::string file = reader.text("file"), lengths = reader.text("lengths");
-  out.distinct = reader.flag("distinct", false);
-  const int sources = (reader.has(noun) ? 1 : 0) + (reader.has(noun + "s") ? 1 : 0) +
-                      (file.empty() ? 0 : 1) + (lengths.empty() ? 0 : 1);
-  if (sources > 1)
-    reader.fail(noun, concat("want only one of ", noun, ", ", noun, "s, file and lengths"));
-  if (reader.failed()) return out;
-  if (!file.empty()) {
-    auto lines = read_lines(file_beside(reader.origin(), file));
-    if (lines.ok())
-      out.texts = std::move(*lines);
-    else
-      reader.fail("file", lines.error().message);
-  } else if (!lengths.empty()) {
-    auto spec = LengthSpec::parse(lengths);
-    if (spec.ok())
-      out.lengths = *spec;
-    else
-      reader.fail("lengths", spec.error().message);
-  }
-  if (out.texts.empty()) out.texts = {fallback};
-  return out;
 }
 
 void read_http(PlanReader& reader, PlanTask& task) {
@@ -165,7 +101,6 @@ void read_predict(PlanReader& reader, PlanTask& task) {
   TaskTexts texts = read_texts(reader, "text", "The bread was warm and the staff were kind.");
   options.texts = std::move(texts.texts);
   options.lengths = texts.lengths;
-  if (options.lengths) options.texts.clear();
   options.distinct = texts.distinct;
   task.items_name = "texts";
   if (task.name.empty())
@@ -193,7 +128,6 @@ void read_embeddings(PlanReader& reader, PlanTask& task) {
   TaskTexts texts = read_texts(reader, "text", "hello world");
   options.texts = std::move(texts.texts);
   options.lengths = texts.lengths;
-  if (options.lengths) options.texts.clear();
   options.distinct = texts.distinct;
   task.items_name = "texts";
   task.counts_tokens = true;
@@ -231,7 +165,6 @@ void read_chat(PlanReader& reader, PlanTask& task) {
   TaskTexts texts = read_texts(reader, "prompt", "Hello, how are you?");
   options.prompts = std::move(texts.texts);
   options.lengths = texts.lengths;
-  if (options.lengths) options.prompts.clear();
   options.distinct = texts.distinct;
   task.counts_tokens = task.generates = true;
   task.streams = options.stream;
