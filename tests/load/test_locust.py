@@ -41,6 +41,7 @@ scenarios:
 class Handler(http.server.BaseHTTPRequestHandler):
     """Answers after known times and counts."""
     protocol_version = "HTTP/1.1"
+    wbufsize, disable_nagle_algorithm = 1 << 16, True
     counts, lock = {}, threading.Lock()
 
     def answer(self, status, body, kind="application/json"):
@@ -109,7 +110,7 @@ def merged(documents, task):
                     continue
                 requests += part["requests"]
                 failures += part["failures"]
-                for upper, count in part["latency_ms"].get("counts_up_to_ms", []):
+                for upper, count in part["latency_ms"].get("counts") or part["latency_ms"].get("counts_up_to_ms", []):
                     counts[upper] = counts.get(upper, 0) + count
     return sorted(counts.items()), requests, failures
 

@@ -135,7 +135,7 @@ void LocustStats::clear(double now_s) {
 
 void LocustStats::write_row(MsgpackWriter& out, const RowName& name, const LocustRow& row,
                             double now_s) const {
-  out.map(13);
+  out.map(14);
   out.text("name"), out.text(name.name);
   out.text("method"), out.text(name.method);
   out.text("last_request_timestamp");
