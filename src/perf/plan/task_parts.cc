@@ -37,14 +37,16 @@ net::Url without_v1(net::Url url) {
 
 TaskTexts read_texts(PlanReader& reader, const std::string& noun, const std::string& fallback) {
   TaskTexts out;
+  const std::string plural =
+      noun.ends_with('y') ? noun.substr(0, noun.size() - 1) + "ies" : noun + "s";
   out.texts = reader.texts(noun, kTextsMax);
-  if (auto more = reader.texts(noun + "s", kTextsMax); !more.empty()) out.texts = std::move(more);
+  if (auto more = reader.texts(plural, kTextsMax); !more.empty()) out.texts = std::move(more);
   const std::string file = reader.text("file"), lengths = reader.text("lengths");
   out.distinct = reader.flag("distinct", false);
-  const int sources = (reader.has(noun) ? 1 : 0) + (reader.has(noun + "s") ? 1 : 0) +
+  const int sources = (reader.has(noun) ? 1 : 0) + (reader.has(plural) ? 1 : 0) +
                       (file.empty() ? 0 : 1) + (lengths.empty() ? 0 : 1);
   if (sources > 1)
-    reader.fail(noun, concat("want only one of ", noun, ", ", noun, "s, file and lengths"));
+    reader.fail(noun, concat("want only one of ", noun, ", ", plural, ", file and lengths"));
   if (reader.failed()) return out;
   if (!file.empty()) {
     auto lines = read_lines(file_beside(reader.origin(), file));

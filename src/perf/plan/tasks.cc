@@ -11,6 +11,9 @@
 #include "perf/load/predict.h"
 #include "perf/plan/reader.h"
 #include "perf/plan/task_parts.h"
+#if __has_include("perf/load/rerank.h")
+#include "perf/plan/text_tasks.h"
+#endif
 
 namespace sis::perf {
 namespace {
@@ -193,6 +196,11 @@ constexpr TaskKind kKinds[] = {
     {"predict", read_predict},
     {"embeddings", read_embeddings},
     {"chat", read_chat},
+#if __has_include("perf/load/rerank.h")
+    {"completions", read_completions},
+    {"rerank", read_rerank},
+    {"infer", read_infer},
+#endif
 };
 
 }  // namespace
