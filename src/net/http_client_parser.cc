@@ -65,6 +65,7 @@ void HttpResponseParser::begin(Expect expect) {
   interim_heads_ = 0;
   body_bytes_ = remaining_ = length_ = 0;
   trailer_bytes_ = 0;
+  watched_.clear();
   partial_.clear();
 }
 
@@ -200,6 +201,8 @@ Status HttpResponseParser::parse_head(std::string_view head) {
 }
 
 Status HttpResponseParser::parse_header(std::string_view name, std::string_view value) {
+  if (!limits_.watched.empty() && iequals(name, limits_.watched))
+    watched_ = trim(value).substr(0, kWatchedBytesMax);
   // The length rules out nearly every header before any byte is compared.
   switch (name.size()) {
     case 14: {

@@ -26,6 +26,7 @@ class HttpResponseParser {
   struct Limits {
     size_t head_bytes_max = 64 << 10;  // status line and headers; trailers have the same limit
     uint64_t body_bytes_max = 256u << 20;
+    std::string_view watched;  // a header's name; watched() tells its value. Must stay
   };
   struct Expect {
     bool head_request = false;  // the answer has no body, whatever its headers say
@@ -54,6 +55,9 @@ class HttpResponseParser {
   bool has_length() const { return framing_ == Framing::kLength; }
   uint64_t body_length() const { return has_length() ? length_ : 0; }  // announced
   uint64_t body_bytes() const { return body_bytes_; }                  // seen so far
+  // The last one's value, cut to kWatchedBytesMax; empty when the head has none.
+  static constexpr size_t kWatchedBytesMax = 256;
+  std::string_view watched() const { return watched_; }
 
  private:
   enum class State : uint8_t {
@@ -85,6 +89,7 @@ class HttpResponseParser {
   uint64_t remaining_ = 0;  // of the body or of the current chunk
   uint64_t body_bytes_ = 0;
   size_t trailer_bytes_ = 0;
+  std::string watched_;
   std::string partial_;  // a head or chunk line that is not complete yet
 };
 

@@ -14,8 +14,14 @@ struct Command {
 constexpr Command kCommands[] = {
     {"chat", "POST /v1/chat/completions of any OpenAI-style server", bench_chat},
     {"embeddings", "POST /v1/embeddings of any OpenAI-style server", bench_embeddings},
+    {"completions", "POST /v1/completions of any OpenAI-style server", bench_completions},
+    {"audio", "POST /v1/audio/transcriptions: uploads of recordings", bench_audio},
+    {"rerank", "POST /v1/rerank, /v2/rerank, /rerank: one query, many documents", bench_rerank},
+    {"infer", "POST /v1/infer and /v1/infer/stream", bench_infer},
+    {"kserve", "POST /v2/models/M/infer: tensors for KServe v2 and Triton", bench_kserve},
     {"predict", "POST /predict and /predict_batch: text classification", bench_predict},
     {"http", "one request over and over against any HTTP server", bench_http},
+    {"smoke", "one call each to embeddings, chat and audio: does it work at all?", bench_smoke},
     {"run", "a whole test plan: scenarios, stages, thresholds", bench_run},
     {"serve-worker", "load as a worker of a Locust master", bench_serve_worker},
 };

@@ -1,12 +1,12 @@
 #include "perf/load/chat.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <iterator>
 
 #include "base/strings.h"
 #include "perf/bench/commands.h"
+#include "perf/bench/each_model.h"
+#include "perf/bench/generation_flags.h"
 #include "perf/bench/server_flags.h"
 #include "perf/bench/text_flags.h"
 
@@ -15,15 +15,16 @@ namespace {
 
 constexpr const char* kDefaultModel = "Qwen/Qwen3-VL-2B-Instruct";
 
+constexpr const char* kTurns[] = {"all", "first", "last"};
+constexpr ChatTurns kTurnValues[] = {ChatTurns::kAll, ChatTurns::kFirst, ChatTurns::kLast};
+
 struct ChatFlags {
   LoadFlags load;
   ServerFlags server;
   TextFlags prompts{.noun = "prompt", .text = "Hello, how are you?"};
-  std::string system, extra;
-  int64_t shared_prefix = 0, max_tokens = 128;
-  double temperature = 0.7, top_p = 0.9;
-  bool stream = true, ignore_eos = false;
-  Slo slo;
+  std::string system, input_data, images, turns = "all";
+  int64_t shared_prefix = 0, prefix_groups = 1;
+  GenerationFlags generation;
 };
 
 void add_flags(FlagSet& flags, ChatFlags& values) {
@@ -32,62 +33,66 @@ void add_flags(FlagSet& flags, ChatFlags& values) {
   flags.section("Prompts");
   values.prompts.add_to(flags, {"prompt-tokens", "lengths"},
                         "make every prompt unique at its start, so that no prefix cache helps");
-  flags.integer({{"shared-prefix"}, {"SHARED_PREFIX"}}, &values.shared_prefix, 0,
-                LengthSpec::kWordsMax,
-                "so many made-up words in front of every prompt, the same for all");
+  flags.integer({{"shared-prefix", "shared-prefix-tokens"}, {"SHARED_PREFIX"}},
+                &values.shared_prefix, 0, LengthSpec::kWordsMax,
+                "so many made-up words in front of every prompt, the same for all of a group");
+  flags.integer({{"prefix-groups"}, {"PREFIX_GROUPS"}}, &values.prefix_groups, 1, 4096,
+                "groups with a shared prefix each; they take turns");
   flags.text({{"system"}, {}}, &values.system, "TEXT", "a system message");
-  flags.section("Generation");
-  flags.integer({{"max-tokens"}, {"MAX_TOKENS"}}, &values.max_tokens, 1, 1'000'000,
-                "most output tokens of an answer");
-  flags.number({{"temperature"}, {"TEMPERATURE"}}, &values.temperature, 0, 100, "of sampling");
-  flags.number({{"top-p"}, {"TOP_P"}}, &values.top_p, 0, 1, "of sampling");
-  flags.toggle({{"stream"}, {}}, &values.stream,
-               "take answers as server-sent events; --no-stream: whole");
-  flags.toggle({{"ignore-eos"}, {}}, &values.ignore_eos,
-               "ask for exactly --max-tokens tokens (ignore_eos, not every server knows it)");
-  flags.custom({{"extra"}, {}}, "JSON", "", "object merged into the body; null takes a field out",
-               [&values](std::string_view text) -> Status {
-                 values.extra = text;
-                 return check_extra(text);
-               });
-  flags.section("Limits to keep (goodput)");
-  const auto limit = [&](const char* flag, const char* variable, Duration* value,
-                         const char* help) {
-    flags.custom({{flag}, {variable}}, "MS", "", help, [value](std::string_view text) -> Status {
-      const auto ms = parse_double(text);
-      const auto time = ms ? from_ms(std::clamp(*ms, -1.0, 1e9)) : parse_duration(text);
-      if (!time || *time <= Duration{} || *time > from_seconds(86400))
-        return Error{
-            Code::kInvalidArgument,
-            concat("want milliseconds above 0, or a time like 1.5s, got ", in_quotes(text))};
-      *value = *time;
-      return {};
-    });
-  };
-  limit("slo-ttft", "SLO_TTFT", &values.slo.ttft, "time to the first token");
-  limit("slo-itl", "SLO_ITL", &values.slo.itl, "99 % of an answer's gaps between its tokens");
+  flags.section("Chats from files, in place of prompts");
+  flags.text({{"input-data"}, {"INPUT_DATA"}}, &values.input_data, "FILE",
+             "ShareGPT conversations, lists of messages or perf_analyzer payloads (.json, .jsonl)");
+  flags.choice({{"turns"}, {}}, &values.turns, {"all", "first", "last"},
+               "which questions of a conversation are asked, each with all that came before it");
+  flags.text({{"images"}, {"IMAGES"}}, &values.images, "DIR",
+             "a folder of images (or one), each sent beside --prompt as a data URL");
+  values.generation.add_to(flags, check_extra);
   values.load.verify_ssl = true;
   values.load.add_to(flags);
 }
 
-Status check_flags(const ChatFlags& values) {
+Status check_flags(const ChatFlags& values, const FlagSet& flags) {
   if (!is_utf8(values.system)) return Error{Code::kInvalidArgument, "--system: want UTF-8"};
-  if (values.slo.wanted() && !values.stream)
+  const bool from_files = !values.input_data.empty() || !values.images.empty();
+  if (!values.input_data.empty() && !values.images.empty())
+    return Error{Code::kInvalidArgument, "--input-data, --images: want only one of them"};
+  if (from_files && values.shared_prefix > 0)
     return Error{Code::kInvalidArgument,
-                 "--slo-ttft, --slo-itl: want streamed answers, not --no-stream"};
-  return {};
+                 "--shared-prefix: wants prompts, not --input-data or --images"};
+  if (values.prefix_groups > 1 && values.shared_prefix == 0)
+    return Error{Code::kInvalidArgument, "--prefix-groups: wants --shared-prefix as well"};
+  if (flags.source("turns") == FlagSource::kFlag && values.input_data.empty())
+    return Error{Code::kInvalidArgument, "--turns: wants --input-data as well"};
+  return values.generation.check();
 }
 
-std::string load_text(const ChatFlags& flags, const TextFlags::Texts& texts) {
-  std::string out = flags.stream ? "streamed" : "whole answers";
-  out += concat(", prompt: ", flags.prompts.shown(texts));
+Result<std::vector<ChatInput>> read_inputs(const ChatFlags& values) {
+  if (!values.images.empty()) {
+    auto chats = read_image_chats(values.images, values.prompts.text);
+    return chats.ok() ? std::move(chats) : prefixed("--images", chats.error());
+  }
+  if (values.input_data.empty()) return std::vector<ChatInput>{};
+  const auto turns = std::find(std::begin(kTurns), std::end(kTurns), values.turns);
+  auto chats = read_chat_input(values.input_data, kTurnValues[turns - std::begin(kTurns)]);
+  return chats.ok() ? std::move(chats) : prefixed("--input-data", chats.error());
+}
+
+std::string load_text(const ChatFlags& flags, const TextFlags::Texts& texts,
+                      const std::vector<ChatInput>& inputs, bool stream) {
+  std::string out = stream ? "streamed" : "whole answers";
+  if (!inputs.empty()) {
+    const bool bodies = !inputs.front().payload.is_null();
+    out += concat(", ", inputs.size(), bodies ? " request bodies of " : " chats of ",
+                  flags.images.empty() ? flags.input_data : flags.images);
+    if (bodies) return out + ", as they are";
+  } else {
+    out += concat(", prompt: ", flags.prompts.shown(texts));
+  }
   if (flags.shared_prefix > 0) out += concat(", behind ", flags.shared_prefix, " shared words");
+  if (flags.prefix_groups > 1) out += concat(" (", flags.prefix_groups, " groups)");
   if (!flags.system.empty()) out += concat(", system message of ", flags.system.size(), " bytes");
   out += flags.prompts.distinct ? ", every prompt unique" : ", repeated";
-  out += concat(flags.ignore_eos ? "; exactly " : "; up to ", flags.max_tokens, " tokens",
-                ", temperature ", flags.temperature, ", top_p ", flags.top_p);
-  if (!flags.extra.empty()) out += concat(", extra ", flags.extra);
-  return out;
+  return out + flags.generation.shown();
 }
 
 std::string model_of(const std::vector<ListedModel>& listed) {
@@ -107,15 +112,18 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
                 "between tokens,\nlatency, token rates and errors.");
   add_flags(flags, values);
   if (const auto exit_code = parse_flags(context, flags, arguments)) return *exit_code;
-  for (const Status& status : {values.prompts.choose(flags), check_flags(values)})
+  for (const Status& status : {values.prompts.choose(flags), check_flags(values, flags)})
     if (!status.ok()) return complain(context, status.error(), kExitUsage);
   const auto server = values.server.resolve(flags);
   if (!server.ok()) return complain(context, server.error(), kExitUsage);
   auto options = values.load.resolve(flags, server->url);
   if (!options.ok()) return complain(context, options.error(), kExitUsage);
-  options->slo = values.slo;
+  options->slo = values.generation.slo;
   const auto texts = values.prompts.load(options->seed);
   if (!texts.ok()) return complain(context, texts.error(), kExitUsage);
+  const auto inputs = read_inputs(values);
+  if (!inputs.ok()) return complain(context, inputs.error(), kExitUsage);
+  const GenerationFlags& generation = values.generation;
 
   ChatOptions chat{.url = server->url,
                    .path = server->prefix + "/chat/completions",
@@ -125,42 +133,40 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
                    .prompts = texts->lines,
                    .lengths = texts->lengths,
                    .shared_prefix_words = values.shared_prefix,
+                   .prefix_groups = static_cast<int>(values.prefix_groups),
+                   .inputs = inputs->empty() ? nullptr : &*inputs,
                    .distinct = values.prompts.distinct,
                    .salt = salt_of_now(),
                    .seed = options->seed,
-                   .max_tokens = values.max_tokens,
-                   .temperature = values.temperature,
-                   .top_p = values.top_p,
-                   .stream = values.stream,
-                   .ignore_eos = values.ignore_eos,
-                   .extra = values.extra,
+                   .max_tokens = generation.max_tokens,
+                   .output_lengths = generation.lengths,
+                   .temperature = generation.temperature,
+                   .top_p = generation.top_p,
+                   .stream = generation.stream,
+                   .ignore_eos = generation.ignore_eos,
+                   .extra = generation.extra,
                    .keep_alive = options->keep_alive,
                    .requests = options->requests};
 
-  const std::string started = utc_now();
   if (values.server.models.empty()) {
     const auto listed =
         values.server.list_models(*server, values.load.timeout, values.load.verify_ssl);
     if (!listed.ok()) return complain(context, listed.error(), kExitFailed);
     values.server.models = {model_of(*listed)};
   }
-  nlohmann::ordered_json runs = nlohmann::ordered_json::array();
-  int exit_code = kExitOk;
-  for (const auto& model : values.server.models) {
-    chat.model = model;
-    const auto workload = ChatWorkload::create(chat);
-    if (!workload.ok()) return complain(context, workload.error(), kExitUsage);
-    const RunLabel label{.what = "chat",
-                         .model = model,
-                         .load = load_text(values, *texts),
-                         .counts_tokens = true,
-                         .generates = true};
-    if (!runs.empty()) fmt::print(values.load.json == "-" ? context.messages : context.out, "\n");
-    exit_code = std::max(exit_code,
-                         run_and_report(context, values.load, *options, label, **workload, runs));
-    if (context.stop != nullptr && context.stop->load()) break;
-  }
-  return std::max(exit_code, write_json(context, values.load, started, runs));
+  return run_each_model(
+      context, values.load, *options, values.server.models,
+      [&](const std::string& model, RunLabel& label) -> Result<std::unique_ptr<Workload>> {
+        chat.model = model;
+        SIS_ASSIGN(auto workload, ChatWorkload::create(chat));
+        if (generation.slo.wanted() && !workload->streams())
+          return Error{Code::kInvalidArgument,
+                       "--slo-ttft, --slo-itl: want request bodies with \"stream\": true"};
+        label.what = "chat";
+        label.load = load_text(values, *texts, *inputs, workload->streams());
+        label.counts_tokens = label.generates = true;
+        return std::unique_ptr<Workload>(std::move(workload));
+      });
 }
 
 }  // namespace sis::perf

@@ -268,8 +268,9 @@ std::string shown_command(const std::vector<std::string>& arguments) {
   bool secret = false;  // the argument is the value of a secret flag
   for (std::string argument : arguments) {
     if (secret) argument = "***";
-    secret = argument == "--api-key";
+    secret = argument == "--api-key" || argument == "--token";
     if (argument.starts_with("--api-key=")) argument = "--api-key=***";
+    if (argument.starts_with("--token=")) argument = "--token=***";
     // -H 'Authorization: ...' of the plain client.
     if (const std::string lower = to_lower(argument);
         lower.find("authorization:") != std::string::npos ||

@@ -71,7 +71,7 @@ int bench_predict(const BenchContext& context, const std::vector<std::string>& a
   const auto texts = values.texts.load(options->seed);
   if (!texts.ok()) return complain(context, texts.error(), kExitUsage);
 
-  PredictOptions predict{.url = server->url,
+  PredictOptions predict{.url = ServerFlags::root_of(*server),
                          .api_key = values.server.api_key,
                          .text = values.texts.text,
                          .texts = texts->lines,
@@ -81,12 +81,6 @@ int bench_predict(const BenchContext& context, const std::vector<std::string>& a
                          .seed = options->seed,
                          .keep_alive = options->keep_alive,
                          .requests = options->requests};
-  // /predict is no /v1 route; a base URL that ends in /v1 still means the server.
-  if (server->prefix.empty()) {
-    std::string& path = predict.url.target;
-    path.resize(path.substr(0, path.find('?')).rfind("/v1"));
-  }
-
   const std::string started = utc_now();
   if (values.server.models.empty()) values.server.models.push_back("");
   nlohmann::ordered_json runs = nlohmann::ordered_json::array();

@@ -10,7 +10,7 @@ namespace sis::perf {
 
 void ServerFlags::add_to(FlagSet& flags, const std::string& default_model) {
   flags.section("Server");
-  flags.text({{"base-url"}, {"BASE_URL"}}, &base_url, "URL", "where the server is");
+  flags.text({{"base-url", "url"}, {"BASE_URL"}}, &base_url, "URL", "where the server is");
   flags.custom(
       {{"models", "model-name", "model"}, {"MODEL_NAME", "MODELS"}}, "A,B", "",
       concat("models to measure, one after the other; default: ", default_model),
@@ -23,7 +23,8 @@ void ServerFlags::add_to(FlagSet& flags, const std::string& default_model) {
             return Error{Code::kInvalidArgument, concat(in_quotes(model), " is not UTF-8")};
         return {};
       });
-  flags.text({{"api-key"}, {"API_KEY"}}, &api_key, "KEY", "sent as bearer token");
+  flags.text({{"api-key", "token"}, {"API_KEY", "API_TOKEN"}}, &api_key, "KEY",
+             "sent as bearer token");
 }
 
 Result<Server> ServerFlags::resolve(const FlagSet& flags) const {
@@ -37,6 +38,13 @@ Result<Server> ServerFlags::resolve(const FlagSet& flags) const {
   while (path.ends_with('/')) path.remove_suffix(1);
   const char* prefix = path.ends_with("/v1") ? "" : "/v1";
   return Server{.url = std::move(*url), .prefix = prefix};
+}
+
+net::Url ServerFlags::root_of(const Server& server) {
+  net::Url url = server.url;
+  if (server.prefix.empty())
+    url.target.resize(url.target.substr(0, url.target.find('?')).rfind("/v1"));
+  return url;
 }
 
 Result<std::vector<ListedModel>> ServerFlags::list_models(const Server& server, Duration timeout,

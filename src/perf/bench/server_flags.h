@@ -29,6 +29,8 @@ struct ServerFlags {
   // `default_model` says in words what is measured without --models.
   void add_to(FlagSet& flags, const std::string& default_model);
   Result<Server> resolve(const FlagSet& flags) const;
+  // For routes that are not below /v1: the URL without a /v1 at its end.
+  static net::Url root_of(const Server& server);
 
   // What GET /v1/models names, in its order; an empty list is an error. Blocks.
   Result<std::vector<ListedModel>> list_models(const Server& server, Duration timeout,

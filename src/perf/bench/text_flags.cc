@@ -22,26 +22,30 @@ void TextFlags::add_to(FlagSet& flags, std::vector<std::string> lengths_flags,
   flags.text({{noun}, {variable}}, &text, "TEXT", concat("the ", noun, " to send"));
   flags.text({{noun + "-file"}, {variable + "_FILE"}}, &file, "FILE",
              concat("one ", noun, " per line, used in turn"));
-  flags.toggle({{"shuffle"}, {}}, &shuffle, "put the file's lines in random order first (--seed)");
-  flags.text({std::move(lengths_flags), {"LENGTHS"}}, &lengths, "SPEC",
+  if (!distinct_help.empty())
+    flags.toggle({{"shuffle"}, {}}, &shuffle,
+                 "put the file's lines in random order first (--seed)");
+  flags.text({std::move(lengths_flags), {lengths_variable}}, &lengths, "SPEC",
              concat("made-up ", noun,
-                    "s of so many words: 16,128,512 or uniform:10:200 or lognormal:180"));
-  flags.toggle({{"distinct"}, {}}, &distinct, distinct_help);
+                    "s of so many words: 16,128,512 or uniform:10:200, normal:100:20, "
+                    "lognormal:180, zipf:1:500, file:PATH"));
+  if (!distinct_help.empty()) flags.toggle({{"distinct"}, {}}, &distinct, distinct_help);
 }
 
 Status TextFlags::choose(const FlagSet& flags) {
   const std::string file_flag = noun + "-file", variable = upper(noun);
   int by_flag = 0;
-  for (const std::string& name : {noun, file_flag, std::string("lengths")})
+  for (const std::string& name : {noun, file_flag, lengths_flag})
     by_flag += flags.source(name) == FlagSource::kFlag;
   if (by_flag > 1)
-    return Error{Code::kInvalidArgument,
-                 concat("--", noun, ", --", file_flag, ", --lengths: want only one of them")};
+    return Error{Code::kInvalidArgument, concat("--", noun, ", --", file_flag, ", --", lengths_flag,
+                                                ": want only one of them")};
   if (flags.source(noun) == FlagSource::kFlag) file.clear(), lengths.clear();
   if (flags.source(file_flag) == FlagSource::kFlag) lengths.clear();
-  if (flags.source("lengths") == FlagSource::kFlag) file.clear();
+  if (flags.source(lengths_flag) == FlagSource::kFlag) file.clear();
   if (!file.empty() && !lengths.empty())
-    return Error{Code::kInvalidArgument, concat(variable, "_FILE, LENGTHS: want only one of them")};
+    return Error{Code::kInvalidArgument,
+                 concat(variable, "_FILE, ", lengths_variable, ": want only one of them")};
   if (shuffle && file.empty())
     return Error{Code::kInvalidArgument, concat("--shuffle: wants --", file_flag, " as well")};
   if (!is_utf8(text)) return Error{Code::kInvalidArgument, concat("--", noun, ": want UTF-8")};
@@ -62,6 +66,16 @@ Result<TextFlags::Texts> TextFlags::load(uint64_t seed) const {
     SIS_ASSIGN(texts.lengths, LengthSpec::parse(lengths));
   }
   return texts;
+}
+
+Result<TextSource> TextFlags::source(uint64_t seed) const {
+  SIS_ASSIGN(Texts texts, load(seed));
+  return TextSource{
+      .text = text, .texts = std::move(texts.lines), .lengths = std::move(texts.lengths)};
+}
+
+std::string TextFlags::shown(const TextSource& source) const {
+  return shown(Texts{.lines = source.texts, .lengths = source.lengths});
 }
 
 std::string TextFlags::shown(const Texts& texts) const {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <functional>
 #include <new>
 
 #include "base/strings.h"
@@ -10,7 +11,11 @@
 #include "perf/load/chat.h"
 #include "perf/load/chat_test_events.h"
 #include "perf/load/embeddings.h"
+#include "perf/load/infer.h"
+#include "perf/load/kserve.h"
 #include "perf/load/mix.h"
+#include "perf/load/plain_http.h"
+#include "perf/load/rerank.h"
 #include "perf/load/run.h"
 
 namespace {
@@ -185,6 +190,68 @@ TEST(Allocations, NoneBetweenRequestsOfAMixWithThinkTimesAndWindows) {
   EXPECT_GT(watched.at_first, 0u);
   // Three tallies of at most 14 histograms, in as many sets as are on their way to the runner.
   EXPECT_LE(watched.at_last - watched.at_first, 500u);
+}
+
+// Serves `body` to everything; the workload must neither fail nor allocate.
+void expect_none(const std::string& body,
+                 const std::function<std::unique_ptr<Workload>(const net::Url&)>& make) {
+  const std::string answer = net::plain_answer(body);
+  net::ScriptedServer server([&](net::ScriptedServer::Peer& peer) {
+    while (!peer.read_request().empty()) peer.send(answer);
+  });
+  const auto url = *net::parse_url(server.url());
+  const auto workload = make(url);
+  ASSERT_NE(workload, nullptr);
+  const WatchedWorkload watched(*workload);
+  const auto result =
+      run_load({.url = url, .connections = 8, .requests = 4500}, watched, nullptr, nullptr);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  ASSERT_EQ(result->tally.ok, 4500u)
+      << (result->tally.errors.empty() ? "" : result->tally.errors[0].message);
+  EXPECT_GT(watched.at_first, 0u);
+  EXPECT_LE(watched.at_last - watched.at_first, 20u);
+}
+
+template <class Made>
+std::unique_ptr<Workload> made(Result<std::unique_ptr<Made>> workload) {
+  EXPECT_TRUE(workload.ok()) << workload.error().message;
+  return workload.ok() ? std::move(*workload) : nullptr;
+}
+
+TEST(Allocations, NoneWithPlacesAndChecks) {
+  expect_none(R"({"status":"ok","items":[1,2]})", [](const net::Url& url) {
+    PlainHttpOptions options{.url = url, .templates = true};
+    options.request = {.method = "POST",
+                       .target = "/{{index}}?q={{words 3}}",
+                       .headers = {{"X-Id", "{{uuid}}"}},
+                       .body = R"({"n":{{random 1 1000000}},"w":"{{words 8}}"})"};
+    EXPECT_TRUE(options.checks.add_json("items[1]=2").ok());
+    EXPECT_TRUE(options.checks.add_text("status").ok());
+    return made(PlainHttpWorkload::create(options));
+  });
+}
+
+TEST(Allocations, NoneForRanksInfersAndTensors) {
+  expect_none(R"({"results":[{"index":1,"relevance_score":2.5},{"index":0,"relevance_score":-1}]})",
+              [](const net::Url& url) {
+                return made(RerankWorkload::create({.url = url,
+                                                    .model = "m",
+                                                    .queries = {.text = "q"},
+                                                    .documents = {.text = "d"},
+                                                    .documents_per_request = 2,
+                                                    .distinct = true}));
+              });
+  expect_none(R"({"id":"x","model":"m","output":"text","cached":true})", [](const net::Url& url) {
+    return made(InferWorkload::create(
+        {.url = url, .model = "m", .prompts = {.text = "p"}, .distinct = true}));
+  });
+  expect_none(R"({"outputs":[{"name":"Y","datatype":"FP32","shape":[2],"data":[1,2]}]})",
+              [](const net::Url& url) {
+                KServeOptions options{.url = url, .model = "m"};
+                options.metadata.inputs = {{.name = "X", .shape = {2}}};
+                options.metadata.outputs = {{.name = "Y", .shape = {-1}}};
+                return made(KServeWorkload::create(options));
+              });
 }
 
 }  // namespace

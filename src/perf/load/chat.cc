@@ -14,6 +14,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kPoolMax = 4096;                   // different requests
 constexpr size_t kPoolBytesMax = size_t{64} << 20;  // of all of them
+constexpr size_t kInputBytesMax = size_t{1} << 30;  // of requests from files
 constexpr uint64_t kPrefixSeed = 0x5EED0F9E;        // shared words do not depend on the prompts'
 
 Result<Json> parse_extra(std::string_view text) {
@@ -33,10 +34,10 @@ Result<Json> parse_extra(std::string_view text) {
 }
 
 // The body without its messages, which come last: {..., "messages":[
-std::string body_front(const ChatOptions& options, const Json& extra) {
+std::string body_front(const ChatOptions& options, const Json& extra, int64_t max_tokens) {
   Json body;
   body["model"] = options.model;
-  body["max_tokens"] = options.max_tokens;
+  body["max_tokens"] = max_tokens;
   body["temperature"] = options.temperature;
   body["top_p"] = options.top_p;
   body["stream"] = options.stream;
@@ -73,6 +74,52 @@ std::optional<size_t> append_message(const Message& message, std::string& body) 
   return tag;
 }
 
+// Messages of a file. The tag stands in front of the first one's text.
+std::optional<size_t> append_messages(Json messages, bool distinct, std::string& body) {
+  static const std::string kTagMark(kTagBytes, 'x');
+  bool tagged = false;
+  if (distinct) {
+    Json* content = &messages.front()["content"];
+    if (content->is_array())
+      for (Json& part : *content)
+        if (part.is_object() && part.contains("text") && part["text"].is_string()) {
+          content = &part["text"];
+          break;
+        }
+    if (content->is_string()) {
+      *content = concat(kTagMark, " ", content->get_ref<const std::string&>());
+      tagged = true;
+    }
+  }
+  const size_t begin = body.size();
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (i > 0) body += ',';
+    body += messages[i].dump();
+  }
+  return tagged ? std::optional(body.find(kTagMark, begin)) : std::nullopt;
+}
+
+// A whole body says itself whether it streams and how many choices it wants; all must say the same,
+// since answers are judged alike.
+Status take_payload_shape(const Json& payload, size_t number, bool& stream, int& choices) {
+  const bool its_stream = payload.value("stream", false);
+  int64_t its_choices = 1;
+  if (const auto n = payload.find("n"); n != payload.end() && !n->is_null()) {
+    if (!n->is_number_integer() || *n < 1 || *n > kChoicesMax)
+      return Error{Code::kInvalidArgument,
+                   concat("payload ", number, ": n: want a whole number 1..", kChoicesMax,
+                          ", found ", n->dump())};
+    its_choices = n->get<int64_t>();
+  }
+  if (number > 0 && (its_stream != stream || its_choices != choices))
+    return Error{Code::kInvalidArgument,
+                 concat("payload ", number, ": want stream ", stream, " and n ", choices,
+                        " as in the first, found ", its_stream, " and ", its_choices)};
+  stream = its_stream;
+  choices = static_cast<int>(its_choices);
+  return {};
+}
+
 }  // namespace
 
 Status check_extra(std::string_view text) {
@@ -80,33 +127,86 @@ Status check_extra(std::string_view text) {
   return {};
 }
 
+Status ChatWorkload::add_request(const ChatOptions& options, std::string body, size_t tag) {
+  const size_t body_bytes = body.size();
+  SIS_ASSIGN(std::string bytes,
+             post_bytes({.url = options.url,
+                         .path = options.path,
+                         .api_key = options.api_key,
+                         .accept = stream_ ? "text/event-stream" : "application/json",
+                         .keep_alive = options.keep_alive},
+                        std::move(body)));
+  pool_bytes_ += bytes.size();
+  if (pool_bytes_ > kInputBytesMax)
+    return Error{Code::kTooLarge, concat("want at most ", kInputBytesMax >> 20,
+                                         " MiB of requests; take fewer or smaller inputs")};
+  const size_t tag_at = tag > 0 ? tag + bytes.size() - body_bytes : 0;
+  pool_.push_back({std::move(bytes), tag_at});
+  return {};
+}
+
 Result<std::unique_ptr<ChatWorkload>> ChatWorkload::create(const ChatOptions& options) {
   auto workload = std::make_unique<ChatWorkload>();
-  workload->options_ = options;
+  workload->salt_ = options.salt;
+  workload->stream_ = options.stream;
   Json extra = Json::object();
   if (!options.extra.empty()) {
     SIS_ASSIGN(extra, parse_extra(options.extra));
     workload->choices_ = extra.value("n", 1);
   }
-  const std::string front = body_front(options, extra);
+  Rng rng(options.seed), prefix_rng(options.seed ^ kPrefixSeed);
+  const auto front = [&] {
+    return body_front(
+        options, extra,
+        options.output_lengths ? options.output_lengths->sample(rng) : options.max_tokens);
+  };
 
-  size_t wanted = 1;
+  if (options.inputs != nullptr) {
+    size_t wanted = options.inputs->size();
+    if (options.requests > 0) wanted = std::min<size_t>(wanted, options.requests);
+    for (size_t i = 0; i < wanted; ++i) {
+      const ChatInput& input = (*options.inputs)[i];
+      if (!input.payload.is_null()) {
+        SIS_TRY(take_payload_shape(input.payload, i, workload->stream_, workload->choices_));
+        Json body = input.payload;
+        if (!body.contains("model") && !options.model.empty()) body["model"] = options.model;
+        SIS_TRY(workload->add_request(options, body.dump(), 0));
+        continue;
+      }
+      std::string body = front();
+      if (!options.system.empty()) {
+        append_message({.role = "system", .after = options.system}, body);
+        body += ',';
+      }
+      const auto tag = append_messages(input.messages, options.distinct, body);
+      body += "]}";
+      SIS_TRY(workload->add_request(options, std::move(body), tag.value_or(0)));
+    }
+    return workload;
+  }
+
+  const auto groups =
+      static_cast<size_t>(options.shared_prefix_words > 0 ? std::max(1, options.prefix_groups) : 1);
+  size_t wanted = groups;
   if (!options.prompts.empty())
-    wanted = options.prompts.size();
-  else if (options.lengths)
-    wanted = kPoolMax;
+    wanted = std::max(groups, options.prompts.size());
+  else if (options.lengths || options.output_lengths)
+    wanted = std::max(groups, kPoolMax);
   if (options.requests > 0) wanted = std::min<size_t>(wanted, options.requests);
 
-  Rng rng(options.seed), prefix_rng(options.seed ^ kPrefixSeed);
-  std::string prefix = random_text(prefix_rng, options.shared_prefix_words);
-  if (!prefix.empty()) prefix += ' ';
-  const bool tag_in_system = options.distinct && !options.system.empty() && prefix.empty();
+  std::vector<std::string> prefixes;
+  for (size_t group = 0; group < std::min(groups, wanted); ++group) {
+    prefixes.push_back(random_text(prefix_rng, options.shared_prefix_words));
+    if (!prefixes.back().empty()) prefixes.back() += ' ';
+  }
+  const bool tag_in_system =
+      options.distinct && !options.system.empty() && prefixes.front().empty();
 
-  size_t pool_bytes = 0;
-  for (size_t i = 0; i < wanted && (i == 0 || pool_bytes < kPoolBytesMax); ++i) {
+  // All groups take part, however long their prefixes are.
+  for (size_t i = 0; i < wanted && (i < groups || workload->pool_bytes_ < kPoolBytesMax); ++i) {
     std::string text;
     if (!options.prompts.empty()) {
-      text = options.prompts[i];
+      text = options.prompts[i % options.prompts.size()];
     } else if (!options.lengths) {
       text = options.prompt;
     } else {
@@ -116,7 +216,7 @@ Result<std::unique_ptr<ChatWorkload>> ChatWorkload::create(const ChatOptions& op
       text = random_text(rng, std::max<int64_t>(words, 0));
     }
 
-    std::string body = front;
+    std::string body = front();
     std::optional<size_t> tag;
     if (!options.system.empty()) {
       tag = append_message({.role = "system", .after = options.system, .tagged = tag_in_system},
@@ -124,23 +224,12 @@ Result<std::unique_ptr<ChatWorkload>> ChatWorkload::create(const ChatOptions& op
       body += ',';
     }
     const Message user{.role = "user",
-                       .before = prefix,
+                       .before = prefixes[i % prefixes.size()],
                        .after = std::move(text),
                        .tagged = options.distinct && !tag_in_system};
     if (const auto place = append_message(user, body)) tag = place;
     body += "]}";
-
-    const size_t body_bytes = body.size();
-    SIS_ASSIGN(std::string bytes,
-               post_bytes({.url = options.url,
-                           .path = options.path,
-                           .api_key = options.api_key,
-                           .accept = options.stream ? "text/event-stream" : "application/json",
-                           .keep_alive = options.keep_alive},
-                          std::move(body)));
-    pool_bytes += bytes.size();
-    const size_t tag_at = tag ? *tag + bytes.size() - body_bytes : 0;
-    workload->pool_.push_back({std::move(bytes), tag_at});
+    SIS_TRY(workload->add_request(options, std::move(body), tag.value_or(0)));
   }
   return workload;
 }
@@ -149,12 +238,12 @@ std::string_view ChatWorkload::request(uint64_t index, std::string& scratch) con
   const Prebuilt& prebuilt = pool_[index % pool_.size()];
   if (prebuilt.tag == 0) return prebuilt.bytes;
   scratch.assign(prebuilt.bytes);
-  write_tag(options_.salt + index, scratch.data() + prebuilt.tag);
+  write_tag(salt_ + index, scratch.data() + prebuilt.tag);
   return scratch;
 }
 
 std::unique_ptr<Judge> ChatWorkload::make_judge() const {
-  return make_chat_judge({.choices = choices_, .stream = options_.stream});
+  return make_chat_judge({.choices = choices_, .stream = stream_});
 }
 
 }  // namespace sis::perf

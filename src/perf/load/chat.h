@@ -5,6 +5,9 @@
 // as far in front as may be, so that no prefix cache reaches past them: at the start of the first
 // message, or right behind the shared prefix if there is one. chat_judge.h tells what a right
 // answer is.
+//
+// Chats may also come from files (chat_input.h), as lists of messages or as whole bodies, which are
+// sent as they are.
 #pragma once
 
 #include <memory>
@@ -15,6 +18,7 @@
 
 #include "base/result.h"
 #include "net/http_client_url.h"
+#include "perf/load/chat_input.h"
 #include "perf/load/texts.h"
 #include "perf/load/workload.h"
 
@@ -30,10 +34,13 @@ struct ChatOptions {
   std::vector<std::string> prompts;            // used in order, over and over
   std::optional<LengthSpec> lengths;           // made-up prompts
   int64_t shared_prefix_words = 0;             // made-up words in front of every prompt, the same
+  int prefix_groups = 1;                       // for all of a group; groups take turns
+  const std::vector<ChatInput>* inputs = nullptr;  // in place of prompts; read by create() only
   bool distinct = false;
   uint64_t salt = 0;  // distinct prompts of two runs differ if their salts do
   uint64_t seed = 1;
   int64_t max_tokens = 128;
+  std::optional<LengthSpec> output_lengths;  // of max_tokens, one draw per request
   double temperature = 0.7, top_p = 0.9;
   bool stream = true;
   bool ignore_eos = false;  // an extension of many servers: generate max_tokens whatever comes
@@ -49,14 +56,19 @@ class ChatWorkload final : public Workload {
   std::string_view request(uint64_t index, std::string& scratch) const override;
   std::unique_ptr<Judge> make_judge() const override;
   size_t pool_size() const { return pool_.size(); }
+  bool streams() const { return stream_; }  // whole bodies may say other than the options
 
  private:
   struct Prebuilt {
     std::string bytes;
     size_t tag = 0;  // where the distinct number is written
   };
-  ChatOptions options_;
+  uint64_t salt_ = 0;
+  Status add_request(const ChatOptions& options, std::string body, size_t tag);
+
   int choices_ = 1;  // of each answer
+  bool stream_ = true;
+  size_t pool_bytes_ = 0;
   std::vector<Prebuilt> pool_;
 };
 

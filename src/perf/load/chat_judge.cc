@@ -78,7 +78,9 @@ bool has_content(element delta) {
 class ChatStreamJudge final : public StreamJudge {
  public:
   ChatStreamJudge(const ChatJudgeOptions& options, JsonParser& json)
-      : json_(json), choices_(static_cast<size_t>(options.choices)) {}
+      : json_(json),
+        chat_(options.shape == AnswerShape::kChat),
+        choices_(static_cast<size_t>(options.choices)) {}
 
   void begin() override {
     sse_.begin();
@@ -167,14 +169,22 @@ class ChatStreamJudge final : public StreamJudge {
     int64_t index = 0;
     if (from["index"].get(index) || index < 0 || index >= static_cast<int64_t>(choices_.size()))
       return fail(": choice without an 'index' 0..", choices_.size() - 1);
-    element delta;
-    if (from["delta"].get(delta) || !delta.is_object())
-      return fail(": choice ", index, " has no object 'delta'");
     Choice& choice = choices_[static_cast<size_t>(index)];
-    if (!choice.begun && text_of(delta, "role") != "assistant")
-      return fail(": choice ", index, " begins without the role 'assistant'");
+    bool content = false;
+    if (chat_) {
+      element delta;
+      if (from["delta"].get(delta) || !delta.is_object())
+        return fail(": choice ", index, " has no object 'delta'");
+      if (!choice.begun && text_of(delta, "role") != "assistant")
+        return fail(": choice ", index, " begins without the role 'assistant'");
+      content = has_content(delta);
+    } else {
+      std::string_view text;
+      if (from["text"].get(text)) return fail(": choice ", index, " has no string 'text'");
+      content = !text.empty();
+    }
     choice.begun = true;
-    if (has_content(delta)) {
+    if (content) {
       if (choice.finished) return fail(": choice ", index, " goes on after its finish_reason");
       if (pieces_.size() == kPiecesMax) return fail(": over ", kPiecesMax, " pieces of content");
       if (choice.has_piece) gaps_.push_back(now - choice.last_piece);
@@ -207,6 +217,7 @@ class ChatStreamJudge final : public StreamJudge {
   }
 
   JsonParser& json_;
+  const bool chat_;
   SseParser sse_;
   std::vector<Choice> choices_;
   std::string failure_, id_;
@@ -261,8 +272,13 @@ class ChatJudge final : public Judge {
       if (choice["index"].get(index) || index != count)
         return concat("choices[", count, "].index: want ", count);
       element message;
-      if (choice["message"].get(message) || text_of(message, "role") != "assistant")
-        return concat("choices[", count, "] has no message of the assistant");
+      std::string_view text;
+      if (options_.shape == AnswerShape::kChat) {
+        if (choice["message"].get(message) || text_of(message, "role") != "assistant")
+          return concat("choices[", count, "] has no message of the assistant");
+      } else if (choice["text"].get(text)) {
+        return concat("choices[", count, "] has no string 'text'");
+      }
       if (text_of(choice, "finish_reason").empty())
         return concat("choices[", count, "] has no finish_reason");
       ++count;

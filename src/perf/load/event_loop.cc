@@ -85,7 +85,8 @@ EventLoop::EventLoop(const LoopOptions& options, const Workload& workload, Windo
   SIS_CHECK(epoll_ >= 0, "epoll_create1 errno=", errno);
   for (Connection& connection : connections_) {
     connection.slots.resize(static_cast<size_t>(options.pipeline));
-    connection.parser = net::HttpResponseParser({.body_bytes_max = options.body_bytes_max});
+    connection.parser = net::HttpResponseParser(
+        {.body_bytes_max = options.body_bytes_max, .watched = workload.watched_header()});
     connection.stream_judge = judge_->make_stream();
   }
   SIS_CHECK(!thinks() || options.pipeline == 1, "think times with pipelining");

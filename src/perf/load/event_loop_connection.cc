@@ -298,8 +298,10 @@ void EventLoop::complete(Connection& connection, std::string_view body, TimePoin
   if (now >= next_window_) pass_on(now);
   Slot& slot = connection.slot(0);
   const int status = connection.parser.status();
-  const Judgement judgement = is_streamed(connection) ? connection.stream_judge->end(slot.index)
-                                                      : judge_->judge(slot.index, {status, body});
+  const Judgement judgement =
+      is_streamed(connection)
+          ? connection.stream_judge->end(slot.index)
+          : judge_->judge(slot.index, {status, body, connection.parser.watched()});
   Tally& tally = tally_of(slot);
   ++tally.statuses[status < 600 ? static_cast<size_t>(status) : 0];
   if (!judgement.ok) {
@@ -320,11 +322,17 @@ void EventLoop::complete(Connection& connection, std::string_view body, TimePoin
         judgement.prompt_tokens >= 0 ? static_cast<uint64_t>(judgement.prompt_tokens) : 0;
     tally.prompt_tokens += prompt_tokens;
     if (judgement.prompt_tokens >= 0) ++tally.answers_with_prompt_tokens;
+    tally.amount += judgement.amount;
+    if (judgement.cached) {
+      ++tally.answers_with_cache;
+      tally.cache_hits += *judgement.cached ? 1 : 0;
+    }
     if (judgement.generation)
       tally.generation.note(*judgement.generation, slot.intended, now, phase_end_, options_.slo);
     if (now <= phase_end_) {
       ++tally.ok_in_window;
       tally.items_in_window += judgement.items;
+      tally.amount_in_window += judgement.amount;
       tally.prompt_tokens_in_window += prompt_tokens;
     }
     latency_us_sum_ += static_cast<uint64_t>(

@@ -147,6 +147,12 @@ bool MixWorkload::head_request(uint64_t index) const {
   return parts_[at.part].workload->head_request(at.index);
 }
 
+std::string_view MixWorkload::watched_header() const {
+  for (const MixPart& part : parts_)
+    if (const auto name = part.workload->watched_header(); !name.empty()) return name;
+  return {};
+}
+
 std::unique_ptr<Judge> MixWorkload::make_judge() const {
   std::vector<std::unique_ptr<Judge>> judges;
   for (const MixPart& part : parts_) judges.push_back(part.workload->make_judge());

@@ -39,6 +39,7 @@ class MixWorkload final : public Workload {
   std::string_view request(uint64_t index, std::string& scratch) const override;
   std::unique_ptr<Judge> make_judge() const override;
   bool head_request(uint64_t index) const override;
+  std::string_view watched_header() const override;  // the first part's that has one
   size_t parts() const override { return parts_.size(); }
   size_t part_of(uint64_t index) const override { return place(index).part; }
   std::string part_name(size_t part) const override { return parts_[part].name; }

@@ -6,19 +6,26 @@
 namespace sis::perf {
 namespace {
 
-class StatusJudge final : public Judge {
+class PlainJudge final : public Judge {
  public:
-  explicit StatusJudge(int expected) : expected_(expected) {}
+  PlainJudge(int expected, const AnswerChecks& checks)
+      : expected_(expected), checked_(!checks.empty()), checker_(checks) {}
   Judgement judge(uint64_t, const Answer& answer) override {
     const bool ok =
         expected_ != 0 ? answer.status == expected_ : answer.status >= 200 && answer.status < 400;
-    if (ok) return {.ok = true, .items = 1};
-    return {.status_fault = true,
-            .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    if (!ok)
+      return {.status_fault = true,
+              .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    if (checked_)
+      if (std::string why = checker_.check(answer.body); !why.empty())
+        return {.error = std::move(why)};
+    return {.ok = true, .items = 1};
   }
 
  private:
   int expected_;
+  bool checked_;
+  AnswerChecks::Checker checker_;
 };
 
 }  // namespace
@@ -31,14 +38,19 @@ Result<std::unique_ptr<PlainHttpWorkload>> PlainHttpWorkload::create(
   for (const auto& header : request.headers) has_agent |= iequals(header.first, "User-Agent");
   if (!has_agent) request.headers.emplace_back("User-Agent", "sis-bench");
   if (!options.keep_alive) request.headers.emplace_back("Connection", "close");
-  SIS_ASSIGN(workload->bytes_, net::request_bytes(options.url, request));
+  if (options.templates) {
+    SIS_ASSIGN(workload->template_, RequestTemplate::create(options.url, request, options.context));
+  } else {
+    SIS_ASSIGN(workload->bytes_, net::request_bytes(options.url, request));
+  }
   workload->expected_status_ = options.expected_status;
+  workload->checks_ = options.checks;
   workload->head_ = request.method == "HEAD";
   return workload;
 }
 
 std::unique_ptr<Judge> PlainHttpWorkload::make_judge() const {
-  return std::make_unique<StatusJudge>(expected_status_);
+  return std::make_unique<PlainJudge>(expected_status_, checks_);
 }
 
 }  // namespace sis::perf

@@ -134,6 +134,10 @@ void Tally::merge(const Tally& other) {
   window_end = std::max(window_end, other.window_end);
   ok_in_window += other.ok_in_window;
   items_in_window += other.items_in_window;
+  amount += other.amount;
+  amount_in_window += other.amount_in_window;
+  cache_hits += other.cache_hits;
+  answers_with_cache += other.answers_with_cache;
   prompt_tokens_in_window += other.prompt_tokens_in_window;
   generation.merge(other.generation);
   cpu_s += other.cpu_s;

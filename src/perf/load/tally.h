@@ -75,6 +75,8 @@ struct Tally {
   std::array<uint64_t, kFaults> faults{};
   std::array<uint64_t, 600> statuses{};  // index 0: outside 100..599
   uint64_t items = 0, prompt_tokens = 0, answers_with_prompt_tokens = 0;
+  double amount = 0, amount_in_window = 0;          // Judgement::amount of good answers
+  uint64_t cache_hits = 0, answers_with_cache = 0;  // answers_with_cache: those that told
   uint64_t bytes_out = 0, bytes_in = 0;
   uint64_t connects = 0, connect_failures = 0, resent = 0;
   uint64_t unsent = 0;     // due or ordered, but never sent

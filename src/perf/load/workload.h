@@ -16,6 +16,7 @@ namespace sis::perf {
 struct Answer {
   int status = 0;
   std::string_view body;
+  std::string_view watched;  // the value of the header that the workload watches
 };
 
 // What an answer of a text generator says about its making.
@@ -35,7 +36,9 @@ struct Judgement {
   uint32_t items = 0;          // texts, prompts, ... that were answered
   int64_t prompt_tokens = -1;  // -1: the answer did not say
   std::optional<Generation> generation;
-  std::string error;  // when not ok, for people
+  double amount = 0;           // of what the answer was about: seconds of audio, ...
+  std::optional<bool> cached;  // the answer came from a cache; empty: it did not say
+  std::string error;           // when not ok, for people
 };
 
 // Judges answers whose bodies matter while they arrive. One per connection, one answer at a time,
@@ -77,6 +80,8 @@ class Workload {
   virtual std::unique_ptr<Judge> make_judge() const = 0;
   virtual bool head_requests() const { return false; }                   // answers carry no body
   virtual bool head_request(uint64_t) const { return head_requests(); }  // the same for one request
+  // A header of the answers whose value judges want to see; stays valid.
+  virtual std::string_view watched_header() const { return {}; }
 
   // Requests of several kinds are counted apart as well as together.
   virtual size_t parts() const { return 1; }

@@ -48,9 +48,7 @@ class WithHeaders final : public Workload {
   }
   std::unique_ptr<Judge> make_judge() const override { return inner_->make_judge(); }
   bool head_requests() const override { return inner_->head_requests(); }
-#if __has_include("perf/load/rerank.h")
   std::string_view watched_header() const override { return inner_->watched_header(); }
-#endif
   size_t parts() const override { return inner_->parts(); }
   size_t part_of(uint64_t index) const override { return inner_->part_of(index); }
   std::string part_name(size_t part) const override { return inner_->part_name(part); }

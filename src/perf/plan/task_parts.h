@@ -20,7 +20,8 @@ struct TaskTexts {
   std::optional<LengthSpec> lengths;
   bool distinct = false;
 };
-// The keys `noun`, its plural (queries of query), file, lengths and distinct; without any the one text `fallback`.
+// The keys `noun`, its plural (queries of query), file, lengths and distinct; without any the one
+// text `fallback`.
 TaskTexts read_texts(PlanReader& reader, const std::string& noun, const std::string& fallback);
 
 // A file a plan names, relative to the plan's folder.

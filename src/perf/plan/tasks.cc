@@ -11,9 +11,7 @@
 #include "perf/load/predict.h"
 #include "perf/plan/reader.h"
 #include "perf/plan/task_parts.h"
-#if __has_include("perf/load/rerank.h")
 #include "perf/plan/text_tasks.h"
-#endif
 
 namespace sis::perf {
 namespace {
@@ -192,15 +190,9 @@ struct TaskKind {
   void (*read)(PlanReader&, PlanTask&);
 };
 constexpr TaskKind kKinds[] = {
-    {"http", read_http},
-    {"predict", read_predict},
-    {"embeddings", read_embeddings},
-    {"chat", read_chat},
-#if __has_include("perf/load/rerank.h")
-    {"completions", read_completions},
-    {"rerank", read_rerank},
+    {"http", read_http},   {"predict", read_predict},         {"embeddings", read_embeddings},
+    {"chat", read_chat},   {"completions", read_completions}, {"rerank", read_rerank},
     {"infer", read_infer},
-#endif
 };
 
 }  // namespace

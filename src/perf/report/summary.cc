@@ -25,7 +25,7 @@ double per_second(uint64_t count, double wall_s) {
 }
 
 struct Rates {
-  double wall_s = 0, requests = 0, items = 0, tokens = 0;
+  double wall_s = 0, requests = 0, items = 0, tokens = 0, amount = 0;
 };
 
 // With a sending window only what was answered inside it counts; otherwise everything.
@@ -34,6 +34,7 @@ Rates rates(const Tally& tally) {
   Rates out{.wall_s = tally.wall_s()};
   out.requests = per_second(window ? tally.ok_in_window : tally.ok, out.wall_s);
   out.items = per_second(window ? tally.items_in_window : tally.items, out.wall_s);
+  out.amount = out.wall_s > 0 ? (window ? tally.amount_in_window : tally.amount) / out.wall_s : 0.0;
   out.tokens = per_second(window ? tally.prompt_tokens_in_window : tally.prompt_tokens, out.wall_s);
   return out;
 }
@@ -190,7 +191,16 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
   std::string throughput = fmt::format("{} requests/s", short_number(rate.requests));
   if (!label.items_name.empty())
     throughput += fmt::format(", {} {}/s", short_number(rate.items), label.items_name);
+  if (!label.amount_name.empty())
+    throughput += fmt::format(", {} {}/s", short_number(rate.amount), label.amount_name);
   line("throughput", throughput);
+  if (label.counts_cache_hits)
+    line("cache hits", tally.answers_with_cache == 0
+                           ? std::string("unknown: no answer said")
+                           : fmt::format("{:.1f} % of {} answers",
+                                         100.0 * static_cast<double>(tally.cache_hits) /
+                                             static_cast<double>(tally.answers_with_cache),
+                                         with_commas(tally.answers_with_cache)));
   if (label.generates) generation_rate_lines(tally, options, line);
   if (label.counts_tokens && !label.generates && tally.ok > 0) {
     if (tally.answers_with_prompt_tokens == 0)
@@ -278,6 +288,18 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
   if (!label.items_name.empty()) {
     out[label.items_name] = tally.items;
     out[label.items_name + "_per_s"] = rate.items;
+  }
+  if (!label.amount_name.empty()) {
+    out[label.amount_name] = tally.amount;
+    out[label.amount_name + "_per_s"] = rate.amount;
+  }
+  if (label.counts_cache_hits) {
+    out["answers_with_cache"] = tally.answers_with_cache;
+    out["cache_hits"] = tally.answers_with_cache > 0 ? Json(tally.cache_hits) : Json(nullptr);
+    out["cache_hit_rate"] = tally.answers_with_cache > 0
+                                ? Json(static_cast<double>(tally.cache_hits) /
+                                       static_cast<double>(tally.answers_with_cache))
+                                : Json(nullptr);
   }
   if (label.counts_tokens) {
     out["prompt_tokens"] =

@@ -32,10 +32,12 @@ Verdict judge_run(const RunOptions& options, const RunResult& result);
 
 // What was run, for the head of a report.
 struct RunLabel {
-  std::string what;        // "embeddings"
-  std::string model;       // may be empty
-  std::string load;        // "1 text of 'hello world' per request"
-  std::string items_name;  // "texts"; empty when items are requests
+  std::string what;         // "embeddings"
+  std::string model;        // may be empty
+  std::string load;         // "1 text of 'hello world' per request"
+  std::string items_name;   // "texts"; empty when items are requests
+  std::string amount_name;  // of Judgement::amount: "audio_seconds"; empty: there is none
+  bool counts_cache_hits = false;
   bool counts_tokens = false;
   bool generates = false;  // answers are generated text
 };
