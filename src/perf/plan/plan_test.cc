@@ -159,6 +159,39 @@ TEST(Plan, WorkloadsSendWhatThePlanSays) {
   EXPECT_EQ(seen[2], 10);
 }
 
+TEST(Plan, EveryKindMakesItsRequest) {
+  const auto plan = read(R"(
+environments: {e: {base_url: "http://h:1/v1", model: m}}
+scenarios:
+  a:
+    duration: 1s
+    tasks:
+      - {name: http, http: {path: "/x/{{index}}", template: true, expect_json: [ok=true], expect_body: yes}}
+      - {name: predict, predict: {}}
+      - {name: embeddings, embeddings: {lengths: uniform:3:9, batch: 2}}
+      - {name: chat, chat: {prompts: [a, b], extra: {seed: 3}}}
+      - {name: completions, completions: {prompt: x, stream: false}}
+      - {name: rerank, rerank: {queries: [q], documents: [a, b, c], top_n: 2}}
+      - {name: infer, infer: {prompt: x, params: {max_new_tokens: 4}}}
+)");
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  const std::map<std::string, std::string> lines = {{"http", "GET /v1/x/0 "},
+                                                    {"predict", "POST /predict "},
+                                                    {"embeddings", "POST /v1/embeddings "},
+                                                    {"chat", "POST /v1/chat/completions "},
+                                                    {"completions", "POST /v1/completions "},
+                                                    {"rerank", "POST /v1/rerank "},
+                                                    {"infer", "POST /v1/infer "}};
+  const auto mix = make_workload(*plan, plan->scenarios[0], plan->environment, 0);
+  ASSERT_TRUE(mix.ok()) << mix.error().message;
+  std::string scratch;
+  for (uint64_t i = 0; i < 7; ++i) {
+    const std::string name = (*mix)->part_name((*mix)->part_of(i));
+    const std::string request((*mix)->request(i, scratch));
+    EXPECT_TRUE(request.starts_with(lines.at(name))) << name << ": " << request;
+  }
+}
+
 TEST(Plan, EnvironmentAndSettingsCanBeChosen) {
   PlanChoices choices{.environment = "local", .variables = environment_of({{"NOT_SET", "k"}})};
   choices.settings = {"users=3", "scenarios.warm.vus=2", "scenarios.browse.tasks.1.weight=4",

@@ -77,6 +77,15 @@ void read_http(PlanReader& reader, PlanTask& task) {
   const bool has_body = body != nullptr || !body_file.empty();
   options.request.method = reader.text("method", has_body ? "POST" : "GET");
   options.expected_status = static_cast<int>(reader.integer("expect", 0, 0, 599));
+  for (const auto& text : reader.texts("expect_body", 100))
+    if (Status status = options.checks.add_text(text); !status.ok())
+      reader.fail("expect_body", status.error().message);
+  for (const auto& check : reader.texts("expect_json", 100))
+    if (Status status = options.checks.add_json(check); !status.ok())
+      reader.fail("expect_json", status.error().message);
+  options.templates = reader.flag("template", false);
+  // Plans have ${env:NAME} for that.
+  options.context.environment = [](const std::string&) { return std::nullopt; };
   task.method = options.request.method;
   if (task.name.empty()) task.name = path;
   task.make = [options, path](const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
@@ -84,6 +93,7 @@ void read_http(PlanReader& reader, PlanTask& task) {
     made.url = target.environment.url;
     made.request.target = net::join_target(made.url, path);
     made.keep_alive = target.keep_alive;
+    made.context.seed = target.seed;
     bool authorized = target.environment.api_key.empty();
     for (const auto& header : made.request.headers)
       authorized |= iequals(header.first, "Authorization");
