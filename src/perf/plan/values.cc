@@ -61,6 +61,13 @@ Status apply_setting(YamlTree& plan, const std::string& setting, std::string_vie
   return {};
 }
 
+int size_of(const YamlTree& tree) {
+  int size = 1;
+  for (const auto& item : tree.items) size += size_of(item);
+  for (const auto& member : tree.members) size += size_of(member.value);
+  return size;
+}
+
 class Filler {
  public:
   Filler(const YamlTree* variables, const Environment& environment, std::string_view origin)
@@ -126,6 +133,9 @@ class Filler {
   Status take_whole(YamlTree& tree, const std::string& path, const std::string& name) {
     SIS_ASSIGN(const YamlTree* value, variable(tree, path, name));
     const int line = tree.line;
+    values_ += size_of(*value);
+    if (values_ > kPlanValuesMax)
+      return plan_error(origin_, tree, path, "too much once variables are filled in");
     tree = *value;
     tree.line = line;
     return {};
