@@ -232,7 +232,7 @@ TEST(Plan, MistakesNameLinePathWantedAndFound) {
       {head + "    tasks: [{http: {}}, {http: {}}]\n", "another task is called '/' as well"},
       {head + "    tasks: [{http: {}, weight: 0}]\n", "all weights are 0"},
       {head + "    tasks: [{http: {path: health}}]\n", "want a path that begins with '/'"},
-      {head + "    tasks: [{http: {body_file: nothing.json}}]\n", "No such file"},
+      {head + "    tasks: [{http: {body_file: nothing.json}}]\n", "no such file"},
       {head + "    tasks: [{predict: {text: a, lengths: '5'}}]\n", "want only one of text"},
       {head + "    tasks: [{predict: {lengths: x}}]\n", "tasks[0].predict.lengths:"},
       {head + "    tasks: [{chat: {extra: {model: x}}}]\n", "tasks[0].chat.extra:"},
