@@ -19,7 +19,7 @@
 namespace sis::perf {
 namespace {
 
-constexpr Duration kLookEvery = std::chrono::milliseconds(50);
+constexpr Duration kLookEvery = std::chrono::milliseconds(20);
 constexpr const char* kAbout =
     "Sends load as a worker of a Locust master (2.x): its web UI, its ramps and its CSV, our\n"
     "generator. The user classes are the scenarios of a plan; --print-locustfile writes the\n"

@@ -46,6 +46,7 @@ void LocustSession::on_message(const MasterMessage& message, TimePoint now, doub
       // The master waits half a second for last figures: what there is goes at once.
       control_.stop(stop_timeout_);
       send_stats(epoch_s);
+      stats_at_ = now + kLastStatsEvery;
     }
     leaving_ = tell_quit_ = true;
     state_ = WorkerState::kCleanup;
@@ -133,7 +134,7 @@ void LocustSession::tick(TimePoint now, double epoch_s, double cpu_percent, uint
   }
   if (now >= stats_at_) {
     send_stats(epoch_s);
-    stats_at_ = now + kStatsEvery;
+    stats_at_ = now + (leaving_ ? kLastStatsEvery : kStatsEvery);
   }
   if (now >= logs_at_) {
     if (!lines_.empty()) outbox_.push_back(logs_message(id_, lines_));

@@ -35,6 +35,8 @@ class LocustSession {
  public:
   static constexpr Duration kHeartbeatEvery = std::chrono::seconds(1);
   static constexpr Duration kStatsEvery = std::chrono::seconds(3);
+  // A master that quits soon listens no more: what comes in until then goes at once.
+  static constexpr Duration kLastStatsEvery = std::chrono::milliseconds(100);
   static constexpr Duration kLogsEvery = std::chrono::seconds(10);
   static constexpr Duration kReadyEvery = std::chrono::seconds(5);
   static constexpr Duration kMasterSilenceMax = std::chrono::seconds(60);

@@ -171,6 +171,20 @@ TEST_F(LocustSessionTest, QuitSendsFiguresAtOnceAndAtTheEnd) {
   EXPECT_EQ(session_.failure(), "");
 }
 
+TEST_F(LocustSessionTest, AfterQuitFiguresGoAsTheyCome) {
+  connect();
+  spawn(1, {{"A", 4}}, 5);
+  sent();
+  hear("quit");
+  EXPECT_EQ(sent(), std::vector<std::string>{"stats"});
+  EXPECT_EQ(users_.patience_, from_seconds(5));
+  EXPECT_EQ(count(pass(0.5), "stats"), 5);
+  EXPECT_FALSE(session_.done());
+  users_.idle_ = true;
+  EXPECT_EQ(pass(0.1), (std::vector<std::string>{"stats", "quit"}));
+  EXPECT_TRUE(session_.done());
+}
+
 TEST_F(LocustSessionTest, LeavesWhenTheMasterIsSilent) {
   connect();
   spawn(1, {{"A", 4}});

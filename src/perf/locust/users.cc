@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr Duration kTryAgainAfter = std::chrono::seconds(1);
 // A master that quits waits half a second for last figures: runs must end well within that.
-constexpr Duration kWindow = std::chrono::milliseconds(200);
+constexpr Duration kWindow = std::chrono::milliseconds(100);
 constexpr size_t kFaultsMax = 20;    // that wait to be told
 constexpr size_t kResultsMax = 200;  // runs kept for the document
 
@@ -142,6 +142,8 @@ class LocustUsers::UserClass {
       }
       // Being stopped is how every test ends.
       if (ending_) result->tally.interrupted = false;
+      // Too short to be a time series; the document has one by seconds.
+      result->windows.clear();
       note_run(options, *result);
     }
   }
