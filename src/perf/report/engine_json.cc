@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
@@ -135,7 +136,11 @@ void add_engine_json(const RunOptions& options, const RunResult& result, Json& o
                         {"met", result.stop_rule->met},
                         {"detail", result.stop_rule->detail}};
   if (result.stable) out["stable"] = *result.stable;
-  if (result.level) out["level"] = {{result.level->name, result.level->value}};
+  if (result.level) {
+    const auto& [name, value] = *result.level;
+    const bool whole = value == std::floor(value);
+    out["level"][name] = whole ? Json(static_cast<int64_t>(value)) : Json(value);
+  }
 }
 
 }  // namespace sis::perf
