@@ -89,11 +89,15 @@ TEST(BenchInfer, StreamsAreTakenToTheirEnd) {
 }
 
 Json chunk(const std::string& text, const char* reason) {
-  return {{"id", "c"},
-          {"choices",
-           {{{"index", 0},
-             {"text", text},
-             {"finish_reason", reason == nullptr ? Json() : Json(reason)}}}}};
+  Json choice;
+  choice["index"] = 0;
+  choice["text"] = text;
+  choice["finish_reason"] = reason == nullptr ? Json() : Json(reason);
+  Json out;
+  out["id"] = "c";
+  out["choices"] = Json::array();
+  out["choices"].push_back(choice);
+  return out;
 }
 
 TEST(BenchCompletions, StreamsAndWholeAnswers) {

@@ -145,7 +145,7 @@ std::string check_vtt(std::string_view text) {
   while (!text.empty() && !trim(next_line(text)).empty()) {  // the rest of the head
   }
   int64_t last_start = 0;
-  for (int64_t number = 1; !text.empty(); ++number) {
+  for (int64_t number = 1; !text.empty();) {
     std::string_view line = next_line(text);
     if (trim(line).empty()) continue;
     if (line.starts_with("NOTE") || line == "STYLE" || line == "REGION") {
@@ -156,6 +156,7 @@ std::string check_vtt(std::string_view text) {
     if (line.find(" --> ") == std::string_view::npos) line = next_line(text);  // behind its name
     if (std::string why = check_times(line, '.', last_start); !why.empty())
       return concat("vtt: cue ", number, ": ", why);
+    ++number;
     while (!text.empty() && !trim(next_line(text)).empty()) {
     }
   }
