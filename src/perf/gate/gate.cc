@@ -176,7 +176,7 @@ Result<std::vector<RunSample>> read_files(const std::vector<std::string>& files,
                  concat("want at most ", kFilesMax, " files, got ", files.size())};
   std::vector<RunSample> samples;
   for (const std::string& file : files) {
-    SIS_ASSIGN(const nlohmann::ordered_json document, read_json_file(file));
+    SIS_ASSIGN(const nlohmann::ordered_json document, read_document_file(file));
     SIS_ASSIGN(std::vector<RunSample> of_file, read_samples(document, file, scenario));
     samples.insert(samples.end(), std::make_move_iterator(of_file.begin()),
                    std::make_move_iterator(of_file.end()));

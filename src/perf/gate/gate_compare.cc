@@ -128,7 +128,7 @@ int gate_check(const BenchContext& context, const std::vector<std::string>& argu
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
   bool ok = true;
   for (const std::string& file : parsed.others) {
-    const auto document = read_json_file(file);
+    const auto document = read_document_file(file);
     if (!document.ok()) return gate_complain(context, document.error());
     if (const auto samples = read_samples(*document, file, ""); !samples.ok())
       return gate_complain(context, samples.error());

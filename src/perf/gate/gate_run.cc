@@ -105,7 +105,8 @@ Status run_once(const BenchContext& context, const Contest& contest, int side, c
   inner.out = nowhere.file;
   inner.command = "sis bench " + shown_command(arguments);
   const int exit_code = bench(inner, arguments);
-  if (exit_code != kExitOk && exit_code != kExitFailed && !stopped(context))
+  if (exit_code != kExitOk && exit_code != kExitFailed && exit_code != kExitThresholdsCrossed &&
+      !stopped(context))
     return Error{Code::kInvalidArgument,
                  concat("'", inner.command, "' ended with exit code ", exit_code)};
   if (stopped(context) || samples == nullptr) return {};

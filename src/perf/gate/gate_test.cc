@@ -124,7 +124,7 @@ TEST_F(GateCommand, BadInputIs104AndSaysWhat) {
       {{"--candidate", good}, "want either --baseline FILE ... or --history DIR"},
       {{"--baseline", good, "--candidate", good, "--history", root_}, "want either"},
       {{"--baseline", good, "--candidate", good, "--record"}, "--record: wants --history"},
-      {{"--baseline", good, "--candidate", root_ + "/none.json"}, "No such file"},
+      {{"--baseline", good, "--candidate", root_ + "/none.json"}, "no such file"},
       {{"--baseline", good, "--candidate", write("a", "{")}, "want JSON"},
       {{"--baseline", good, "--candidate", write("b", "[]")}, "want a document of 'sis bench"},
       {{"--baseline", good, "--candidate", write("c", "{\"runs\":[]}")}, "\"runs\" is empty"},

@@ -171,6 +171,9 @@ Result<std::vector<RunSample>> read_samples(const Json& document, const std::str
   for (const Json& run : *runs) {
     if (!run.is_object() || text_at(run, "what").empty())
       return wrong(origin, concat("run ", samples.size() + 1, ": want an object with \"what\""));
+    if (const auto warmup = run.find("warmup");
+        warmup != run.end() && warmup->is_boolean() && warmup->get<bool>())
+      continue;
     RunSample sample{.origin = origin, .started = text_at(document, "started")};
     sample.group = text_at(run, "what");
     if (const std::string model = text_at(run, "model"); !model.empty())
@@ -179,15 +182,21 @@ Result<std::vector<RunSample>> read_samples(const Json& document, const std::str
     judge(run, sample);
     const Json* part = &run;
     if (!scenario.empty()) {
+      // A plan has a run for each scenario; the others are not meant.
+      if (run.contains("scenario") && text_at(run, "scenario") != scenario) continue;
       sample.group += concat(" scenario ", scenario);
       part = part_of_run(run, scenario);
       if (part == nullptr && sample.state == SampleState::kUsable)
         return wrong(origin, concat("there is no scenario ", in_quotes(scenario), " in run ",
                                     samples.size() + 1));
     }
-    for (const char* key :
-         {"load", "loop", "connections", "pipeline", "keep_alive", "rate", "arrivals"})
-      note(sample.conditions, run, key);
+    KEYS note(sample.conditions, run, key);
+    if (const auto machine = document.find("machine");
+        machine != document.end() && machine->is_object())
+      for (const char* key :
+           {"load", "loop", "connections", "pipeline", "keep_alive", "rate", "arrivals",
+            "users_stages", "rate_stages", "think_s", "burst", "trace_requests"})
+        note(sample.conditions, run, key);
     if (const auto machine = document.find("machine");
         machine != document.end() && machine->is_object())
       for (const char* key : {"cpu", "cores"}) note(sample.machine, *machine, key);
@@ -203,10 +212,13 @@ Result<std::vector<RunSample>> read_samples(const Json& document, const std::str
     }
     samples.push_back(std::move(sample));
   }
+  if (samples.empty())
+    return wrong(origin, scenario.empty() ? std::string("every run is a warm-up")
+                                          : concat("there is no scenario ", in_quotes(scenario)));
   return samples;
 }
 
-Result<Json> read_json_file(const std::string& path) {
+Result<Json> read_document_file(const std::string& path) {
   SIS_ASSIGN(const std::string text, read_file(path, kFileBytesMax));
   bool too_deep = false;
   Json json = Json::parse(

@@ -52,12 +52,13 @@ struct RunSample {
   std::string started;
 };
 
-// The runs of one document of `sis bench`. With `scenario` those parts of the runs instead of the
-// whole. kInvalidArgument when it is no such document or a run lacks the scenario.
+// The runs of one document of `sis bench`, without those that only warm up. With `scenario` the run
+// of a plan that is called so, or that part of each run. kInvalidArgument when it is no such
+// document or a run lacks the scenario.
 Result<std::vector<RunSample>> read_samples(const nlohmann::ordered_json& document,
                                             const std::string& origin, const std::string& scenario);
 
 // Reads and parses a JSON file: at most 256 MB, at most 64 levels deep.
-Result<nlohmann::ordered_json> read_json_file(const std::string& path);
+Result<nlohmann::ordered_json> read_document_file(const std::string& path);
 
 }  // namespace sis::perf
