@@ -62,6 +62,7 @@ Status check_conditions(const std::vector<RunSample>& baseline,
   };
   for (const auto* side : {&baseline, &candidate}) {
     for (const RunSample& sample : *side) {
+      if (sample.state != SampleState::kUsable) continue;  // a failed run does not tell them all
       const RunSample& other = *first.emplace(sample.group, &sample).first->second;
       const auto load = differences(other.conditions, sample.conditions);
       const auto machine = differences(other.machine, sample.machine);

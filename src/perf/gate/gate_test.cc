@@ -155,6 +155,38 @@ TEST_F(GateCommand, BadInputIs104AndSaysWhat) {
   }
 }
 
+// A plan's document has a run for each scenario; warm-ups are no part of it.
+TEST_F(GateCommand, ScenariosOfPlans) {
+  const auto document = [&](const std::string& name, double ms) {
+    Json runs = Json::array();
+    for (const char* scenario : {"warmup", "load", "other"}) {
+      Json run = {{"what", scenario}, {"scenario", scenario}, {"warmup", scenario[0] == 'w'},
+                  {"requests", 10},   {"failures", 0},        {"verdict", "valid"}};
+      Histogram latency;
+      latency.record(from_ms(scenario[0] == 'l' ? ms : 10));
+      run["latency_ms"] = histogram_json(latency, true);
+      runs.push_back(std::move(run));
+    }
+    return write(name, Json{{"runs", runs}}.dump());
+  };
+  std::vector<std::string> before, after;
+  for (int i = 0; i < 10; ++i) {
+    before.push_back(document(fmt::format("b{}", i), 10 + 0.01 * i));
+    after.push_back(document(fmt::format("a{}", i), 12 + 0.01 * i));
+  }
+  const Output all = run(compare(before, after));
+  EXPECT_EQ(all.exit_code, 99);
+  EXPECT_EQ(all.out.find("warmup"), std::string::npos) << all.out;
+  EXPECT_NE(all.out.find("other: 10 baseline"), std::string::npos) << all.out;
+  EXPECT_EQ(run(compare(before, after, {"--scenario", "other"})).exit_code, 0);
+  EXPECT_EQ(run(compare(before, after, {"--scenario", "load"})).exit_code, 99);
+  EXPECT_EQ(run(compare(before, after, {"--scenario", "none"})).exit_code, 104);
+  EXPECT_EQ(run({"check", before[0], "--threshold", "latency{scenario:load}:max<=10.01",
+                 "--threshold", "latency{scenario:other}:max<9"})
+                .exit_code,
+            99);
+}
+
 TEST_F(GateCommand, HelpIsThere) {
   for (const char* what : {"", "compare", "check", "record", "history", "run"}) {
     std::vector<std::string> arguments = {"--help"};

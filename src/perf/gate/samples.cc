@@ -190,13 +190,10 @@ Result<std::vector<RunSample>> read_samples(const Json& document, const std::str
         return wrong(origin, concat("there is no scenario ", in_quotes(scenario), " in run ",
                                     samples.size() + 1));
     }
-    KEYS note(sample.conditions, run, key);
-    if (const auto machine = document.find("machine");
-        machine != document.end() && machine->is_object())
-      for (const char* key :
-           {"load", "loop", "connections", "pipeline", "keep_alive", "rate", "arrivals",
-            "users_stages", "rate_stages", "think_s", "burst", "trace_requests"})
-        note(sample.conditions, run, key);
+    for (const char* key :
+         {"load", "loop", "connections", "pipeline", "keep_alive", "rate", "arrivals",
+          "users_stages", "rate_stages", "think_s", "burst", "trace_requests"})
+      note(sample.conditions, run, key);
     if (const auto machine = document.find("machine");
         machine != document.end() && machine->is_object())
       for (const char* key : {"cpu", "cores"}) note(sample.machine, *machine, key);
