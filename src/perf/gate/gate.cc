@@ -25,6 +25,7 @@ constexpr Command kCommands[] = {
     {"check", "thresholds on runs that are over", gate_check},
     {"record", "keeps runs as a baseline for later ones", gate_record},
     {"history", "lists what was recorded", gate_history},
+    {"noise", "how often the gate would be wrong on this machine", gate_noise},
 };
 
 void print_usage(std::FILE* out) {

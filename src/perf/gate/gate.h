@@ -1,5 +1,5 @@
 // `sis gate`: compares runs, keeps their history, checks thresholds of runs that are over, and runs
-// two servers against each other.
+// two servers against each other, and tells how often it would be wrong on a machine.
 //
 // Exit codes: 0 nothing is worse, 1 a file could not be written or a run not made, 99 regressed or
 // a threshold crossed, 104 wrong arguments or files, 105 interrupted.
@@ -23,6 +23,7 @@ int gate_check(const BenchContext& context, const std::vector<std::string>& argu
 int gate_record(const BenchContext& context, const std::vector<std::string>& arguments);
 int gate_history(const BenchContext& context, const std::vector<std::string>& arguments);
 int gate_run(const BenchContext& context, const std::vector<std::string>& arguments);
+int gate_noise(const BenchContext& context, const std::vector<std::string>& arguments);
 
 // What the subcommands that compare have in common.
 struct GateFlags {

@@ -188,7 +188,7 @@ TEST_F(GateCommand, ScenariosOfPlans) {
 }
 
 TEST_F(GateCommand, HelpIsThere) {
-  for (const char* what : {"", "compare", "check", "record", "history", "run"}) {
+  for (const char* what : {"", "compare", "check", "record", "history", "run", "noise"}) {
     std::vector<std::string> arguments = {"--help"};
     if (*what != 0) arguments.insert(arguments.begin(), what);
     const Output output = run(arguments);
@@ -234,6 +234,22 @@ TEST_F(GateCommand, ComparesWithTheHistory) {
   EXPECT_EQ(bad, 6u) << list.out;
   EXPECT_EQ(run({"record", "--history", history, "--retract", "1"}).exit_code, 0);
   EXPECT_EQ(run({"record", "--history", history, "--retract", "1000"}).exit_code, 104);
+}
+
+TEST_F(GateCommand, TellsItsOwnErrors) {
+  std::vector<std::string> arguments = {"noise", "--runs", "8", "--splits", "50"};
+  for (int i = 0; i < 16; ++i)
+    arguments.push_back(run_file(fmt::format("n{}.json", i), 10 * (1 + 0.002 * (i % 8))));
+  arguments.push_back("--candidate");
+  for (int i = 0; i < 8; ++i)
+    arguments.push_back(run_file(fmt::format("m{}.json", i), 12 * (1 + 0.002 * i)));
+  const Output output = run(arguments);
+  EXPECT_EQ(output.exit_code, 0) << output.messages;
+  EXPECT_NE(output.out.find("no change:     0 of 50 regressed"), std::string::npos) << output.out;
+  EXPECT_NE(output.out.find("made 10 % slower: 50 of 50 regressed"), std::string::npos)
+      << output.out;
+  EXPECT_NE(output.out.find("--candidate:   50 of 50 regressed"), std::string::npos) << output.out;
+  EXPECT_EQ(run({"noise", arguments[5], arguments[6]}).exit_code, 104);
 }
 
 // Two servers, one of which takes 4 ms longer, measured in turns.
