@@ -114,6 +114,7 @@ void LoadFlags::add_to(FlagSet& flags) {
   flags.integer({{"seed"}, {"SEED"}}, &seed, 0, INT64_MAX, "of everything random");
   flags.toggle({{"verify-ssl"}, {"VERIFY_SSL"}}, &verify_ssl,
                "check the server's certificate (https)");
+  thresholds.add_to(flags);
   flags.section("Output");
   flags.text({{"json"}, {}}, &json, "FILE|-",
              "all figures as JSON; - prints them instead of the text");

@@ -11,6 +11,7 @@
 
 #include "perf/bench/flags.h"
 #include "perf/bench/levels.h"
+#include "perf/gate/threshold_flag.h"
 #include "perf/load/run.h"
 #include "perf/load/stop_rules.h"
 #include "perf/report/summary.h"
@@ -53,6 +54,7 @@ struct LoadFlags {
   Duration warmup_duration{};
   bool verify_ssl = false, verbose = false, keep_alive = true, progress = true;
   std::string json;
+  ThresholdFlags thresholds;
 
   void add_to(FlagSet& flags);
   // With several levels, the options are those of the first.

@@ -82,13 +82,15 @@ std::optional<double> number_at(const Json& object, const char* key) {
 }
 
 const Json* part_of_run(const Json& run, const std::string& name) {
+  const auto is_called = [&](const Json& object, const char* key) {
+    const Json* value = member(object, key);
+    return value != nullptr && value->is_string() && value->get<std::string>() == name;
+  };
+  if (is_called(run, "scenario")) return &run;
   const Json* parts = member(run, "parts");
   if (parts == nullptr || !parts->is_array()) return nullptr;
-  for (const Json& part : *parts) {
-    const Json* part_name = member(part, "name");
-    if (part_name != nullptr && part_name->is_string() && part_name->get<std::string>() == name)
-      return &part;
-  }
+  for (const Json& part : *parts)
+    if (is_called(part, "name")) return &part;
   return nullptr;
 }
 

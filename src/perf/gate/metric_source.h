@@ -70,7 +70,8 @@ class LiveSource final : public MetricSource {
 
 // A number at `object[key]`, if there is one.
 std::optional<double> number_at(const nlohmann::ordered_json& object, const char* key);
-// The part called `name` of a run; null when it has none.
+// The part called `name` of a run, or the run itself when that is its scenario; null when there is
+// none.
 const nlohmann::ordered_json* part_of_run(const nlohmann::ordered_json& run,
                                           const std::string& name);
 

@@ -68,7 +68,7 @@ TEST(Thresholds, FindTheFiguresOfARun) {
       {"http_req_duration:avg<500", (990 * 495.5 + 10 * 5.5) / 1000, 1e-6, true},
       {"http_req_duration{expected_response:true}:avg<500", 495.5, 1e-6, true},
       {"http_req_duration{expected_response:false}:max<11", 10, 0, true},
-      {"http_req_waiting:med<50", 50, 0.05, false},
+      {"http_req_waiting:med<49", 50, 0.05, false},
       {"http_req_waiting{scenario:load_test}:p(90)<45", 44.2, 0.05, true},
       {"http_req_failed:rate<0.01", 0.01, 1e-12, false},
       {"http_req_failed:rate<=0.01", 0.01, 1e-12, true},
