@@ -15,5 +15,6 @@ int tokenize_main(int argc, char** argv);
 int demo_main(int argc, char** argv);
 int bench_main(int argc, char** argv);
 int perf_main(int argc, char** argv);
+int gate_main(int argc, char** argv);
 
 }  // namespace sis::apps

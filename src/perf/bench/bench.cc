@@ -22,12 +22,14 @@ constexpr Command kCommands[] = {
     {"predict", "POST /predict and /predict_batch: text classification", bench_predict},
     {"http", "one request over and over against any HTTP server", bench_http},
     {"smoke", "one call each to embeddings, chat and audio: does it work at all?", bench_smoke},
+    {"run", "a whole test plan: scenarios, stages, thresholds", bench_run},
+    {"serve-worker", "load as a worker of a Locust master", bench_serve_worker},
 };
 
 void print_usage(std::FILE* out) {
   fmt::print(out, "usage: sis bench <what> [flags]\n\n");
   for (const Command& command : kCommands)
-    fmt::print(out, "  {:<12}{}\n", command.name, command.about);
+    fmt::print(out, "  {:<14}{}\n", command.name, command.about);
   fmt::print(out, "\n'sis bench <what> --help' lists the flags.\n");
 }
 

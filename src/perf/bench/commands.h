@@ -21,6 +21,8 @@ int bench_infer(const BenchContext& context, const std::vector<std::string>& arg
 int bench_kserve(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_predict(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_rerank(const BenchContext& context, const std::vector<std::string>& arguments);
+int bench_run(const BenchContext& context, const std::vector<std::string>& arguments);
+int bench_serve_worker(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_smoke(const BenchContext& context, const std::vector<std::string>& arguments);
 
 }  // namespace sis::perf

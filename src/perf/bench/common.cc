@@ -118,6 +118,7 @@ void LoadFlags::add_to(FlagSet& flags) {
   flags.integer({{"seed"}, {"SEED"}}, &seed, 0, INT64_MAX, "of everything random");
   flags.toggle({{"verify-ssl"}, {"VERIFY_SSL"}}, &verify_ssl,
                "check the server's certificate (https)");
+  thresholds.add_to(flags);
   flags.section("Output");
   flags.custom({{"server-metrics"}, {"SERVER_METRICS"}}, "URL|off", "",
                "the server's own figures beside ours; default: its /metrics if it has them",

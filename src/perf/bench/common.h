@@ -11,6 +11,7 @@
 
 #include "perf/bench/flags.h"
 #include "perf/bench/levels.h"
+#include "perf/gate/threshold_flag.h"
 #include "perf/load/run.h"
 #include "perf/load/stop_rules.h"
 #include "perf/report/summary.h"
@@ -55,6 +56,7 @@ struct LoadFlags {
   std::string json;
   std::string server_metrics;  // "": try the server's own; off; a URL
   Duration server_metrics_every = from_seconds(1);
+  ThresholdFlags thresholds;
 
   void add_to(FlagSet& flags);
   // With several levels, the options are those of the first.

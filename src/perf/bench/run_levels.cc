@@ -99,6 +99,10 @@ OneRun run_one(const BenchContext& context, const LoadFlags& flags, const RunOpt
                const RunLabel& label, const std::optional<Level>& level, const Workload& workload,
                nlohmann::ordered_json& runs) {
   std::FILE* out = flags.json == "-" ? context.messages : context.out;
+  if (const Status checked = flags.thresholds.check(workload); !checked.ok())
+    return {.exit_code = complain(context, checked.error(), kExitBadThreshold)};
+  ThresholdRun thresholds(flags.thresholds, workload);
+  const RunOptions watched = thresholds.watched(options);
   std::string name = label.model.empty() ? label.what : concat(label.what, " ", label.model);
   if (level) name += concat(" at ", level_text(level->value));
   ServerJoin join({.url = options.url,
@@ -108,7 +112,7 @@ OneRun run_one(const BenchContext& context, const LoadFlags& flags, const RunOpt
                    .verify_tls = options.verify_tls});
   Result<RunResult> result = [&] {
     ProgressPrinter printer(flags.progress ? context.messages : nullptr, name, options);
-    return run_until(flags.stop_when ? &*flags.stop_when : nullptr, options, workload, context.stop,
+    return run_until(flags.stop_when ? &*flags.stop_when : nullptr, watched, workload, context.stop,
                      [&](const Progress& progress) { printer.show(progress); });
   }();
   if (!result.ok()) {
@@ -130,8 +134,11 @@ OneRun run_one(const BenchContext& context, const LoadFlags& flags, const RunOpt
     runs.back()["server"] = server;
   }
   runs.back()["host_cpu"] = join.host();
-  return {.exit_code = exit_code_of(judge_run(options, *result).kind),
-          .result = std::move(*result)};
+  const int crossed = thresholds.judge(runs.back(), out);
+  const int exit_code = result->tally.interrupted ? kExitInterrupted
+                        : crossed != kExitOk      ? crossed
+                                                  : exit_code_of(judge_run(options, *result).kind);
+  return {.exit_code = exit_code, .result = std::move(*result)};
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ Json part_json(const std::string& name, const RunOptions& options, const Tally& 
       tally.answers_with_prompt_tokens > 0 ? Json(tally.prompt_tokens) : Json(nullptr);
   out["latency_ms"] = histogram_json(tally.latency, true);
   if (options.is_open()) out["service_ms"] = histogram_json(tally.service, true);
-  out["failed_latency_ms"] = histogram_json(tally.failed_latency, false);
+  out["failed_latency_ms"] = histogram_json(tally.failed_latency, true);
   out["http_ms"] = http_json(tally.http);
   if (tally.generation.answers > 0) add_generation_json(tally, options, out);
   return out;

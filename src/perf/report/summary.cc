@@ -317,7 +317,7 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
     out["late_ms"] = histogram_json(tally.late, false);
     out["waited_for_connection_ms"] = histogram_json(tally.waited, false);
   }
-  out["failed_latency_ms"] = histogram_json(tally.failed_latency, false);
+  out["failed_latency_ms"] = histogram_json(tally.failed_latency, true);
   out["read_delay_max_ms"] = histogram_json(tally.poll_delay, false);
 
   add_engine_json(options, result, out);
