@@ -54,7 +54,7 @@ TEST(TimeRanges, OneTimeOrTwo) {
 TEST(Limits, PercentilesMeanAndMaximum) {
   EXPECT_EQ(parse_latency_limit("p99<500ms")->text(), "p99<500ms");
   EXPECT_EQ(parse_latency_limit("p99 < 500")->text(), "p99<500ms");
-  EXPECT_EQ(parse_latency_limit("p99.9<1.5s")->quantile, 0.999);
+  EXPECT_DOUBLE_EQ(*parse_latency_limit("p99.9<1.5s")->quantile, 0.999);
   EXPECT_EQ(parse_latency_limit("avg<2s")->text(), "mean<2000ms");
   EXPECT_EQ(parse_latency_limit("max<2s")->quantile, 1);
   for (const char* wrong :

@@ -233,16 +233,18 @@ void decide(Work& work, const GateOptions& options, double first_level) {
   }
   const size_t values = std::min(out.baseline_values, out.candidate_values);
   const bool can_speak = smallest_p(out.baseline_values, out.candidate_values) <= first_level;
-  if (can_speak && low > -least && high < least) {
+  // Nothing found, and a change of twice the least effect would have shown.
+  const double most = 2 * least;
+  if (can_speak && std::fabs(effect) < least && low > -most && high < most) {
     if (std::min(out.p_worse, out.p_better) <= options.alpha)
       out.note = "a change, but below the least that matters";
     return;
   }
   out.verdict = GateVerdict::kTooNoisy;
   // The interval narrows with the square root of the runs. It is narrow enough when it fits between
-  // the effect found and the nearest limit, or half the limit where the effect is close to it.
+  // the effect found and twice the least effect.
   const double half = (high - low) / 2;
-  const double room = std::max(least - std::fabs(effect), least / 2);
+  const double room = std::max(most - std::fabs(effect), least);
   const double wanted = static_cast<double>(values) * (half / room) * (half / room);
   int needed =
       std::max(runs_to_speak(std::max(out.baseline_values, out.candidate_values), first_level),

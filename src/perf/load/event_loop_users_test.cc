@@ -63,7 +63,7 @@ TEST(Users, ThinkBetweenRequests) {
     EXPECT_EQ(result.tally.late.count(), result.tally.ok - 4);
     if (!keep_alive) {
       EXPECT_EQ(result.tally.connects, result.tally.ok);
-    }  // 4 ahead of the run
+    }
   }
 }
 

@@ -98,8 +98,9 @@ std::string rate_text(const RunOptions& options) {
       options.rates.empty()
           ? fmt::format("{} requests/s {}", short_number(options.rate),
                         poisson ? "Poisson" : "constant")
-          : fmt::format("{} stages of up to {} requests/s{}", options.rates.stages.size(),
-                        short_number(options.rates.highest()), poisson ? ", Poisson" : "");
+          : fmt::format("up to {} requests/s over {} stage{}{}",
+                        short_number(options.rates.highest()), options.rates.stages.size(),
+                        options.rates.stages.size() == 1 ? "" : "s", poisson ? ", Poisson" : "");
   if (options.burst > 1) out += concat(" in bursts of ", options.burst);
   return out;
 }
