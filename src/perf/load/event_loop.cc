@@ -46,17 +46,38 @@ double thread_cpu_wait_s() {
   return fields == 2 ? static_cast<double>(waited) * 1e-9 : 0;
 }
 
+// The measured phase's shape is not used up by the warm-up: that runs at a steady rate, the one a
+// changing rate begins with (or its highest, when it begins with none) or the mean of due times.
+Schedule::Options warmup_schedule(Schedule::Options options) {
+  if (!options.rates.empty()) {
+    options.rate = options.rates.start > 0 ? options.rates.start : options.rates.highest();
+  } else if (options.trace && !options.trace->empty()) {
+    const double length = to_seconds(options.trace->back());
+    const auto count = static_cast<double>(options.trace->size());
+    options.rate = length > 0 ? count / length : count;
+  }
+  options.rates = {};
+  options.trace = nullptr;
+  options.rate = std::max(options.rate, 0.001);
+  return options;
+}
+
 }  // namespace
 
-EventLoop::EventLoop(const LoopOptions& options, const Workload& workload, LoopProgress* progress,
-                     const std::atomic<bool>* stop)
+EventLoop::EventLoop(const LoopOptions& options, const Workload& workload, WindowBox* box,
+                     LoopProgress* progress, const std::atomic<bool>* stop,
+                     const std::atomic<bool>* finish)
     : options_(options),
       workload_(workload),
+      parts_(workload.parts()),
+      box_(box),
       progress_(progress),
       stop_(stop),
+      finish_(finish),
       judge_(workload.make_judge()),
       connections_(static_cast<size_t>(options.connections)),
       buffer_(kReadBytes),
+      think_rng_(options.seed ^ (0x5851F42D4C957F2Du * static_cast<uint64_t>(options.part + 1))),
       next_index_(options.first_index) {
   SIS_CHECK(options.connections > 0 && options.pipeline > 0, "connections=", options.connections);
   SIS_CHECK(!options.open_loop || options.pipeline == 1, "open loop with pipelining");
@@ -67,8 +88,11 @@ EventLoop::EventLoop(const LoopOptions& options, const Workload& workload, LoopP
     connection.parser = net::HttpResponseParser({.body_bytes_max = options.body_bytes_max});
     connection.stream_judge = judge_->make_stream();
   }
+  SIS_CHECK(!thinks() || options.pipeline == 1, "think times with pipelining");
   free_.reserve(connections_.size());
-  sweep_every_ = std::clamp<Duration>(options.timeout / 100, milliseconds(1), milliseconds(50));
+  thinkers_.reserve(connections_.size());
+  sweep_every_ = std::clamp<Duration>(options.timeout / 100, milliseconds(1),
+                                      users_vary() ? milliseconds(10) : milliseconds(50));
 }
 
 EventLoop::~EventLoop() {
@@ -76,7 +100,7 @@ EventLoop::~EventLoop() {
   if (epoll_ >= 0) ::close(epoll_);
 }
 
-Status EventLoop::run(const std::function<void()>& line_up, Tally& tally) {
+Status EventLoop::run(const std::function<TimePoint()>& line_up) {
   // TLS writes through write(2): a lost peer must be an error here, not the end of the process.
   sigset_t pipe_signal;
   sigemptyset(&pipe_signal);
@@ -90,25 +114,34 @@ Status EventLoop::run(const std::function<void()>& line_up, Tally& tally) {
     sched_setaffinity(0, sizeof set, &set);
   }
 
-  Tally connecting, warm;
-  tally_ = &connecting;
+  set_ = box_->take_empty();
   connect_all();
-  const bool reached = ready_ > 0;
+  const bool reached = ready_ > 0 || users_ == 0;
   if (reached && (options_.warmup_requests > 0 || options_.warmup_duration > Duration{})) {
+    auto measured = std::move(set_);
+    set_ = box_->take_empty();
     if (progress_ != nullptr) progress_->warming = true;
-    run_phase(options_.warmup_requests, options_.warmup_duration, warm);
+    run_phase(options_.warmup_requests, options_.warmup_duration, clock_now());
     if (progress_ != nullptr) progress_->warming = false;
+    // Of the warm-up only its connections count: they are used further on.
+    measured->own.connects += set_->own.connects;
+    measured->own.connect_failures += set_->own.connect_failures;
+    measured->own.http.connecting.merge(set_->own.http.connecting);
+    measured->own.http.tls_handshaking.merge(set_->own.http.tls_handshaking);
+    box_->give_back(std::move(set_));
+    set_ = std::move(measured);
+    errors_kept_ = set_->own.errors.size();
   }
-  line_up();  // also when nothing was reached: the others wait for us
+  const TimePoint start = line_up();  // also when nothing was reached: the others wait for us
   if (!reached) {
-    tally = std::move(connecting);
+    set_->own.unsent = options_.requests;
+    set_->ended = start;
+    box_->put(std::move(set_));
     return Error{Code::kUnavailable, connect_error_};
   }
-  tally.connects = connecting.connects + warm.connects;
-  tally.connect_failures = connecting.connect_failures + warm.connect_failures;
-  tally.messages = std::move(connecting.messages);  // of connects that failed while others stood
-  tally.errors = std::move(connecting.errors);
-  run_phase(options_.requests, options_.duration, tally);
+  measuring_ = true;
+  run_phase(options_.requests, options_.duration, start);
+  box_->put(std::move(set_));
   return {};
 }
 
@@ -116,7 +149,8 @@ void EventLoop::connect_all() {
   const TimePoint start = clock_now();
   alive_at_ = start;
   sending_ = true;  // failed connects are tried again until the time is over or one stands
-  for (Connection& connection : connections_) start_connect(connection, start);
+  users_ = users_wanted(start);
+  for (size_t i = 0; i < users_; ++i) start_connect(connections_[i], start);
   const auto pending = [&] {
     return std::any_of(connections_.begin(), connections_.end(), [&](const Connection& connection) {
       return connection.state == State::kConnecting;
@@ -126,41 +160,55 @@ void EventLoop::connect_all() {
   sending_ = false;
 }
 
-void EventLoop::run_phase(uint64_t requests, Duration duration, Tally& tally) {
-  tally_ = &tally;
+void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start) {
   const double cpu_before = thread_cpu_s(), wait_before = thread_cpu_wait_s();
-  const TimePoint start = clock_now();
-  phase_start_ = tally.started = tally.last_done = alive_at_ = start;
+  phase_start_ = set_->own.started = set_->own.last_done = start;
   phase_end_ = duration > Duration{} ? start + duration : TimePoint::max();
+  next_window_ =
+      measuring_ && options_.window > Duration{} ? start + options_.window : TimePoint::max();
+  alive_at_ = std::max(start, clock_now());
   quota_left_ = requests > 0 ? requests : UINT64_MAX;
-  latency_us_sum_ = 0;
+  ok_ = failed_ = latency_us_sum_ = 0;
+  timeline_.clear();
   sending_ = true;
   stopped_ = false;
+  bool finished = false;
   free_.clear();
+  thinkers_.clear();
   open_.reset();
   if (options_.open_loop) {
-    open_.emplace(Schedule(*options_.open_loop), start);
+    open_.emplace(Schedule(measuring_ ? *options_.open_loop : warmup_schedule(*options_.open_loop)),
+                  start);
     open_->freed(start);
   }
+  users_ = users_wanted(start);
   for (Connection& connection : connections_) {
-    connection.listed = false;
-    if (connection.state == State::kReady) {
+    connection.listed = connection.thinking = false;
+    if (!is_user(connection)) {
+      if (connection.state != State::kClosed) set_closed(connection);
+    } else if (connection.state == State::kReady) {
       if (open_)
         make_free(connection, start);
       else
         fill(connection, clock_now());
     } else if (connection.state == State::kClosed) {
-      start_connect(connection, start);
+      start_connect(connection, clock_now());
     }
   }
 
   for (;;) {
     const TimePoint now = clock_now();
     if (stop_ != nullptr && stop_->load(std::memory_order_relaxed)) {
-      tally.interrupted = true;
+      set_->own.interrupted = true;
       stopped_ = true;
     }
-    if (ready_ == 0 && now - alive_at_ > options_.give_up_after) tally.gave_up = stopped_ = true;
+    if (measuring_ && sending_ && finish_ != nullptr && finish_->load(std::memory_order_relaxed)) {
+      finished = true;
+      sending_ = false;
+      if (open_ || phase_end_ != TimePoint::max()) phase_end_ = std::min(phase_end_, now);
+    }
+    if (ready_ == 0 && trying_ > 0 && now - alive_at_ > options_.give_up_after)
+      set_->own.gave_up = stopped_ = true;
     if (sending_ && (stopped_ || !may_send(now))) sending_ = false;
     if (!sending_ && (in_flight_ == 0 || stopped_)) break;
     if (open_ && sending_) send_due(now);
@@ -168,37 +216,56 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, Tally& tally) {
   }
 
   const TimePoint end = clock_now();
+  if (end >= next_window_) pass_on(end);
+  Tally& own = set_->own;
   if (open_ && phase_end_ != TimePoint::max())
-    tally.unsent += open_->count_due(std::min(phase_end_, end), quota_left_);
-  else if (requests > 0)
-    tally.unsent += quota_left_;
-  tally.abandoned = in_flight_;
+    own.unsent += open_->count_due(std::min(phase_end_, end), quota_left_);
+  else if (requests > 0 && !finished)
+    own.unsent += quota_left_;
+  own.abandoned = in_flight_;
   for (Connection& connection : connections_) {
     if (connection.in_flight == 0) continue;
     in_flight_ -= connection.in_flight;
     connection.in_flight = 0;
     set_closed(connection);  // answers to requests of another phase must not be mixed up
   }
+  own.started = start;
   // A run cut short has no full window: throughput then refers to the time it lasted.
-  if (duration > Duration{}) tally.window_end = std::min(phase_end_, end);
+  if (duration > Duration{}) own.window_end = std::min(phase_end_, end);
   const double wall = std::max(1e-9, to_seconds(end - start));
-  tally.cpu_s = thread_cpu_s() - cpu_before;
-  tally.cpu_wait_s = std::max(0.0, thread_cpu_wait_s() - wait_before);
-  tally.cpu_share_max = (tally.cpu_s + tally.cpu_wait_s) / wall;
+  own.cpu_s = thread_cpu_s() - cpu_before;
+  own.cpu_wait_s = std::max(0.0, thread_cpu_wait_s() - wait_before);
+  own.cpu_share_max = (own.cpu_s + own.cpu_wait_s) / wall;
+  own.timeline = std::move(timeline_);
+  set_->users = static_cast<int>(users_);
+  set_->ended = end;
   publish(end);
 }
 
+// Exchanges the filled tallies for empty ones; the new window is the one `now` falls into.
+void EventLoop::pass_on(TimePoint now) {
+  set_->users = static_cast<int>(users_);
+  set_->ended = now;
+  box_->put(std::move(set_));
+  set_ = box_->take_empty();
+  const int64_t number = (now - phase_start_) / options_.window;
+  set_->number = static_cast<uint64_t>(number);
+  next_window_ = phase_start_ + options_.window * (number + 1);
+}
+
 bool EventLoop::may_send(TimePoint now) const {
-  if (quota_left_ == 0 || !sending_) return false;
+  if (quota_left_ == 0 || !sending_ || (open_ && open_->exhausted())) return false;
   if (now < phase_end_) return true;
   return open_ && open_->next_due() < phase_end_ && !free_.empty();  // due in time, not yet sent
 }
 
 Duration EventLoop::poll_timeout(TimePoint now) const {
-  TimePoint until = next_sweep_;
+  TimePoint until = std::min(next_sweep_, next_window_);
   if (sending_ && phase_end_ != TimePoint::max()) until = std::min(until, phase_end_);
-  if (open_ && sending_ && !free_.empty()) {
-    const TimePoint due = open_->next_due();
+  TimePoint due = TimePoint::max();
+  if (sending_ && open_ && !free_.empty()) due = open_->next_due();
+  if (sending_ && !thinkers_.empty()) due = thinkers_.front().until;
+  if (due != TimePoint::max()) {
     if (due - now < kSpinBefore) return Duration{};
     until = std::min(until, due - kSpinBefore / 2);
   }
@@ -218,6 +285,8 @@ void EventLoop::poll_once(TimePoint now) {
              events[static_cast<size_t>(i)].events, polled);
     if (open_ && sending_) send_due(clock_now());
   }
+  if (!thinkers_.empty()) wake_thinkers(clock_now());
+  if (polled >= next_window_) pass_on(polled);
   if (polled >= next_sweep_) sweep(polled);
   if (polled >= next_publish_) publish(polled);
 }
@@ -239,6 +308,7 @@ void EventLoop::on_event(Connection& connection, uint32_t events, TimePoint poll
 // all connections costs less than keeping a timer for each request.
 void EventLoop::sweep(TimePoint now) {
   next_sweep_ = now + sweep_every_;
+  if (users_vary() && sending_ && phase_start_ != TimePoint{}) change_users(now);
   for (Connection& connection : connections_) {
     switch (connection.state) {
       case State::kReady:
@@ -253,7 +323,8 @@ void EventLoop::sweep(TimePoint now) {
         }
         break;
       case State::kBackoff:
-        if (now >= connection.until && (may_send(now) || connection.in_flight > 0))
+        if (now >= connection.until &&
+            ((may_send(now) && is_user(connection)) || connection.in_flight > 0))
           start_connect(connection, now);
         break;
       case State::kClosed:
@@ -266,9 +337,8 @@ void EventLoop::sweep(TimePoint now) {
 void EventLoop::note_second(TimePoint now, bool ok, double latency_ms) {
   const auto second = static_cast<size_t>(since_start(now));
   if (second >= Tally::kTimelineMax) return;
-  auto& timeline = tally_->timeline;
-  if (second >= timeline.size()) timeline.resize(second + 1);
-  Second& entry = timeline[second];
+  if (second >= timeline_.size()) timeline_.resize(second + 1);
+  Second& entry = timeline_[second];
   ++(ok ? entry.ok : entry.failed);
   entry.latency_sum_ms += latency_ms;
   entry.latency_max_ms = std::max(entry.latency_max_ms, latency_ms);
@@ -281,8 +351,9 @@ double EventLoop::since_start(TimePoint now) const {
 void EventLoop::publish(TimePoint now) {
   next_publish_ = now + milliseconds(10);
   if (progress_ == nullptr) return;
-  progress_->ok.store(tally_->ok, std::memory_order_relaxed);
-  progress_->failed.store(tally_->failed, std::memory_order_relaxed);
+  progress_->ok.store(ok_, std::memory_order_relaxed);
+  progress_->failed.store(failed_, std::memory_order_relaxed);
+  progress_->users.store(static_cast<int>(users_), std::memory_order_relaxed);
   progress_->latency_us.store(latency_us_sum_, std::memory_order_relaxed);
 }
 

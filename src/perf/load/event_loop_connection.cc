@@ -22,21 +22,25 @@ TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 
 void EventLoop::start_connect(Connection& connection, TimePoint now) {
   connection.until = now + std::min<Duration>(options_.timeout, std::chrono::seconds(10));
+  connection.began = now;
+  connection.tcp_at = TimePoint{};
+  if (ready_ == 0 && trying_ == 0) alive_at_ = now;  // nothing was wanted until now
   if (!connection.stream.open(options_.endpoint, options_.tls, options_.host).ok()) {
     on_connect(connection, now);
     return;
   }
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  event.data.u32 = static_cast<uint32_t>(&connection - connections_.data());
+  event.data.u32 = number_of(connection);
   SIS_CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.stream.fd(), &event) == 0,
             "epoll_ctl errno=", errno);
-  connection.state = State::kConnecting;
+  set_state(connection, State::kConnecting);
 }
 
 void EventLoop::on_connect(Connection& connection, TimePoint now) {
   const net::IoState state =
       connection.stream.is_open() ? connection.stream.advance() : net::IoState::kFailed;
+  if (connection.stream.connected() && connection.tcp_at == TimePoint{}) connection.tcp_at = now;
   if (state == net::IoState::kAgain) return;
   if (state != net::IoState::kDone) {
     connect_error_ =
@@ -45,37 +49,51 @@ void EventLoop::on_connect(Connection& connection, TimePoint now) {
     connect_failed(connection, now);
     return;
   }
-  connection.state = State::kReady;
-  ++ready_;
+  set_state(connection, State::kReady);
   connection.served = 0;
   connection.backoff = Duration{};
   connection.written_slots = connection.written_bytes = 0;
   begin_answer(connection);
-  ++tally_->connects;
+  Tally& own = set_->own;
+  ++own.connects;
+  own.http.connecting.record(connection.tcp_at - connection.began);
+  if (options_.tls != nullptr) own.http.tls_handshaking.record(now - connection.tcp_at);
   alive_at_ = now;
   if (phase_start_ == TimePoint{}) return;  // connecting ahead of the first phase
-  if (connection.in_flight > 0)
+  if (connection.in_flight > 0) {
+    for (size_t i = 0; i < connection.in_flight; ++i) connection.slot(i).began = TimePoint{};
     flush(connection, now);
-  else if (open_)
+  } else if (open_) {
     make_free(connection, now);
-  else
+  } else if (!connection.thinking) {
     fill(connection, now);
+  }
 }
 
 void EventLoop::connect_failed(Connection& connection, TimePoint now) {
-  ++tally_->connect_failures;
-  tally_->note_message(next_index_, since_start(now), connect_error_, options_.errors_max);
+  ++set_->own.connect_failures;
+  note_error(set_->own, next_index_, connect_error_, now);
   set_closed(connection);
   while (connection.in_flight > 0) fail_oldest(connection, Fault::kConnect, connect_error_, now);
   connection.backoff = std::clamp(connection.backoff * 2, kBackoffMin, kBackoffMax);
   connection.until = now + connection.backoff;
-  connection.state = State::kBackoff;
+  set_state(connection, State::kBackoff);
+}
+
+void EventLoop::set_state(Connection& connection, State state) {
+  const auto count = [&](size_t by) {
+    if (connection.state == State::kReady) ready_ += by;
+    if (connection.state == State::kConnecting || connection.state == State::kBackoff)
+      trying_ += by;
+  };
+  count(static_cast<size_t>(-1));
+  connection.state = state;
+  count(1);
 }
 
 void EventLoop::set_closed(Connection& connection) {
-  if (connection.state == State::kReady) --ready_;
   connection.stream.close();  // also leaves the epoll set
-  connection.state = State::kClosed;
+  set_state(connection, State::kClosed);
   connection.written_slots = connection.written_bytes = 0;
 }
 
@@ -87,10 +105,12 @@ EventLoop::Slot& EventLoop::add_slot(Connection& connection, TimePoint intended,
   slot.index = next_index_;
   next_index_ += options_.index_step;
   slot.bytes = workload_.request(slot.index, slot.scratch);
+  slot.part = parts_ > 1 ? workload_.part_of(slot.index) : 0;
   slot.intended = intended;
   slot.started = now;
+  slot.began = slot.sent = TimePoint{};
   slot.resent = false;
-  ++tally_->sent;
+  ++tally_of(slot).sent;
   return slot;
 }
 
@@ -105,7 +125,7 @@ void EventLoop::make_free(Connection& connection, TimePoint now) {
   if (connection.listed) return;
   if (free_.empty() && open_) open_->freed(now);
   connection.listed = true;
-  free_.push_back(static_cast<uint32_t>(&connection - connections_.data()));
+  free_.push_back(number_of(connection));
 }
 
 void EventLoop::send_due(TimePoint now) {
@@ -121,9 +141,9 @@ void EventLoop::send_due(TimePoint now) {
     if (!taken) return;
     connection.listed = false;
     free_.pop_back();
-    tally_->late.record(taken->late);
-    tally_->waited.record(taken->waited);
-    add_slot(connection, taken->intended, now);
+    Tally& tally = tally_of(add_slot(connection, taken->intended, now));
+    tally.late.record(taken->late);
+    tally.waited.record(taken->waited);
     if (fresh)
       start_connect(connection, now);
     else
@@ -137,17 +157,21 @@ void EventLoop::flush(Connection& connection, TimePoint now) {
     std::array<iovec, kPartsMax> parts;
     size_t count = 0;
     for (size_t i = connection.written_slots; i < connection.in_flight && count < kPartsMax; ++i) {
-      std::string_view bytes = connection.slot(i).bytes;
+      Slot& slot = connection.slot(i);
+      if (slot.began == TimePoint{}) slot.began = now;
+      std::string_view bytes = slot.bytes;
       if (i == connection.written_slots) bytes.remove_prefix(connection.written_bytes);
       parts[count++] = {const_cast<char*>(bytes.data()), bytes.size()};
     }
     const net::IoResult io = connection.stream.write({parts.data(), count});
-    tally_->bytes_out += io.bytes;
+    const TimePoint written = clock_now();
+    set_->own.bytes_out += io.bytes;
     connection.written_bytes += io.bytes;
     while (connection.written_slots < connection.in_flight &&
            connection.written_bytes >= connection.slot(connection.written_slots).bytes.size()) {
-      connection.written_bytes -= connection.slot(connection.written_slots).bytes.size();
-      ++connection.written_slots;
+      Slot& slot = connection.slot(connection.written_slots++);
+      connection.written_bytes -= slot.bytes.size();
+      slot.sent = written;
     }
     if (io.state == net::IoState::kDone) continue;
     if (io.state == net::IoState::kFailed) {
@@ -169,8 +193,8 @@ void EventLoop::on_readable(Connection& connection, uint32_t events, TimePoint p
     if (io.state == net::IoState::kAgain) return;
     const TimePoint now = clock_now();
     if (io.state == net::IoState::kDone) {
-      tally_->bytes_in += io.bytes;
-      tally_->poll_delay.record(now - polled);
+      set_->own.bytes_in += io.bytes;
+      set_->own.poll_delay.record(now - polled);
       if (!consume(connection, {buffer_.data(), io.bytes}, now)) return;
       // A short read has drained a plain socket; the next bytes raise a new edge.
       const bool drained = !connection.stream.is_tls() && io.bytes < buffer_.size();
@@ -208,12 +232,12 @@ bool EventLoop::consume(Connection& connection, std::string_view bytes, TimePoin
         lose(connection, Fault::kProtocol, "answer before the request was sent", now);
         return false;
       }
-      tally_->note_message(next_index_, since_start(now), "bytes after the end of an answer",
-                           options_.errors_max);
+      note_error(set_->own, next_index_, "bytes after the end of an answer", now);
       set_closed(connection);
       reopen(connection, now);
       return false;
     }
+    if (!connection.parser.started()) start_answer(connection, now);
     auto step = connection.parser.feed(bytes);
     if (!step.ok()) {
       lose(connection, Fault::kProtocol, step.error().message, now);
@@ -224,7 +248,7 @@ bool EventLoop::consume(Connection& connection, std::string_view bytes, TimePoin
     if (is_streamed(connection)) {
       if (!step->body.empty()) connection.stream_judge->take(step->body, now);
       if (const std::string& failure = connection.stream_judge->failure(); !failure.empty()) {
-        ++tally_->statuses[static_cast<size_t>(connection.parser.status())];
+        ++tally_of(connection.slot(0)).statuses[static_cast<size_t>(connection.parser.status())];
         lose(connection, Fault::kBody, failure, now);
         return false;
       }
@@ -247,27 +271,36 @@ bool EventLoop::consume(Connection& connection, std::string_view bytes, TimePoin
   if (connection.in_flight == 0 && open_)
     make_free(connection, now);
   else if (!open_ && connection.in_flight < connection.slots.size())
-    fill(connection, clock_now());
+    next_turn(connection, now);
   return connection.state == State::kReady;
 }
 
 void EventLoop::begin_answer(Connection& connection) {
   connection.body.clear();
-  connection.parser.begin({.head_request = workload_.head_requests()});
-  if (connection.stream_judge) connection.stream_judge->begin();
+  connection.parser.begin({});
+}
+
+// Its first byte is there: now it is known whose answer it is.
+void EventLoop::start_answer(Connection& connection, TimePoint now) {
+  const uint64_t index = connection.slot(0).index;
+  connection.first_byte = now;
+  connection.parser.begin({.head_request = workload_.head_request(index)});
+  if (connection.stream_judge) connection.stream_judge->begin_for(index);
 }
 
 bool EventLoop::is_streamed(const Connection& connection) const {
-  return connection.stream_judge && connection.parser.status() == 200;
+  return connection.stream_judge && connection.parser.status() == 200 &&
+         connection.stream_judge->wanted();
 }
 
 // Judges the oldest request's answer and takes the request off the connection.
 void EventLoop::complete(Connection& connection, std::string_view body, TimePoint now) {
+  if (now >= next_window_) pass_on(now);
   Slot& slot = connection.slot(0);
   const int status = connection.parser.status();
   const Judgement judgement = is_streamed(connection) ? connection.stream_judge->end(slot.index)
                                                       : judge_->judge(slot.index, {status, body});
-  Tally& tally = *tally_;
+  Tally& tally = tally_of(slot);
   ++tally.statuses[status < 600 ? static_cast<size_t>(status) : 0];
   if (!judgement.ok) {
     fail_oldest(connection, judgement.status_fault ? Fault::kStatus : Fault::kBody, judgement.error,
@@ -276,7 +309,12 @@ void EventLoop::complete(Connection& connection, std::string_view body, TimePoin
     const Duration latency = now - slot.intended;
     tally.latency.record(latency);
     if (open_) tally.service.record(now - slot.started);
+    const TimePoint sent = slot.sent != TimePoint{} ? slot.sent : connection.first_byte;
+    tally.http.sending.record(sent - slot.began);
+    tally.http.waiting.record(connection.first_byte - sent);
+    tally.http.receiving.record(now - connection.first_byte);
     ++tally.ok;
+    ++ok_;
     tally.items += judgement.items;
     const uint64_t prompt_tokens =
         judgement.prompt_tokens >= 0 ? static_cast<uint64_t>(judgement.prompt_tokens) : 0;
@@ -292,7 +330,7 @@ void EventLoop::complete(Connection& connection, std::string_view body, TimePoin
     latency_us_sum_ += static_cast<uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(latency).count());
     note_second(now, true, to_ms(latency));
-    tally.last_done = now;
+    set_->own.last_done = now;
     connection.first = (connection.first + 1) % connection.slots.size();
     --connection.in_flight;
     --in_flight_;
@@ -305,14 +343,16 @@ void EventLoop::complete(Connection& connection, std::string_view body, TimePoin
 
 void EventLoop::fail_oldest(Connection& connection, Fault fault, const std::string& message,
                             TimePoint now) {
+  if (now >= next_window_) pass_on(now);
   Slot& slot = connection.slot(0);
-  Tally& tally = *tally_;
+  Tally& tally = tally_of(slot);
   ++tally.failed;
+  ++failed_;
   ++tally.faults[static_cast<size_t>(fault)];
   tally.failed_latency.record(now - slot.intended);
-  tally.note_message(slot.index, since_start(now), message, options_.errors_max);
+  note_error(tally, slot.index, message, now);
   note_second(now, false, to_ms(now - slot.intended));
-  tally.last_done = now;
+  set_->own.last_done = now;
   connection.first = (connection.first + 1) % connection.slots.size();
   --connection.in_flight;
   --in_flight_;
@@ -329,7 +369,7 @@ void EventLoop::lose(Connection& connection, Fault fault, const std::string& mes
                        !connection.parser.started() && !oldest.resent;
     if (raced) {
       oldest.resent = true;
-      ++tally_->resent;
+      ++tally_of(oldest).resent;
     } else {
       fail_oldest(connection, fault, message, now);
     }
@@ -338,14 +378,28 @@ void EventLoop::lose(Connection& connection, Fault fault, const std::string& mes
   reopen(connection, now);
 }
 
-void EventLoop::reopen(Connection& connection, TimePoint now) {
+// Kept texts are few over the whole run, in however many tallies they lie.
+void EventLoop::note_error(Tally& tally, uint64_t request, const std::string& message,
+                           TimePoint now) {
+  const bool keep = errors_kept_ < options_.errors_max;
+  if (keep) ++errors_kept_;
+  tally.note_message(request, since_start(now), message, keep ? SIZE_MAX : 0);
+}
+
+void EventLoop::reopen(Connection& connection, TimePoint now, bool fresh) {
   connection.body.clear();
-  if (!options_.reuse && connection.in_flight == 0) {
-    if (open_) {
+  if (connection.in_flight == 0) {
+    if (open_ && !options_.reuse) {
       make_free(connection, now);
       return;
     }
-    if (may_send(now)) add_slot(connection, now, now);  // its clock runs while connecting
+    if (!is_user(connection) || connection.thinking) return;  // it is made when it is wanted
+    if (thinks() && !fresh && sending_) {
+      think(connection, now);
+      return;
+    }
+    if (!open_ && !options_.reuse && may_send(now))
+      add_slot(connection, now, now);  // its clock runs while connecting
   }
   if (connection.in_flight > 0 || may_send(now)) start_connect(connection, now);
 }

@@ -1,6 +1,7 @@
 #include "perf/load/profile.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace sis::perf {
 
@@ -40,6 +41,33 @@ double Profile::sum_until(Duration since_start) const {
     level = stage.target;
   }
   return sum + level * to_seconds(since_start);
+}
+
+ProfileInverse::ProfileInverse(const Profile& profile) : profile_(profile), level_(profile.start) {}
+
+Duration ProfileInverse::at(double sum) {
+  for (; stage_ < profile_.stages.size(); ++stage_) {
+    const Stage& stage = profile_.stages[stage_];
+    const double length = to_seconds(stage.length);
+    const double area = (level_ + stage.target) / 2 * length;
+    if (sum < sum_ + area) break;
+    sum_ += area;
+    level_ = stage.target;
+    begin_ += stage.length;
+  }
+  const double wanted = std::max(0.0, sum - sum_);
+  double slope = 0;  // behind the last stage its level goes on
+  if (stage_ < profile_.stages.size()) {
+    const Stage& stage = profile_.stages[stage_];
+    slope = (stage.target - level_) / to_seconds(stage.length);
+  } else if (level_ <= 0) {
+    return kNever;
+  }
+  // level * t + slope / 2 * t^2 = wanted, in the form that does not cancel.
+  const double root = std::sqrt(std::max(0.0, level_ * level_ + 2 * slope * wanted));
+  const double t = level_ + root > 0 ? 2 * wanted / (level_ + root) : 0;
+  if (t >= to_seconds(kNever)) return kNever;
+  return std::min(kNever, begin_ + Duration(static_cast<int64_t>(t * 1e9)));
 }
 
 }  // namespace sis::perf

@@ -29,6 +29,19 @@ struct Window {
   std::vector<Tally> parts;  // one for each part of the workload when it has several
 };
 
+// A window in a few numbers, for reports. Times in ms, of good answers.
+struct WindowRow {
+  double start_s = 0, length_s = 0;
+  int users = 0;
+  uint64_t requests = 0, failures = 0;
+  double requests_per_s = 0;  // good answers
+  double mean_ms = 0, p50_ms = 0, p95_ms = 0, p99_ms = 0, max_ms = 0;
+  bool generated = false;  // answers were generated text: the following are known
+  double ttft_p50_ms = 0, ttft_p99_ms = 0, output_tokens_per_s = 0;
+};
+inline constexpr size_t kWindowRowsMax = 86400;
+WindowRow window_row(const Window& window);
+
 struct RunOptions {
   net::Url url;
   bool verify_tls = false;
@@ -39,8 +52,9 @@ struct RunOptions {
   Duration timeout = from_seconds(30);
   Duration give_up_after = from_seconds(10);
   // Closed loop: `connections` users, or as many as the profile says at each moment, or as many as
-  // `users_now` holds at each moment. After an answer a user thinks for a time drawn evenly from
-  // think_min..think_max.
+  // `users_now` holds at each moment (`connections` is then the most there may be; a profile raises
+  // it to its highest level). A user that is taken away finishes its request. After an answer a
+  // user thinks for a time drawn evenly from think_min..think_max.
   Profile users;
   const std::atomic<int>* users_now = nullptr;
   Duration think_min{}, think_max{};
@@ -59,7 +73,8 @@ struct RunOptions {
   size_t errors_max = 1;
   int first_cpu = -1;  // pin the loops to this core and the following ones
   // The measured phase in windows: `on_window` gets each as it ends, on the calling thread, and
-  // ends the run by returning false. What is in flight then is waited for.
+  // ends the run by returning false. What is in flight then is waited for. Answers that come after
+  // the end of sending make further windows; the last one may be short. 0: no windows.
   Duration window = from_seconds(1);
   std::function<bool(const Window&)> on_window;
 
@@ -71,14 +86,16 @@ struct Progress {
   double elapsed_s = 0;  // of the measured phase
   uint64_t ok = 0, failed = 0;
   double latency_sum_ms = 0;
+  int users = 0;  // connections that may send now
 };
 
 struct RunResult {
   Tally tally;
   std::vector<Tally> parts;  // one for each part of the workload when it has several
   std::vector<std::string> part_names;
-  bool ended_by_rule = false;  // on_window said so
-  std::string peer;            // the address that was used
+  std::vector<WindowRow> windows;  // of the whole run, at most kWindowRowsMax
+  bool ended_by_rule = false;      // on_window said so
+  std::string peer;                // the address that was used
   int threads = 1;
 };
 

@@ -10,21 +10,35 @@ namespace sis::perf {
 Schedule::Schedule(const Options& options)
     : options_(options),
       rng_(options.seed * 0x9E3779B97F4A7C15u + static_cast<uint64_t>(options.part)) {
-  SIS_CHECK(options.rate > 0 && options.parts > 0 && options.part < options.parts,
-            "rate=", options.rate, " part=", options.part, " parts=", options.parts);
+  SIS_CHECK(options.rate > 0 || options.trace || !options.rates.empty(), "rate=", options.rate);
+  SIS_CHECK(options.parts > 0 && options.part < options.parts && options.burst > 0,
+            " part=", options.part, " parts=", options.parts, " burst=", options.burst);
+  if (!options.rates.empty()) inverse_.emplace(options.rates);
   advance();
 }
 
 void Schedule::advance() {
+  const auto part = static_cast<uint64_t>(options_.part),
+             parts = static_cast<uint64_t>(options_.parts),
+             burst = static_cast<uint64_t>(options_.burst);
+  const uint64_t index = taken_ * parts + part;
+  double before = 0;  // arrivals of all parts ahead of this one
+  if (options_.trace) {
+    next_ = index < options_.trace->size() ? (*options_.trace)[index] : kNever;
+    ++taken_;
+    return;
+  }
   if (options_.arrivals == Arrivals::kPoisson) {
-    poisson_s_ += -std::log(1.0 - rng_.uniform()) * options_.parts / options_.rate;
-    next_ = Duration(static_cast<int64_t>(poisson_s_ * 1e9));
+    if (taken_ % burst == 0)
+      poisson_ += -std::log(1.0 - rng_.uniform()) * static_cast<double>(parts * burst);
+    before = poisson_;
   } else {
-    // From the index each time: no error adds up.
-    const double index = static_cast<double>(taken_) * options_.parts + options_.part;
-    next_ = Duration(static_cast<int64_t>(index * 1e9 / options_.rate));
+    before = static_cast<double>(index / burst * burst);
   }
   ++taken_;
+  // From the count each time: no error adds up.
+  next_ = inverse_ ? inverse_->at(before)
+                   : Duration(static_cast<int64_t>(before * 1e9 / options_.rate));
 }
 
 uint64_t Schedule::skip_until(Duration until, uint64_t limit) {

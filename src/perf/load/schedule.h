@@ -1,9 +1,12 @@
 // When requests should be sent in an open loop, whatever the server does.
 //
-// Arrivals are fixed before the run: request i is due at due_ns(i) after the start, at a constant
-// rate or with exponential gaps (Poisson). take() hands the next one out once it is due; arrivals
-// nobody could take stay due, with their intended time, so that a stalled server is charged for
-// every request it delayed. Pure on given times: the caller owns the clock.
+// Arrivals are fixed before the run: request i is due at a time after the start that follows from a
+// constant rate, a rate that changes over time or a list of times. With Poisson arrivals the gaps
+// are exponential; with a changing rate, a Poisson train of rate 1 is bent by the inverse of the
+// rate's integral (Cinlar, Introduction to Stochastic Processes, 1975, 4.7). take() hands the next
+// one out once it is due; arrivals nobody could take stay due, with their intended time, so that a
+// stalled server is charged for every request it delayed. Pure on given times: the caller owns the
+// clock.
 //
 // Two kinds of delay between intended and actual send are told apart:
 //   waited for a connection   all were busy: the server (or too few connections) is the cause
@@ -11,10 +14,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/rng.h"
+#include "perf/load/profile.h"
 
 namespace sis::perf {
 
@@ -24,16 +31,21 @@ class Schedule {
  public:
   struct Options {
     double rate = 1;  // per second, over all parts
-    Arrivals arrivals = Arrivals::kConstant;
+    // Instead of the rate, in this order: due times, a rate over time.
+    std::shared_ptr<const std::vector<Duration>> trace;
+    Profile rates;
+    Arrivals arrivals = Arrivals::kConstant;  // not for due times
+    int burst = 1;                            // requests that are due together; the rate stays
     uint64_t seed = 0;
-    // This schedule yields every `parts`-th arrival of a constant train beginning with `part`, or
-    // its own Poisson stream of rate / parts: one per event loop.
+    // This schedule yields every `parts`-th arrival of a constant train or of due times beginning
+    // with `part`, or its own Poisson stream of rate / parts: one per event loop.
     int part = 0, parts = 1;
   };
   explicit Schedule(const Options& options);
 
-  // The next arrival, after the start.
+  // The next arrival, after the start; kNever when there is none.
   Duration next() const { return next_; }
+  bool exhausted() const { return next_ >= kNever; }
   void advance();
   // How many arrivals from next() on are due before `until`; at most `limit` are counted.
   // Consumes them.
@@ -42,8 +54,9 @@ class Schedule {
  private:
   Options options_;
   Rng rng_;
+  std::optional<ProfileInverse> inverse_;
   uint64_t taken_ = 0;
-  double poisson_s_ = 0;
+  double poisson_ = 0;  // arrivals of all parts that are expected before the next one
   Duration next_{};
 };
 
@@ -56,11 +69,12 @@ class OpenLoop {
   };
 
   OpenLoop(Schedule schedule, TimePoint start)
-      : schedule_(schedule), start_(start), free_since_(start) {}
+      : schedule_(std::move(schedule)), start_(start), free_since_(start) {}
 
   // The next request if it is due. Call only when a connection is free.
   std::optional<Taken> take(TimePoint now);
   TimePoint next_due() const { return start_ + schedule_.next(); }
+  bool exhausted() const { return schedule_.exhausted(); }
   // A connection became free after none was.
   void freed(TimePoint now) { free_since_ = now; }
   uint64_t count_due(TimePoint until, uint64_t limit) {

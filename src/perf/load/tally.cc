@@ -143,7 +143,14 @@ void Tally::merge(const Tally& other) {
   errors.insert(errors.end(), other.errors.begin(), other.errors.end());
   std::stable_sort(errors.begin(), errors.end(),
                    [](const ErrorRecord& a, const ErrorRecord& b) { return a.at_s < b.at_s; });
-  for (const auto& [message, count] : other.messages) messages[message] += count;
+  for (const auto& [message, count] : other.messages) {
+    if (const auto found = messages.find(message); found != messages.end())
+      found->second += count;
+    else if (messages.size() < kMessagesMax)
+      messages.emplace(message, count);
+    else
+      other_messages += count;
+  }
   other_messages += other.other_messages;
   if (timeline.size() < other.timeline.size()) timeline.resize(other.timeline.size());
   for (size_t i = 0; i < other.timeline.size(); ++i) {
@@ -153,6 +160,22 @@ void Tally::merge(const Tally& other) {
     timeline[i].latency_max_ms =
         std::max(timeline[i].latency_max_ms, other.timeline[i].latency_max_ms);
   }
+}
+
+std::array<Histogram*, 14> Tally::histograms() {
+  return {&latency,        &service,         &failed_latency,       &late,           &waited,
+          &poll_delay,     &http.connecting, &http.tls_handshaking, &http.sending,   &http.waiting,
+          &http.receiving, &generation.ttft, &generation.itl,       &generation.tpot};
+}
+
+void Tally::reset() {
+  Tally fresh;
+  const auto used = histograms(), kept = fresh.histograms();
+  for (size_t i = 0; i < used.size(); ++i) {
+    used[i]->reset();
+    std::swap(*used[i], *kept[i]);
+  }
+  *this = std::move(fresh);
 }
 
 double Tally::wall_s() const {

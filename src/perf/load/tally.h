@@ -106,8 +106,12 @@ struct Tally {
   uint64_t other_messages = 0;
   std::vector<Second> timeline;
 
+  // Keeps the text of the first `errors_max` errors; counts each of the first kMessagesMax
+  // messages.
   void note_message(uint64_t request, double at_s, const std::string& message, size_t errors_max);
   void merge(const Tally& other);
+  void reset();  // as new, but histograms keep their memory
+  std::array<Histogram*, 14> histograms();
   // Seconds that throughput refers to: the sending window, or first send to last answer.
   double wall_s() const;
 };

@@ -44,6 +44,10 @@ class StreamJudge {
  public:
   virtual ~StreamJudge() = default;
   virtual void begin() = 0;  // before each answer
+  // The same for judges of several kinds of requests, which must know whose answer it is.
+  virtual void begin_for(uint64_t) { begin(); }
+  // Whether the answer that began is one to judge as it comes; otherwise it goes whole to judge().
+  virtual bool wanted() const { return true; }
   // The next bytes of the body, without chunk framing; `now` is when they were received.
   virtual void take(std::string_view body, TimePoint now) = 0;
   // What is wrong with the answer so far; empty while nothing is. A wrong answer is not read on:
@@ -71,7 +75,8 @@ class Workload {
   // once `scratch` has grown.
   virtual std::string_view request(uint64_t index, std::string& scratch) const = 0;
   virtual std::unique_ptr<Judge> make_judge() const = 0;
-  virtual bool head_requests() const { return false; }  // answers carry no body
+  virtual bool head_requests() const { return false; }                   // answers carry no body
+  virtual bool head_request(uint64_t) const { return head_requests(); }  // the same for one request
 
   // Requests of several kinds are counted apart as well as together.
   virtual size_t parts() const { return 1; }

@@ -4,11 +4,10 @@
 
 namespace sis::perf {
 
-Histogram::Histogram() : counts_(index_of(kUnitMax) + 1, 0) {}
-
 void Histogram::merge(const Histogram& other) {
   if (other.count_ == 0) return;
-  for (size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
+  if (counts_.empty()) book();
+  for (size_t i = other.first_used(); i < other.end_used(); ++i) counts_[i] += other.counts_[i];
   count_ += other.count_;
   clamped_ += other.clamped_;
   min_ = std::min(min_, other.min_);
@@ -18,7 +17,7 @@ void Histogram::merge(const Histogram& other) {
 }
 
 void Histogram::reset() {
-  std::fill(counts_.begin(), counts_.end(), 0);
+  for (size_t i = first_used(), end = end_used(); i < end; ++i) counts_[i] = 0;
   count_ = clamped_ = 0;
   min_ = ~uint64_t{0};
   max_ = 0;
@@ -36,7 +35,7 @@ double Histogram::quantile_ms(double q) const {
   const double wanted = std::ceil(std::clamp(q, 0.0, 1.0) * static_cast<double>(count_));
   const uint64_t rank = std::clamp<uint64_t>(static_cast<uint64_t>(wanted), 1, count_);
   uint64_t seen = 0;
-  for (size_t i = 0; i < counts_.size(); ++i) {
+  for (size_t i = first_used(); i < end_used(); ++i) {
     seen += counts_[i];
     if (seen < rank) continue;
     const uint64_t middle = (lower_ns(i) + upper_ns(i)) / 2;
@@ -51,8 +50,8 @@ double Histogram::share_within(double ms) const {
   if (count_ == 0) return 0;
   uint64_t within = 0;
   const double ns = ms * 1e6;
-  for (size_t i = 0; i < counts_.size() && static_cast<double>(lower_ns(i) + upper_ns(i)) / 2 <= ns;
-       ++i)
+  for (size_t i = first_used();
+       i < end_used() && static_cast<double>(lower_ns(i) + upper_ns(i)) / 2 <= ns; ++i)
     within += counts_[i];
   return static_cast<double>(within) / static_cast<double>(count_);
 }
