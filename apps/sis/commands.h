@@ -14,5 +14,6 @@ int embed_main(int argc, char** argv);
 int tokenize_main(int argc, char** argv);
 int demo_main(int argc, char** argv);
 int bench_main(int argc, char** argv);
+int report_main(int argc, char** argv);
 
 }  // namespace sis::apps

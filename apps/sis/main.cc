@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"tokenize", sis::apps::tokenize_main,
      "turn texts into token ids, and conversations into prompts"},
     {"bench", sis::apps::bench_main, "measure a server: latency, throughput, errors"},
+    {"report", sis::apps::report_main, "make pages and tables of what bench measured"},
     {"keys", sis::apps::keys_main, "make, list and revoke API keys"},
     {"settings", sis::apps::settings_main, "list every setting, its value and where it came from"},
 };

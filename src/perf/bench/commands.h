@@ -16,5 +16,7 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
 int bench_embeddings(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_http(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_predict(const BenchContext& context, const std::vector<std::string>& arguments);
+// `sis report`: arguments are what follows it.
+int report_command(const BenchContext& context, const std::vector<std::string>& arguments);
 
 }  // namespace sis::perf

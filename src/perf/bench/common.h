@@ -11,6 +11,7 @@
 
 #include "perf/bench/flags.h"
 #include "perf/load/run.h"
+#include "perf/report/report_files.h"
 #include "perf/report/summary.h"
 
 namespace sis::perf {
@@ -36,6 +37,7 @@ struct LoadFlags {
   Duration warmup_duration{};
   bool verify_ssl = false, verbose = false, keep_alive = true, progress = true;
   std::string json;
+  ReportFiles reports;
 
   void add_to(FlagSet& flags);
   Result<RunOptions> resolve(const FlagSet& flags, const net::Url& url) const;
@@ -50,7 +52,8 @@ std::optional<int> parse_flags(const BenchContext& context, FlagSet& flags,
 int run_and_report(const BenchContext& context, const LoadFlags& flags, const RunOptions& options,
                    const RunLabel& label, const Workload& workload, nlohmann::ordered_json& runs);
 
-// Writes the document when --json asked for it; kExitFailed when it cannot be written.
+// What comes after the last run: the table of a sweep, then the files that were asked for with
+// --json, --html and their like. kExitFailed when one cannot be written.
 int write_json(const BenchContext& context, const LoadFlags& flags, const std::string& started,
                const nlohmann::ordered_json& runs);
 

@@ -3,11 +3,13 @@
 //   http_req_duration   good and failed answers from the actual send, as k6 counts; the same of
 //   good
 //                       answers alone under {expected_response:true}
-//   latency_from_due    from the intended send, which k6 does not know (open loops only)
+//   latency             good answers from the intended send, which k6 does not know
 //   http_req_blocked    wait for a free connection; http_req_connecting, _tls_handshaking per
 //                       connection made
 //   {scenario:NAME}     sub-metrics of the parts of a mix
-//   time_to_first_token, inter_token_latency, time_per_output_token
+//   ttft, itl, tpot, output_tokens, prompt_tokens, goodput   of generated text
+//
+// These are the names that thresholds use.
 //
 // Runs of one document are taken together, as the scenarios of one k6 test are. Percentiles come
 // from histograms (three significant digits, a value that was measured); k6 interpolates between

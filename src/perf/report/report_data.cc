@@ -203,6 +203,8 @@ void read_results(const ObjectReader& in, RunData& out) {
   out.ttft = read_histogram(in, "ttft_ms");
   out.itl = read_histogram(in, "itl_ms");
   out.tpot = read_histogram(in, "tpot_ms");
+  out.output_tokens = in.maybe_number("output_tokens");
+  out.prompt_tokens = in.maybe_number("prompt_tokens");
   if (const Json* goodput = in.find("goodput")) {
     const ObjectReader good(*goodput, in.place_of("goodput"), in.fault());
     out.goodput_share = good.maybe_number("share");

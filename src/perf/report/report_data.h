@@ -88,6 +88,7 @@ struct RunData {
   HttpTimesData http;
 
   HistogramData ttft, itl, tpot;
+  std::optional<double> output_tokens, prompt_tokens;
   std::optional<double> goodput_share, goodput_per_s, slo_ttft_ms, slo_itl_ms;
 
   std::vector<WindowData> windows;

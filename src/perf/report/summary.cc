@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "perf/report/generation.h"
 #include "perf/report/histogram_text.h"
+#include "perf/report/terminal.h"
 
 namespace sis::perf {
 namespace {
@@ -144,8 +145,9 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
     out += fmt::format("{:<12} {}\n", name.empty() ? std::string() : concat(name, ":"), value);
   };
 
-  line(label.what,
-       label.model.empty() ? options.url.text() : concat(label.model, " at ", options.url.text()));
+  line(label.what, label.model.empty()
+                       ? options.url.text()
+                       : concat(printable(label.model), " at ", options.url.text()));
   if (!label.load.empty()) line("load", label.load);
   line("requests",
        with_commas(tally.ok + tally.failed) +
@@ -189,16 +191,16 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
                            : ""));
   }
   line("bytes", concat(bytes_text(tally.bytes_out), " out, ", bytes_text(tally.bytes_in), " in"));
-  if (!tally.errors.empty()) line("first error", tally.errors.front().message);
+  if (!tally.errors.empty()) line("first error", printable(tally.errors.front().message));
   if (tally.messages.size() + (tally.other_messages > 0 ? 1 : 0) > 1) {
     for (const auto& [message, count] : tally.messages)
-      line("", fmt::format("{} x {}", with_commas(count), message));
+      line("", fmt::format("{} x {}", with_commas(count), printable(message)));
     if (tally.other_messages > 0) line("", concat(with_commas(tally.other_messages), " x others"));
   }
   if (verbose)
     for (const auto& error : tally.errors)
-      line("error",
-           fmt::format("request {} at {:.3f} s: {}", error.request, error.at_s, error.message));
+      line("error", fmt::format("request {} at {:.3f} s: {}", error.request, error.at_s,
+                                printable(error.message)));
   const Verdict verdict = judge_run(options, result);
   line("verdict", concat(verdict_name(verdict.kind), ": ", verdict.reason));
   return out;
@@ -267,7 +269,7 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
     out["late_ms"] = histogram_json(tally.late, false);
     out["waited_for_connection_ms"] = histogram_json(tally.waited, false);
   }
-  out["failed_latency_ms"] = histogram_json(tally.failed_latency, false);
+  out["failed_latency_ms"] = histogram_json(tally.failed_latency, true);
   out["read_delay_max_ms"] = histogram_json(tally.poll_delay, false);
 
   Json generator;
