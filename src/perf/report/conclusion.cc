@@ -7,8 +7,10 @@
 #include <numeric>
 
 #include "base/strings.h"
+#include "perf/report/run_words.h"
 #include "perf/report/server_times.h"
 #include "perf/report/summary.h"
+#include "perf/report/terminal.h"
 
 namespace sis::perf {
 namespace {
@@ -28,7 +30,7 @@ std::string failure_sentence(const RunData& run) {
       std::max_element(run.error_counts.begin(), run.error_counts.end(),
                        [](const auto& a, const auto& b) { return a.second < b.second; });
   if (most != run.error_counts.end())
-    out += concat(", most often with: ", in_quotes(most->first, 160));
+    out += concat(", most often with: ", cut_to(printable(most->first), 160, true));
   return out + ". The latencies are those of the good answers only.";
 }
 
@@ -107,9 +109,11 @@ std::string server_sentence(const RunData& run) {
   const auto most = std::max_element(
       share.begin(), share.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   if (!(total > 0)) return {};
-  return fmt::format(
-      "Most of the time goes to {}: {} of {} on average ({:.0f} %), as the server tells.",
-      most->first, ms(most->second), ms(total), 100 * most->second / total);
+  const bool outside = most->first == "network and rest";
+  return fmt::format("Most of the time goes to {}: {} of {} on average ({:.0f} %), {}.",
+                     outside ? "the network and what the server does not count" : most->first,
+                     ms(most->second), ms(total), 100 * most->second / total,
+                     outside ? "beyond what the server tells" : "as the server tells");
 }
 
 }  // namespace
@@ -194,8 +198,8 @@ std::vector<std::string> sweep_conclusions(const Report& report) {
   const RunData &knee = report.runs[knee_of(report)], &last = report.runs[order.back()];
   const bool users = knee.level_concurrency.has_value();
   const auto at = [&](const RunData& run) {
-    return users ? concat("concurrency ", short_number(run.level().value_or(0)))
-                 : concat(short_number(run.level().value_or(0)), " requests/s");
+    return users ? concat("concurrency ", count_text(run.level().value_or(0)))
+                 : concat(count_text(run.level().value_or(0)), " requests/s");
   };
   const auto p99 = [](const RunData& run) { return ms(run.latency.quantile_ms(0.99).value_or(0)); };
   std::vector<std::string> out;

@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "perf/report/conclusion.h"
+#include "perf/report/run_words.h"
 #include "perf/report/server_times.h"
 #include "perf/report/summary.h"
 #include "perf/report/svg_chart.h"
@@ -132,7 +133,6 @@ std::string latency_over_time_chart(const RunData& run) {
   const bool percentiles =
       std::any_of(run.windows.begin(), run.windows.end(),
                   [](const WindowData& window) { return window.p50_ms.has_value(); });
-  time.line("max", "muted", [](const WindowData& window) { return window.max_ms; });
   if (percentiles) {
     time.line("p50", "c1", [](const WindowData& window) { return window.p50_ms; });
     time.line("p95", "c3", [](const WindowData& window) { return window.p95_ms; });
@@ -140,6 +140,7 @@ std::string latency_over_time_chart(const RunData& run) {
   } else {
     time.line("mean", "c1", [](const WindowData& window) { return window.mean_ms; });
   }
+  time.line("max", "muted", [](const WindowData& window) { return window.max_ms; });
   if (wide(run.latency)) {
     time.chart().y_log = true;
     time.chart().y_title = "ms (logarithmic)";
@@ -193,7 +194,7 @@ std::string percentile_chart(const RunData& run) {
   LineChart chart{.title = "Percentiles", .x_title = "percentile", .y_title = "ms"};
   chart.y_unit = " ms";
   const double depth = std::clamp(std::log10(static_cast<double>(run.latency.count)), 1.0, 5.0);
-  const double last = std::min(std::ceil(depth), 5.0);
+  const double last = depth;
   std::vector<double> shares;
   for (double x = 0; x <= last + 1e-9; x += 0.04) {
     const double q = 1 - std::pow(10, -x);
@@ -286,9 +287,9 @@ std::string sweep_chart(const Report& report) {
     if (run.latency.empty()) continue;
     chart.xs.push_back(run.requests_per_s);
     chart.x_texts.push_back(concat(run.level_rate ? "wanted " : "concurrency ",
-                                   short_number(*run.level()), ": ",
-                                   short_number(run.requests_per_s), " requests/s"));
-    chart.point_labels.push_back(short_number(*run.level()));
+                                   count_text(*run.level()), ": ", short_number(run.requests_per_s),
+                                   " requests/s"));
+    chart.point_labels.push_back(count_text(*run.level()));
     size_t line = 0;
     for (const double q : {0.5, 0.95, 0.99}) {
       const double y = run.latency.quantile_ms(q).value_or(kNone);
@@ -321,7 +322,7 @@ std::string sweep_throughput_chart(const Report& report) {
     const RunData& run = report.runs[i];
     if (!run.measured) continue;
     chart.xs.push_back(*run.level());
-    chart.x_texts.push_back(concat(rates ? "wanted " : "concurrency ", short_number(*run.level())));
+    chart.x_texts.push_back(concat(rates ? "wanted " : "concurrency ", count_text(*run.level())));
     reached.ys.push_back(run.requests_per_s);
     failed.ys.push_back(run.wall_s > 0 ? static_cast<double>(run.failures) / run.wall_s : 0);
     any = any || run.failures > 0;

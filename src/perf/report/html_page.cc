@@ -23,7 +23,6 @@ h3{font-size:1rem;margin:24px 0 8px}
 .sub{color:var(--soft);margin:0;overflow-wrap:anywhere}
 code{font:0.87em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 .banner{border-radius:10px;padding:12px 16px;margin:16px 0;border-left:5px solid;background:var(--card);overflow-wrap:anywhere}
-.banner b{text-transform:capitalize}
 .banner.good{border-color:var(--good);background:var(--good-back)}
 .banner.warn{border-color:var(--warn);background:var(--warn-back)}
 .banner.bad{border-color:var(--bad);background:var(--bad-back)}

@@ -46,13 +46,20 @@ const char* verdict_style(const RunData& run) {
   return "good";
 }
 
+std::string capital(std::string words) {
+  if (!words.empty() && words[0] >= 'a' && words[0] <= 'z')
+    words[0] = static_cast<char>(words[0] - 'a' + 'A');
+  return words;
+}
+
 std::string banner(const RunData& run) {
   const std::string_view style = verdict_style(run);
   const size_t missed = static_cast<size_t>(
       std::count_if(run.thresholds.begin(), run.thresholds.end(),
                     [](const ThresholdData& threshold) { return !threshold.ok; }));
-  std::string out = concat("<div class=\"banner ", style, "\"><b class=\"mark\">",
-                           html_escaped(run.verdict.empty() ? "no verdict" : run.verdict), "</b>");
+  std::string out =
+      concat("<div class=\"banner ", style, "\"><b class=\"mark\">",
+             html_escaped(capital(run.verdict.empty() ? "no verdict" : run.verdict)), "</b>");
   if (!run.verdict_reason.empty()) out += concat(": ", html_escaped(run.verdict_reason));
   if (missed > 0)
     out += fmt::format(". <b class=\"mark\">✗ {} of {} thresholds missed</b>", missed,
@@ -87,9 +94,7 @@ std::string tiles(const RunData& run) {
   for (const auto& [name, rate] : run.rates) {
     std::string words = name;
     std::replace(words.begin(), words.end(), '_', ' ');
-    if (!words.empty() && words[0] >= 'a' && words[0] <= 'z')
-      words[0] = static_cast<char>(words[0] - 'a' + 'A');
-    out += tile(words, short_number(rate), "per second");
+    out += tile(capital(words), short_number(rate), "per second");
   }
   if (run.goodput_share) out += tile("Goodput", percent_text(*run.goodput_share), "within limits");
   if (run.unsent > 0) out += tile("Never sent", with_commas(run.unsent), "requests", "bad");
@@ -254,7 +259,7 @@ std::string sweep(const Report& report) {
   std::string rows, said;
   for (const size_t i : runs_by_level(report)) {
     const RunData& run = report.runs[i];
-    rows += concat("<tr>", cell(short_number(run.level().value_or(0))),
+    rows += concat("<tr>", cell(count_text(run.level().value_or(0))),
                    cell(short_number(run.requests_per_s)));
     for (const double q : {0.5, 0.9, 0.95, 0.99}) {
       const auto ms = run.latency.quantile_ms(q);

@@ -117,7 +117,7 @@ std::string sweep(const Report& report) {
       users ? "Concurrency" : "Wanted requests/s");
   for (const size_t i : runs_by_level(report)) {
     const RunData& run = report.runs[i];
-    out += fmt::format("| {} | {} |", short_number(run.level().value_or(0)),
+    out += fmt::format("| {} | {} |", count_text(run.level().value_or(0)),
                        short_number(run.requests_per_s));
     for (const double q : {0.5, 0.95, 0.99})
       out += fmt::format(" {} |", run.latency.empty()

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "perf/report/report_reader.h"
-#include "perf/report/summary.h"
+#include "perf/report/run_words.h"
 
 namespace sis::perf {
 namespace {
@@ -297,8 +297,8 @@ std::optional<double> RunData::level() const {
 std::string RunData::title() const {
   std::string out = what.empty() ? "run" : what;
   if (!model.empty()) out += concat(" ", model);
-  if (level_concurrency) out += concat(", concurrency ", short_number(*level_concurrency));
-  if (level_rate) out += concat(", ", short_number(*level_rate), " requests/s");
+  if (level_concurrency) out += concat(", concurrency ", count_text(*level_concurrency));
+  if (level_rate) out += concat(", ", count_text(*level_rate), " requests/s");
   return out;
 }
 

@@ -105,7 +105,7 @@ std::string sweep_text(const Report& report) {
   rows[0].emplace_back("verdict");
   for (const size_t i : runs_by_level(report)) {
     const RunData& run = report.runs[i];
-    Row row = {short_number(run.level().value_or(0)), short_number(run.requests_per_s)};
+    Row row = {count_text(run.level().value_or(0)), short_number(run.requests_per_s)};
     for (const double q : {0.5, 0.9, 0.95, 0.99})
       row.push_back(ms_cell(run.latency.quantile_ms(q)));
     row.push_back(percent_text(run.failed_share()));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 
 #include "base/strings.h"
 #include "perf/report/summary.h"
@@ -11,7 +12,7 @@
 namespace sis::perf {
 namespace {
 
-std::string seconds_text(double seconds) { return concat(short_number(seconds), " seconds"); }
+std::string seconds_text(double seconds) { return concat(count_text(seconds), " seconds"); }
 
 std::string users_text(const RunData& run) {
   double low = static_cast<double>(run.connections), high = low;
@@ -22,7 +23,7 @@ std::string users_text(const RunData& run) {
     high = seen ? std::max(high, *window.users) : *window.users;
     seen = true;
   }
-  if (seen && low != high) return fmt::format("{} to {}", short_number(low), short_number(high));
+  if (seen && low != high) return fmt::format("{} to {}", count_text(low), count_text(high));
   return with_commas(static_cast<uint64_t>(std::max(0.0, high)));
 }
 
@@ -37,7 +38,7 @@ Words configuration_words(const RunData& run) {
   if (run.open_loop()) {
     out.emplace_back("Load",
                      run.rate && *run.rate > 0
-                         ? fmt::format("open loop, {} requests/s{}{}", short_number(*run.rate),
+                         ? fmt::format("open loop, {} requests/s{}{}", count_text(*run.rate),
                                        run.arrivals.empty() ? "" : ", ", run.arrivals)
                          : concat("open loop", run.arrivals.empty() ? "" : ", ", run.arrivals));
     out.emplace_back("Connections", concat("up to ", with_commas(run.connections)));
@@ -52,9 +53,9 @@ Words configuration_words(const RunData& run) {
   if (!run.load.empty()) out.emplace_back("Request", run.load);
   if (run.timeout_s > 0) out.emplace_back("Timeout", seconds_text(run.timeout_s));
   if (run.slo_ttft_ms)
-    out.emplace_back("Limit, first token", concat(short_number(*run.slo_ttft_ms), " ms"));
+    out.emplace_back("Limit, first token", concat(count_text(*run.slo_ttft_ms), " ms"));
   if (run.slo_itl_ms)
-    out.emplace_back("Limit, 99 % of gaps", concat(short_number(*run.slo_itl_ms), " ms"));
+    out.emplace_back("Limit, 99 % of gaps", concat(count_text(*run.slo_itl_ms), " ms"));
   if (!run.keep_alive) out.emplace_back("Connections", "a new one for each request");
   if (run.pipeline > 1) out.emplace_back("Pipelined", concat(run.pipeline, " on each connection"));
   out.emplace_back("Generator threads", with_commas(run.threads));
@@ -81,6 +82,12 @@ std::string method_of(const RunData& run) {
     return std::isupper(c) != 0;
   });
   return upper && run.what == "http" ? word : "POST";
+}
+
+std::string count_text(double value) {
+  if (value >= 0 && value < 1e15 && value == std::floor(value))
+    return with_commas(static_cast<uint64_t>(value));
+  return short_number(value);
 }
 
 std::string percent_text(double share) {

@@ -94,17 +94,20 @@ std::vector<std::pair<double, std::string>> tick_labels(const std::vector<double
   return out;
 }
 
+// 1-2-5 steps around [low, high], thinned to powers of ten inside when they are many.
 std::vector<double> log_ticks(double low, double high) {
+  std::vector<double> steps;
+  for (double power = std::floor(std::log10(low)); power <= std::log10(high) + 1; ++power)
+    for (const double factor : {1.0, 2.0, 5.0}) steps.push_back(factor * std::pow(10, power));
+  size_t first = 0, last = steps.size() - 1;
+  while (first + 2 < steps.size() && steps[first + 1] <= low * 1.0001) ++first;
+  while (last > first + 1 && steps[last - 1] >= high * 0.9999) --last;
   std::vector<double> out;
-  const double first = std::floor(std::log10(low)), last = std::ceil(std::log10(high));
-  const int step = last - first > 6 ? 2 : 1;
-  for (double power = first; power <= last; power += step) {
-    out.push_back(std::pow(10, power));
-    if (last - first <= 2 && power < last) {
-      out.push_back(2 * std::pow(10, power));
-      out.push_back(5 * std::pow(10, power));
-    }
-  }
+  const size_t shown = last - first + 1, every = shown > 24 ? 6 : shown > 7 ? 3 : 1;
+  for (size_t i = first; i <= last; ++i)
+    if (i == first || i == last ||
+        (i % every == 0 && i - first >= every / 2 && last - i >= every / 2))
+      out.push_back(steps[i]);
   return out;
 }
 
@@ -175,7 +178,7 @@ std::vector<double> nice_ticks(double low, double high, int count) {
   const double raw = (high - low) / std::max(count, 1);
   const double power = std::pow(10, std::floor(std::log10(raw)));
   double step = power;
-  for (const double factor : {1.0, 2.0, 5.0, 10.0}) {
+  for (const double factor : {1.0, 2.0, 2.5, 5.0, 10.0}) {
     step = power * factor;
     if (step >= raw * 0.999) break;
   }
@@ -207,7 +210,7 @@ std::string line_chart(const LineChart& chart) {
   if (!xs.any() || !ys.any()) return {};
   std::vector<double> ticks = chart.y_log
                                   ? log_ticks(ys.low, ys.high)
-                                  : nice_ticks(std::min(0.0, ys.low), std::max(ys.high, 1e-6), 4);
+                                  : nice_ticks(std::min(0.0, ys.low), std::max(ys.high, 1e-6), 5);
   const Scale y(ticks.front(), ticks.back(), kBottom, kTop, chart.y_log);
   auto x_ticks = chart.x_ticks;
   if (x_ticks.empty()) {

@@ -49,7 +49,7 @@ struct ShareBar {
 };
 std::string share_bar(const ShareBar& bar);
 
-// 1-2-5 steps that cover [low, high] with about `count` ticks; at least two.
+// Steps of 1, 2, 2.5 or 5 that cover [low, high] with about `count` ticks; at least two.
 std::vector<double> nice_ticks(double low, double high, int count);
 // Short text of a tick: "0.5", "1,000", "2M".
 std::string tick_text(double value);
