@@ -3,9 +3,11 @@
 // The responder is one thread on its own epoll: it counts request bytes (all requests are equally
 // long) and sends a fixed answer for each. The generator's loop is pinned to one core, the
 // responder to another when there is one. Prints requests/s and the generator's CPU time per
-// request.
+// request; with --rate how late its sends were; and how much memory the process had after a tenth
+// of the case and at its end.
 //
-//   loadgen_bench [--seconds 3] [--connections 32,64] [--answer-bytes 160] [--rate 0] [--smoke]
+//   loadgen_bench [--seconds 3] [--connections 32,64] [--answer-bytes 160] [--rate 0] [--burst 1]
+//                 [--requests 0] [--smoke]
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -128,6 +130,15 @@ class Responder {
   std::thread thread_;
 };
 
+double resident_mb() {
+  long pages = 0, resident = 0;
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr) return 0;
+  const int fields = std::fscanf(file, "%ld %ld", &pages, &resident);
+  std::fclose(file);
+  return fields == 2 ? static_cast<double>(resident) * static_cast<double>(getpagesize()) / 1e6 : 0;
+}
+
 // An embeddings answer with one base64 vector, padded to about `bytes`.
 std::string make_answer(size_t bytes) {
   const std::string front =
@@ -147,13 +158,16 @@ int main(int argc, char** argv) {
   double seconds = 3, rate = 0;
   std::string connections = "32,64", answers = "200,2048";
   bool smoke = false;
-  int64_t seed = 1;
+  int64_t seed = 1, requests = 0, burst = 1;
   perf::FlagSet flags("loadgen_bench [flags]",
                       "Measures the load generator against a trivial responder.");
   flags.number({{"seconds"}, {}}, &seconds, 0.01, 3600, "per case");
   flags.text({{"connections"}, {}}, &connections, "A,B", "numbers of connections");
   flags.text({{"answer-bytes"}, {}}, &answers, "A,B", "about so long bodies");
   flags.number({{"rate"}, {}}, &rate, 0, 1e7, "open loop at this rate instead");
+  flags.integer({{"burst"}, {}}, &burst, 1, 1'000'000,
+                "requests that are due together, with --rate");
+  flags.integer({{"requests"}, {}}, &requests, 0, INT64_MAX, "so many per case, not --seconds");
   flags.integer({{"seed"}, {}}, &seed, 0, INT64_MAX, "of the run");
   flags.toggle({{"smoke"}, {}}, &smoke, "a tenth of a second per case, and fail on any error");
   const auto parsed = flags.parse({argv + 1, argv + argc},
@@ -169,8 +183,7 @@ int main(int argc, char** argv) {
   fmt::print("machine: {}, {} cores, {}; seed {}; {} s per case\n", machine.cpu, machine.cores,
              machine.kernel, seed, seconds);
   fmt::print("{:>6} {:>7} {:>12} {:>10} {:>12} {:>9} {:>9} {:>9}\n", "conns", "answer",
-             "requests/s", "errors", "CPU us/req", "p50 us", "p99 us",
-             rate > 0 ? "late p99" : "CPU %");
+             "requests/s", "errors", "CPU us/req", "p50 us", "p99 us", "CPU %");
   int exit_code = 0;
   for (const auto& answer_text : split_list(answers)) {
     for (const auto& connection_text : split_list(connections)) {
@@ -190,8 +203,15 @@ int main(int argc, char** argv) {
 
       perf::RunOptions options{.url = embeddings.url};
       options.connections = static_cast<int>(*count);
-      options.requests = 0;
-      options.duration = from_seconds(seconds);
+      options.requests = static_cast<uint64_t>(requests);
+      if (requests == 0) options.duration = from_seconds(seconds);
+      options.burst = static_cast<int>(burst);
+      options.window = from_ms(100);
+      std::vector<double> memory_mb;
+      options.on_window = [&](const perf::Window&) {
+        memory_mb.push_back(resident_mb());
+        return true;
+      };
       options.warmup_duration = from_seconds(std::min(seconds, 0.2));
       options.rate = rate;
       options.seed = static_cast<uint64_t>(seed);
@@ -207,8 +227,18 @@ int main(int argc, char** argv) {
                  answer.size(), perf::with_commas(static_cast<uint64_t>(per_second)), tally.failed,
                  tally.cpu_s * 1e6 / static_cast<double>(std::max<uint64_t>(tally.ok, 1)),
                  tally.latency.quantile_ms(0.5) * 1e3, tally.latency.quantile_ms(0.99) * 1e3,
-                 rate > 0 ? fmt::format("{:.0f} us", tally.late.quantile_ms(0.99) * 1e3)
-                          : fmt::format("{:.0f}", tally.cpu_share_max * 100));
+                 fmt::format("{:.0f}", tally.cpu_share_max * 100));
+      if (rate > 0) {
+        const auto us = [&](double q) { return tally.late.quantile_ms(q) * 1e3; };
+        fmt::print(
+            "       sent {} of {} due; late us: p50 {:.1f} p90 {:.1f} p99 {:.1f} p99.9 {:.1f} "
+            "max {:.0f}\n",
+            perf::with_commas(tally.sent), perf::with_commas(tally.sent + tally.unsent), us(0.5),
+            us(0.9), us(0.99), us(0.999), us(1));
+      }
+      if (memory_mb.size() >= 10)
+        fmt::print("       memory after a tenth {:.1f} MB, at the end {:.1f} MB\n",
+                   memory_mb[memory_mb.size() / 10], memory_mb.back());
       if (tally.failed > 0 || tally.ok == 0) {
         exit_code = 1;
         if (!tally.errors.empty()) fmt::print("first error: {}\n", tally.errors.front().message);

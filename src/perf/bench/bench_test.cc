@@ -26,13 +26,15 @@ TEST(Flags, FlagWinsOverEnvironmentWinsOverDefault) {
     return load;
   };
   EXPECT_EQ(read({}, {}).requests, 20);
-  EXPECT_EQ(read({}, {}).concurrency, 5);
+  EXPECT_EQ(read({}, {}).concurrencies.values.front(), 5);
   EXPECT_EQ(read({}, {}).timeout, from_seconds(30));
   EXPECT_FALSE(read({}, {}).verify_ssl);
   EXPECT_EQ(read({}, {{"N_REQUESTS", "7"}}).requests, 7);
   EXPECT_EQ(read({}, {{"N_REQUESTS", ""}}).requests, 20);  // set but empty
   EXPECT_EQ(read({"--n-requests", "9"}, {{"N_REQUESTS", "7"}}).requests, 9);
-  EXPECT_EQ(read({"--n-requests=9", "--concurrency=3"}, {{"CONCURRENCY", "8"}}).concurrency, 3);
+  EXPECT_EQ(read({"--n-requests=9", "--concurrency=3"}, {{"CONCURRENCY", "8"}})
+                .concurrencies.values.front(),
+            3);
   // Behind "--", as the older scripts were called.
   EXPECT_EQ(read({"--", "--n-requests", "40", "--concurrency", "4"}, {}).requests, 40);
   EXPECT_EQ(read({"--timeout", "250ms"}, {}).timeout, from_ms(250));

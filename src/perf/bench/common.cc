@@ -2,19 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
 #include "perf/bench/report_flags.h"
-#include "perf/report/progress.h"
-#include "perf/report/report_text.h"
+#include "perf/load/trace.h"
 #include "perf/report/write_file.h"
 
 namespace sis::perf {
 namespace {
 
 constexpr size_t kErrorsVerbose = 1000;
+constexpr double kUsersMax = 20000, kRateMin = 0.001, kRateMax = 10'000'000;
+constexpr Duration kRuleDuration = std::chrono::minutes(10);
+
+Error clash(std::string message) { return Error{Code::kInvalidArgument, std::move(message)}; }
 
 }  // namespace
 
@@ -22,15 +26,66 @@ void LoadFlags::add_to(FlagSet& flags) {
   flags.section("Load");
   flags.integer({{"n-requests", "requests"}, {"N_REQUESTS"}}, &requests, 1, 1'000'000'000'000,
                 "requests to send; without it, --duration alone ends the run");
-  flags.integer({{"concurrency", "connections"}, {"CONCURRENCY"}}, &concurrency, 1, 20000,
-                "connections, each with one request in flight (--rate: at most so many)");
+  flags.custom(
+      {{"concurrency", "connections"}, {"CONCURRENCY"}}, "N|LEVELS", "5",
+      "connections, each with one request in flight (open loop: at most so many); 1,2,4 or "
+      "1:16:5 make a run for each level",
+      [this](std::string_view text) -> Status {
+        SIS_ASSIGN(concurrencies, parse_levels(text, 1, kUsersMax, true));
+        return {};
+      });
+  flags.custom({{"users-stages"}, {"USERS_STAGES"}}, "STAGES", "",
+               "closed loop with a changing number of users: 30s:20,1m:20,10s:0 rises to 20 within "
+               "30 s, stays 1 min and falls to 0 within 10 s; 5,30s:20 begins with 5",
+               [this](std::string_view text) -> Status {
+                 SIS_ASSIGN(users, parse_stages(text, kUsersMax));
+                 return {};
+               });
+  flags.custom({{"think"}, {"THINK"}}, "TIME[-TIME]", "",
+               "closed loop: how long a user waits between an answer and its next request (1s), or "
+               "the bounds of a time drawn evenly (0.5s-2s)",
+               [this](std::string_view text) -> Status {
+                 SIS_ASSIGN(think, parse_time_range(text));
+                 return {};
+               });
   flags.duration({{"duration"}, {"DURATION"}}, &duration, from_ms(10), from_seconds(86400),
                  "how long to send");
-  flags.number(
-      {{"rate"}, {"RATE"}}, &rate, 0.001, 10'000'000,
-      "open loop: requests/s that are due whatever the server does; latency counts from then");
+  flags.custom({{"rate"}, {"RATE"}}, "X|LEVELS", "",
+               "open loop: requests/s that are due whatever the server does; latency counts from "
+               "then; 10,20,40 or 10:50:10 make a run for each level",
+               [this](std::string_view text) -> Status {
+                 SIS_ASSIGN(rates, parse_levels(text, kRateMin, kRateMax, false));
+                 return {};
+               });
+  flags.custom({{"rate-stages"}, {"RATE_STAGES"}}, "STAGES", "",
+               "open loop with a changing rate, written as --users-stages: 30s:100,1m:100",
+               [this](std::string_view text) -> Status {
+                 SIS_ASSIGN(rate_stages, parse_stages(text, kRateMax));
+                 return {};
+               });
   flags.choice({{"arrivals"}, {"ARRIVALS"}}, &arrivals, {"constant", "poisson"},
-               "gaps between due requests with --rate");
+               "gaps between due requests with --rate or --rate-stages");
+  flags.integer({{"burst"}, {"BURST"}}, &burst, 1, 1'000'000,
+                "requests that are due together with --rate or --rate-stages; the rate stays");
+  flags.text({{"trace"}, {}}, &trace, "FILE",
+             "open loop: due times in seconds from the start, one per line or a JSON array");
+  flags.custom({{"search", "concurrency-search"}, {}}, "LIMIT", "",
+               "find the highest level of a range (--concurrency 1:256 or --rate 10:5000:10) that "
+               "keeps a limit like p99<500ms, mean<20ms or max<2s with at most 1 % of the requests "
+               "failed; a range's step is how exact",
+               [this](std::string_view text) -> Status {
+                 SIS_ASSIGN(search, parse_latency_limit(text));
+                 return {};
+               });
+  flags.custom({{"stop-when"}, {}}, "RULE", "",
+               "end the run (--duration: at most so long, by default 10m) when its windows show "
+               "enough: stable(10%,3), ci(p99,5%) or bound(p99<500ms); see docs/bench.md",
+               [this](std::string_view text) -> Status {
+                 SIS_ASSIGN(stop_when, parse_stop_rule(text));
+                 return {};
+               });
+  flags.duration({{"window"}, {"WINDOW"}}, &window, from_ms(10), from_seconds(3600),
+                 "length of the windows that --stop-when and the time series look at");
   flags.custom(
       {{"warmup"}, {"WARMUP"}}, "N|TIME", "0", "requests (20) or time (2s) before measuring begins",
       [this](std::string_view text) -> Status {
@@ -69,30 +124,89 @@ void LoadFlags::add_to(FlagSet& flags) {
 
 Result<RunOptions> LoadFlags::resolve(const FlagSet& flags, const net::Url& url) const {
   RunOptions options{.url = url, .verify_tls = verify_ssl};
-  options.connections = static_cast<int>(concurrency);
+  options.connections = static_cast<int>(concurrencies.values.front());
   options.threads = static_cast<int>(threads);
   options.pipeline = static_cast<int>(pipeline);
   options.keep_alive = keep_alive;
   options.timeout = timeout;
-  options.rate = rate;
+  options.rate = rates.values.empty() ? 0 : rates.values.front();
+  options.rates = rate_stages;
+  options.burst = static_cast<int>(burst);
+  options.users = users;
+  options.think_min = think.low;
+  options.think_max = think.high;
+  options.window = window;
+  if (!trace.empty()) {
+    auto times = read_trace(trace);
+    if (!times.ok()) return prefixed("--trace", times.error());
+    options.trace = std::move(*times);
+  }
   options.arrivals = arrivals == "poisson" ? Arrivals::kPoisson : Arrivals::kConstant;
   options.seed = static_cast<uint64_t>(seed);
   options.duration = duration;
+  if (const Profile& profile = users.empty() ? rate_stages : users;
+      !profile.empty() && duration == Duration{})
+    options.duration = profile.length();
   // A duration replaces the default count, yet not a count that was asked for.
   const bool counted = flags.source("n-requests") != FlagSource::kDefault;
-  options.requests = duration > Duration{} && !counted ? 0 : static_cast<uint64_t>(requests);
+  if (stop_when && options.duration == Duration{} && !counted) options.duration = kRuleDuration;
+  if (options.trace && !counted)
+    options.requests = options.trace->size();
+  else if (options.trace)
+    options.requests = std::min<uint64_t>(static_cast<uint64_t>(requests), options.trace->size());
+  else
+    options.requests =
+        options.duration > Duration{} && !counted ? 0 : static_cast<uint64_t>(requests);
   options.warmup_requests = warmup_requests;
   options.warmup_duration = warmup_duration;
   options.errors_max = verbose ? kErrorsVerbose : 1;
-  if (rate > 0 && pipeline > 1)
-    return Error{
-        Code::kInvalidArgument,
-        "--pipeline: want 1 with --rate (an open loop sends one request per free connection)"};
-  if (!keep_alive && pipeline > 1)
-    return Error{Code::kInvalidArgument, "--pipeline: want 1 with --no-keep-alive"};
-  if (rate == 0 && flags.source("arrivals") == FlagSource::kFlag)
-    return Error{Code::kInvalidArgument, "--arrivals: wants --rate as well"};
+  SIS_TRY(check_shape(options));
+  if (!options.is_open() || options.trace)
+    for (const char* flag : {"arrivals", "burst"})
+      if (flags.source(flag) == FlagSource::kFlag)
+        return clash(concat("--", flag, ": wants --rate or --rate-stages as well"));
   return options;
+}
+
+Status LoadFlags::check_shape(const RunOptions& options) const {
+  const bool open = options.is_open();
+  if (!rates.values.empty() + !rate_stages.empty() + !trace.empty() > 1)
+    return clash("--rate, --rate-stages, --trace: want only one of them");
+  if (open && !users.empty())
+    return clash("--users-stages: wants a closed loop, without --rate, --rate-stages and --trace");
+  if (open && think.high > Duration{})
+    return clash("--think: wants a closed loop, without --rate, --rate-stages and --trace");
+  if (open && pipeline > 1)
+    return clash(
+        "--pipeline: want 1 with --rate, --rate-stages or --trace (an open loop sends one request "
+        "per free connection)");
+  if (!keep_alive && pipeline > 1) return clash("--pipeline: want 1 with --no-keep-alive");
+  if (think.high > Duration{} && pipeline > 1) return clash("--pipeline: want 1 with --think");
+  if (concurrencies.values.size() > 1 && rates.values.size() > 1)
+    return clash("--concurrency, --rate: want several levels of only one of them");
+  if (concurrencies.values.size() > 1 && !users.empty())
+    return clash("--concurrency: want one level with --users-stages");
+  if (search) {
+    const Levels& levels = rates.values.empty() ? concurrencies : rates;
+    if (!levels.range_start || !users.empty() || !rate_stages.empty() || !trace.empty())
+      return clash(
+          "--search: wants one range of levels, as --concurrency 1:256 or --rate 10:5000:10");
+  } else if (std::max(concurrencies.values.size(), rates.values.size()) > kLevelsMax) {
+    return clash(concat("--concurrency, --rate: want up to ", kLevelsMax, " levels"));
+  }
+  return {};
+}
+
+Sweep LoadFlags::sweep() const {
+  const bool of_rates = !rates.values.empty() && (rates.values.size() > 1 || rates.range_start);
+  const Levels& levels = of_rates ? rates : concurrencies;
+  Sweep sweep;
+  if (of_rates || concurrencies.values.size() > 1 || concurrencies.range_start)
+    sweep.name = of_rates ? "request_rate" : "concurrency";
+  sweep.values = levels.values;
+  if (search)
+    sweep.search.emplace(*levels.range_start, *levels.range_end, levels.range_step, !of_rates);
+  return sweep;
 }
 
 std::optional<int> parse_flags(const BenchContext& context, FlagSet& flags,
@@ -111,45 +225,6 @@ std::optional<int> parse_flags(const BenchContext& context, FlagSet& flags,
   return std::nullopt;
 }
 
-int run_and_report(const BenchContext& context, const LoadFlags& flags, const RunOptions& options,
-                   const RunLabel& label, const Workload& workload, nlohmann::ordered_json& runs) {
-  const bool json_only = flags.json == "-";
-  const std::string name = label.model.empty() ? label.what : concat(label.what, " ", label.model);
-  Result<RunResult> result = [&] {
-    ProgressPrinter printer(flags.progress ? context.messages : nullptr, name, options);
-    RunOptions watched = options;
-    watched.on_window = [&](const Window& window) {
-      printer.note(window);
-      return !options.on_window || options.on_window(window);
-    };
-    return run_load(watched, workload, context.stop,
-                    [&](const Progress& progress) { printer.show(progress); });
-  }();
-  if (!result.ok()) {
-    nlohmann::ordered_json failed;
-    failed["what"] = label.what;
-    if (!label.model.empty()) failed["model"] = label.model;
-    failed["url"] = options.url.text();
-    failed["verdict"] = verdict_name(VerdictKind::kFailed);
-    failed["verdict_reason"] = result.error().message;
-    runs.push_back(std::move(failed));
-    return complain(context, result.error(), kExitFailed);
-  }
-  fmt::print(json_only ? context.messages : context.out, "{}",
-             summary_text(label, options, *result, flags.verbose));
-  runs.push_back(summary_json(label, options, *result));
-  switch (judge_run(options, *result).kind) {
-    case VerdictKind::kValid:
-    case VerdictKind::kGeneratorSaturated:
-    case VerdictKind::kServerSaturated:
-      return kExitOk;
-    case VerdictKind::kIncomplete:
-    case VerdictKind::kFailed:
-      return kExitFailed;
-  }
-  return kExitFailed;
-}
-
 int write_json(const BenchContext& context, const LoadFlags& flags, const std::string& started,
                const nlohmann::ordered_json& runs) {
   const Document head{.version = SIS_VERSION,
@@ -157,9 +232,6 @@ int write_json(const BenchContext& context, const LoadFlags& flags, const std::s
                       .started = started,
                       .machine = this_machine()};
   const nlohmann::ordered_json document = document_json(head, runs);
-  if (runs.size() > 1)
-    if (const auto report = parse_report(document); report.ok())
-      fmt::print(flags.json == "-" ? context.messages : context.out, "{}", sweep_text(*report));
   int exit_code = kExitOk;
   if (const Status written = write_report_files(flags.reports, document); !written.ok())
     exit_code = complain(context, written.error(), kExitFailed);

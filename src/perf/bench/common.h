@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "perf/bench/flags.h"
+#include "perf/bench/levels.h"
 #include "perf/load/run.h"
+#include "perf/load/stop_rules.h"
 #include "perf/report/report_files.h"
 #include "perf/report/summary.h"
 
@@ -27,10 +29,25 @@ struct BenchContext {
 
 inline constexpr int kExitOk = 0, kExitFailed = 1, kExitUsage = 2;
 
+// Over which levels a command runs; `values` has one when there is nothing to sweep.
+struct Sweep {
+  std::string name;  // "concurrency" or "request_rate"; empty: one run that is no level
+  std::vector<double> values;
+  std::optional<LevelSearch> search;
+};
+
 // Values of the flags as they are typed; resolve() turns them into RunOptions.
 struct LoadFlags {
-  int64_t requests = 20, concurrency = 5, threads = 1, pipeline = 1, seed = 1;
-  double rate = 0;
+  int64_t requests = 20, threads = 1, pipeline = 1, seed = 1;
+  Levels concurrencies{.values = {5}};
+  Levels rates;  // no values: no open loop at a rate
+  std::optional<LatencyLimit> search;
+  Profile users, rate_stages;
+  TimeRange think;
+  std::string trace;
+  int64_t burst = 1;
+  Duration window = from_seconds(1);
+  std::optional<StopRule> stop_when;
   std::string arrivals = "constant";
   Duration duration{}, timeout = from_seconds(30);
   uint64_t warmup_requests = 0;
@@ -40,7 +57,12 @@ struct LoadFlags {
   ReportFiles reports;
 
   void add_to(FlagSet& flags);
+  // With several levels, the options are those of the first.
   Result<RunOptions> resolve(const FlagSet& flags, const net::Url& url) const;
+  Sweep sweep() const;
+
+ private:
+  Status check_shape(const RunOptions& options) const;
 };
 
 // For commands that take flags only: parses them. An exit code when the command is done with that:
@@ -48,12 +70,13 @@ struct LoadFlags {
 std::optional<int> parse_flags(const BenchContext& context, FlagSet& flags,
                                const std::vector<std::string>& arguments);
 
-// Runs, shows progress, prints the summary, appends the JSON to `runs`. The exit code of this run.
+// Runs once for each level, shows progress, prints the summaries and, after several, a table of
+// them; appends the JSON of each to `runs`. The highest exit code of the runs.
 int run_and_report(const BenchContext& context, const LoadFlags& flags, const RunOptions& options,
                    const RunLabel& label, const Workload& workload, nlohmann::ordered_json& runs);
 
-// What comes after the last run: the table of a sweep, then the files that were asked for with
-// --json, --html and their like. kExitFailed when one cannot be written.
+// Writes the files that were asked for with --json, --html and their like; kExitFailed when one
+// cannot be written.
 int write_json(const BenchContext& context, const LoadFlags& flags, const std::string& started,
                const nlohmann::ordered_json& runs);
 

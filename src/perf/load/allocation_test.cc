@@ -10,6 +10,7 @@
 #include "perf/load/chat.h"
 #include "perf/load/chat_test_events.h"
 #include "perf/load/embeddings.h"
+#include "perf/load/mix.h"
 #include "perf/load/run.h"
 
 namespace {
@@ -37,6 +38,9 @@ class WatchedWorkload final : public Workload {
   std::unique_ptr<Judge> make_judge() const override {
     return std::make_unique<Watcher>(inner_.make_judge(), *this);
   }
+  size_t parts() const override { return inner_.parts(); }
+  size_t part_of(uint64_t index) const override { return inner_.part_of(index); }
+  std::string part_name(size_t part) const override { return inner_.part_name(part); }
 
   mutable uint64_t at_first = 0, at_last = 0;
 
@@ -52,6 +56,8 @@ class WatchedWorkload final : public Workload {
     StreamWatcher(std::unique_ptr<StreamJudge> inner, const WatchedWorkload& owner)
         : inner_(std::move(inner)), owner_(owner) {}
     void begin() override { inner_->begin(); }
+    void begin_for(uint64_t index) override { inner_->begin_for(index); }
+    bool wanted() const override { return inner_->wanted(); }
     void take(std::string_view body, TimePoint now) override { inner_->take(body, now); }
     const std::string& failure() const override { return inner_->failure(); }
     Judgement end(uint64_t index) override {
@@ -142,6 +148,43 @@ TEST(Allocations, NoneBetweenGoodStreams) {
   EXPECT_GT(watched.at_first, 0u);
   // The timeline grows by one entry per second, and buffers once to the longest part of an event.
   EXPECT_LE(watched.at_last - watched.at_first, 20u);
+}
+
+// Answers of two parts, one streamed and one not, with think times and windows of 10 ms: what is
+// booked belongs to the tallies, a few for each loop, not to requests or windows.
+TEST(Allocations, NoneBetweenRequestsOfAMixWithThinkTimesAndWindows) {
+  const std::string stream =
+      concat(kStreamHead, http_chunk(good_stream("chatcmpl-0123456789abcdef0123456789", 10)),
+             http_chunk(""));
+  const std::string vectors = net::plain_answer(
+      R"({"data":[{"index":0,"embedding":[0.25,-0.5]}],"usage":{"prompt_tokens":8}})");
+  net::ScriptedServer server([&](net::ScriptedServer::Peer& peer) {
+    for (std::string request; !(request = peer.read_request()).empty();)
+      peer.send(request.find("/embeddings ") != std::string::npos ? vectors : stream);
+  });
+  const auto url = *net::parse_url(server.url());
+  std::vector<MixPart> parts;
+  parts.push_back({.name = "chat", .weight = 1});
+  parts.back().workload = std::move(*ChatWorkload::create({.url = url, .model = "m"}));
+  parts.push_back({.name = "embeddings", .weight = 3});
+  parts.back().workload = std::move(*EmbeddingsWorkload::create({.url = url, .model = "m"}));
+  const auto mix = MixWorkload::create(std::move(parts));
+  ASSERT_TRUE(mix.ok()) << mix.error().message;
+  const WatchedWorkload watched(**mix);
+  RunOptions options{.url = url, .connections = 8, .requests = 4500};
+  options.think_min = options.think_max = std::chrono::microseconds(100);
+  options.window = std::chrono::milliseconds(10);
+  int windows = 0;
+  options.on_window = [&](const Window&) { return ++windows > 0; };
+  const auto result = run_load(options, watched, nullptr, nullptr);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  ASSERT_EQ(result->tally.ok, 4500u)
+      << (result->tally.errors.empty() ? "" : result->tally.errors[0].message);
+  EXPECT_EQ(result->parts[0].ok, 1125u);
+  EXPECT_GE(windows, 3);
+  EXPECT_GT(watched.at_first, 0u);
+  // Three tallies of at most 14 histograms, in as many sets as are on their way to the runner.
+  EXPECT_LE(watched.at_last - watched.at_first, 500u);
 }
 
 }  // namespace

@@ -141,6 +141,7 @@ Status EventLoop::run(const std::function<TimePoint()>& line_up) {
   }
   measuring_ = true;
   run_phase(options_.requests, options_.duration, start);
+  set_->next_index = next_index_;
   box_->put(std::move(set_));
   return {};
 }

@@ -18,7 +18,7 @@ namespace sis::perf {
 
 struct MixPart {
   std::string name;
-  double weight = 1;                   // against the sum of all
+  double weight = 1;                         // against the sum of all
   std::shared_ptr<const Workload> workload;  // shared: one workload may serve in several mixes
 };
 

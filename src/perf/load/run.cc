@@ -81,7 +81,7 @@ LoopOptions loop_options(const RunOptions& options, int connections, int part, i
   loop.duration = options.duration;
   loop.warmup_requests = share(options.warmup_requests, part, parts);
   loop.warmup_duration = options.warmup_duration;
-  loop.first_index = static_cast<uint64_t>(part);
+  loop.first_index = options.first_index + static_cast<uint64_t>(part);
   loop.index_step = static_cast<uint64_t>(parts);
   loop.window = options.window;
   loop.slo = options.slo;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,7 +66,8 @@ struct RunOptions {
   int burst = 1;  // requests that are due together; the rate stays
   Arrivals arrivals = Arrivals::kConstant;
   uint64_t seed = 1;
-  uint64_t requests = 20;  // 0: only the duration ends the run
+  uint64_t first_index = 0;  // of the requests: a run after another may go on where that ended
+  uint64_t requests = 20;    // 0: only the duration ends the run
   Duration duration{};
   uint64_t warmup_requests = 0;
   Duration warmup_duration{};
@@ -89,13 +91,30 @@ struct Progress {
   int users = 0;  // connections that may send now
 };
 
+// What a rule on the windows (stop_rules.h) made of a run.
+struct StopReport {
+  std::string rule;  // "stable(10%,3)"
+  bool met = false;
+  std::string detail;
+};
+
+// Of a sweep: the one of several runs with more and more load.
+struct Level {
+  std::string name;  // "concurrency", "request_rate"
+  double value = 0;
+};
+
 struct RunResult {
   Tally tally;
   std::vector<Tally> parts;  // one for each part of the workload when it has several
   std::vector<std::string> part_names;
   std::vector<WindowRow> windows;  // of the whole run, at most kWindowRowsMax
   bool ended_by_rule = false;      // on_window said so
-  std::string peer;                // the address that was used
+  std::optional<StopReport> stop_rule;
+  std::optional<bool> stable;  // of a rule that wants it
+  std::optional<Level> level;
+  uint64_t next_index = 0;  // no request had this number or a higher one
+  std::string peer;         // the address that was used
   int threads = 1;
 };
 

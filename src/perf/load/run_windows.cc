@@ -98,6 +98,7 @@ void WindowMerger::merge_next(TimePoint start, bool all_ended) {
     }
     window_.users += from->users;
     ended = std::max(ended, from->ended);
+    next_index_ = std::max(next_index_, from->next_index);
     loop.box->give_back(std::move(from));
   }
   total_.merge(window_.total);
@@ -128,6 +129,7 @@ void WindowMerger::finish(RunResult& result) {
   result.parts = std::move(parts_);
   result.windows = std::move(rows_);
   result.ended_by_rule = !wanted_on_;
+  result.next_index = next_index_;
   for (Tally& part : result.parts) {
     part.started = result.tally.started;
     part.last_done = result.tally.last_done;

@@ -24,6 +24,7 @@ struct LoopWindow {
   uint64_t number = 0;
   int users = 0;             // when it ended
   TimePoint ended{};         // of the last one of a loop: when the loop was done
+  uint64_t next_index = 0;   // of requests
   Tally own;                 // everything, or with several parts what belongs to none of them
   std::vector<Tally> parts;  // empty with one part
 };
@@ -79,6 +80,7 @@ class WindowMerger {
   std::vector<Tally> parts_;
   std::vector<WindowRow> rows_;
   bool wanted_on_ = true;
+  uint64_t next_index_ = 0;
 };
 
 }  // namespace sis::perf

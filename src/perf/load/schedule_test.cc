@@ -51,6 +51,55 @@ TEST(Schedule, PoissonGapsAreExponentialAndRepeatable) {
   EXPECT_NEAR(gaps.quantile_ms(0.5), std::log(2.0), 0.01);
 }
 
+// Bursts keep the rate: 100 requests/s in bursts of 10 are due ten at a time, ten times a second.
+TEST(Schedule, BurstsKeepTheRate) {
+  std::vector<Schedule> parts;
+  for (int part = 0; part < 2; ++part)
+    parts.emplace_back(Schedule::Options{.rate = 100, .burst = 10, .part = part, .parts = 2});
+  for (int i = 0; i < 1000; ++i) {
+    auto& part = parts[static_cast<size_t>(i % 2)];
+    ASSERT_EQ(part.next(), milliseconds(100) * (i / 10)) << i;
+    part.advance();
+  }
+  Schedule poisson({.rate = 1000, .arrivals = Arrivals::kPoisson, .burst = 20, .seed = 3});
+  EXPECT_NEAR(static_cast<double>(poisson.skip_until(seconds(1000), 10'000'000)), 1e6, 15'000);
+}
+
+// A rate that rises from 0 to 1000/s within 10 s: 5,000 requests, a quarter of them in its first
+// half; Poisson trains have the same shape.
+TEST(Schedule, RatesMayChange) {
+  const Profile rises{.start = 0, .stages = {{seconds(10), 1000}, {seconds(1), 0}}};
+  Schedule constant({.rates = rises});
+  EXPECT_EQ(constant.skip_until(seconds(5), 1'000'000), 1250u);
+  EXPECT_EQ(constant.skip_until(seconds(10), 1'000'000), 3750u);
+  EXPECT_EQ(constant.skip_until(seconds(100), 1'000'000), 500u);
+  EXPECT_TRUE(constant.exhausted());
+
+  uint64_t early = 0, late = 0;
+  for (int part = 0; part < 4; ++part) {
+    Schedule poisson(
+        {.rates = rises, .arrivals = Arrivals::kPoisson, .seed = 11, .part = part, .parts = 4});
+    early += poisson.skip_until(seconds(5), 1'000'000);
+    late += poisson.skip_until(seconds(10), 1'000'000);
+  }
+  EXPECT_NEAR(static_cast<double>(early), 1250, 5 * std::sqrt(1250));
+  EXPECT_NEAR(static_cast<double>(late), 3750, 5 * std::sqrt(3750));
+}
+
+TEST(Schedule, DueTimesAreDealtOutInTurn) {
+  const auto times = std::make_shared<std::vector<Duration>>(
+      std::vector<Duration>{milliseconds(1), milliseconds(2), milliseconds(2), milliseconds(9)});
+  Schedule even({.trace = times, .part = 0, .parts = 2}),
+      odd({.trace = times, .part = 1, .parts = 2});
+  EXPECT_EQ(even.next(), milliseconds(1));
+  even.advance();
+  EXPECT_EQ(even.next(), milliseconds(2));
+  even.advance();
+  EXPECT_TRUE(even.exhausted());
+  EXPECT_EQ(odd.skip_until(seconds(1), 100), 2u);
+  EXPECT_TRUE(odd.exhausted());
+}
+
 TEST(Schedule, SkipUntilCountsWhatIsDue) {
   Schedule schedule({.rate = 100});
   EXPECT_EQ(schedule.skip_until(seconds(1), 1'000'000), 100u);  // 0, 10 ms, ... 990 ms

@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "base/strings.h"
+
 namespace sis::perf {
 namespace {
 
@@ -112,6 +114,37 @@ TEST(GenerationTally, MergeEqualsNotingTogether) {
   EXPECT_EQ(a.ttft.count(), 10u);
   EXPECT_EQ(a.itl.count(), 30u);
   EXPECT_DOUBLE_EQ(a.tpot.mean_ms(), 9);
+}
+
+TEST(Tally, ResetIsAsNew) {
+  Tally tally;
+  for (Histogram* histogram : tally.histograms()) histogram->record(milliseconds(5));
+  tally.ok = 7;
+  tally.statuses[200] = 7;
+  tally.note_message(1, 0.5, "no", 5);
+  tally.reset();
+  EXPECT_EQ(tally.ok, 0u);
+  EXPECT_EQ(tally.statuses[200], 0u);
+  EXPECT_TRUE(tally.errors.empty());
+  EXPECT_TRUE(tally.messages.empty());
+  EXPECT_EQ(tally.generation.output_tokens_min, UINT64_MAX);
+  for (Histogram* histogram : tally.histograms()) {
+    EXPECT_TRUE(histogram->empty());
+    histogram->record(milliseconds(1));
+    EXPECT_DOUBLE_EQ(histogram->quantile_ms(1), 1);
+  }
+}
+
+// However many tallies with however many messages are merged, few texts are kept.
+TEST(Tally, MergingKeepsMessagesFew) {
+  Tally whole;
+  for (int i = 0; i < 500; ++i) {
+    Tally part;
+    part.note_message(1, 0, concat("message ", i % 100), 0);
+    whole.merge(part);
+  }
+  EXPECT_EQ(whole.messages.size(), Tally::kMessagesMax);
+  EXPECT_EQ(whole.other_messages, (100 - Tally::kMessagesMax) * 5);
 }
 
 }  // namespace

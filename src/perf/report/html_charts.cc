@@ -21,38 +21,47 @@ constexpr int kBars = 40;
 
 const double kNone = std::nan("");
 
-// Neighbouring windows taken together, so that there are at most kPointsMax: rates are averaged,
-// latencies are the highest.
-std::vector<WindowData> thinned(const std::vector<WindowData>& windows, size_t& group) {
+void take_highest(std::optional<double>& a, const std::optional<double>& b) {
+  if (b && (!a || *b > *a)) a = b;
+}
+
+// Two neighbouring windows as one: rates are averaged, latencies are the higher ones.
+WindowData together(const WindowData& a, const WindowData& b) {
+  WindowData out = a;
+  out.length_s += b.length_s;
+  out.requests += b.requests;
+  out.failures += b.failures;
+  out.requests_per_s =
+      (a.requests_per_s * a.length_s + b.requests_per_s * b.length_s) / out.length_s;
+  if (a.output_tokens_per_s || b.output_tokens_per_s)
+    out.output_tokens_per_s = (a.output_tokens_per_s.value_or(0) * a.length_s +
+                               b.output_tokens_per_s.value_or(0) * b.length_s) /
+                              out.length_s;
+  take_highest(out.users, b.users);
+  take_highest(out.mean_ms, b.mean_ms);
+  take_highest(out.p50_ms, b.p50_ms);
+  take_highest(out.p95_ms, b.p95_ms);
+  take_highest(out.p99_ms, b.p99_ms);
+  take_highest(out.max_ms, b.max_ms);
+  take_highest(out.ttft_p50_ms, b.ttft_p50_ms);
+  take_highest(out.ttft_p99_ms, b.ttft_p99_ms);
+  return out;
+}
+
+// At most kPointsMax windows. A short one at the end, in which a few late answers came, goes to the
+// one before: its rates would be peaks of no meaning.
+std::vector<WindowData> thinned(std::vector<WindowData> windows, size_t& group) {
+  if (windows.size() > 1 && windows.back().length_s < windows.front().length_s / 2) {
+    windows[windows.size() - 2] = together(windows[windows.size() - 2], windows.back());
+    windows.pop_back();
+  }
   group = (windows.size() + kPointsMax - 1) / kPointsMax;
   if (group <= 1) return windows;
-  const auto highest = [](std::optional<double>& a, const std::optional<double>& b) {
-    if (b && (!a || *b > *a)) a = b;
-  };
   std::vector<WindowData> out;
   for (size_t i = 0; i < windows.size(); i += group) {
-    WindowData sum = windows[i];
-    double answers = sum.requests_per_s * sum.length_s;
-    double tokens = sum.output_tokens_per_s.value_or(0) * sum.length_s;
-    for (size_t j = i + 1; j < std::min(i + group, windows.size()); ++j) {
-      const WindowData& window = windows[j];
-      sum.length_s += window.length_s;
-      sum.requests += window.requests;
-      sum.failures += window.failures;
-      answers += window.requests_per_s * window.length_s;
-      tokens += window.output_tokens_per_s.value_or(0) * window.length_s;
-      highest(sum.users, window.users);
-      highest(sum.mean_ms, window.mean_ms);
-      highest(sum.p50_ms, window.p50_ms);
-      highest(sum.p95_ms, window.p95_ms);
-      highest(sum.p99_ms, window.p99_ms);
-      highest(sum.max_ms, window.max_ms);
-      highest(sum.ttft_p50_ms, window.ttft_p50_ms);
-      highest(sum.ttft_p99_ms, window.ttft_p99_ms);
-    }
-    sum.requests_per_s = answers / sum.length_s;
-    if (sum.output_tokens_per_s) sum.output_tokens_per_s = tokens / sum.length_s;
-    out.push_back(sum);
+    out.push_back(windows[i]);
+    for (size_t j = i + 1; j < std::min(i + group, windows.size()); ++j)
+      out.back() = together(out.back(), windows[j]);
   }
   return out;
 }
@@ -151,7 +160,7 @@ std::string latency_over_time_chart(const RunData& run) {
 std::string throughput_over_time_chart(const RunData& run) {
   TimeChart time(run, "Throughput and errors over time", "per second", "/s");
   time.line(
-      "answers", "c1",
+      "good answers", "c1",
       [](const WindowData& window) { return std::optional(window.requests_per_s); }, true);
   time.line(
       "failures", "bad",

@@ -139,7 +139,8 @@ void add_run(const RunData& run, Builder& out) {
   out.gauge("vus_max", most, most, most);
 
   for (const PartData& part : run.parts) {
-    out.trend(scenario("http_req_duration", part.name), part.latency);
+    out.trend(scenario("http_req_duration", part.name),
+              part.service.empty() ? part.latency : part.service);
     if (!part.http.empty()) out.trend(scenario("http_req_waiting", part.name), part.http.waiting);
     out.counter(scenario("http_reqs", part.name), static_cast<double>(part.requests));
     out.rate(scenario("http_req_failed", part.name), static_cast<double>(part.failures),

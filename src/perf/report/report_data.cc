@@ -263,6 +263,7 @@ RunData read_run(const Json& value, const std::string& place, std::optional<Erro
                          .failures = reader.count("failures"),
                          .requests_per_s = reader.number("requests_per_s"),
                          .latency = read_histogram(reader, "latency_ms"),
+                         .service = read_histogram(reader, "service_ms"),
                          .http = read_http(reader)});
   });
   in.each("thresholds", kThresholdsMax, [&](const Json& entry, const std::string& entry_place) {
@@ -306,6 +307,11 @@ bool Report::is_sweep() const {
   const auto all = [&](auto has) {
     return runs.size() > 1 && std::all_of(runs.begin(), runs.end(), has);
   };
+  // Levels of two models are two sweeps, and no common curve.
+  if (!all([&](const RunData& run) {
+        return run.what == runs.front().what && run.model == runs.front().model;
+      }))
+    return false;
   return all([](const RunData& run) { return run.level_concurrency.has_value(); }) ||
          all([](const RunData& run) { return run.level_rate.has_value(); });
 }

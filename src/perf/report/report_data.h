@@ -40,7 +40,7 @@ struct PartData {
   std::string name;
   uint64_t requests = 0, successes = 0, failures = 0;
   double requests_per_s = 0;
-  HistogramData latency;
+  HistogramData latency, service;
   HttpTimesData http;
 };
 

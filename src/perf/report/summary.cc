@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "perf/report/engine_json.h"
 #include "perf/report/generation.h"
 #include "perf/report/histogram_text.h"
 #include "perf/report/terminal.h"
@@ -62,13 +63,15 @@ std::string faults_text(const Tally& tally) {
 }
 
 std::string load_text(const RunOptions& options) {
-  std::string out =
-      options.is_open()
-          ? fmt::format("open loop, {} requests/s {}, up to {} connections",
-                        short_number(options.rate),
-                        options.arrivals == Arrivals::kPoisson ? "Poisson" : "constant",
-                        options.connections)
-          : fmt::format("{}", options.connections);
+  std::string out = options.is_open() ? fmt::format("open loop, {}, up to {} connections",
+                                                    rate_text(options), options.connections)
+                    : options.users.empty()
+                        ? fmt::format("{}", options.connections)
+                        : fmt::format("{} stages of up to {} users", options.users.stages.size(),
+                                      short_number(options.users.highest()));
+  if (options.think_max > Duration{})
+    out += fmt::format(", thinking {:g} to {:g} s between requests", to_seconds(options.think_min),
+                       to_seconds(options.think_max));
   if (options.pipeline > 1) out += concat(", ", options.pipeline, " pipelined on each");
   if (!options.keep_alive) out += ", a connection per request";
   return out;
@@ -121,13 +124,16 @@ Verdict judge_run(const RunOptions& options, const RunResult& result) {
       return {
           VerdictKind::kServerSaturated,
           fmt::format("requests waited for a free connection: p99 {} ms; the server is too slow "
-                      "for {} requests/s or "
-                      "{} connections are too few",
-                      short_number(waited_p99), short_number(options.rate), options.connections)};
+                      "for {} or {} connections are too few",
+                      short_number(waited_p99), rate_text(options), options.connections)};
     return {VerdictKind::kValid,
             fmt::format("sends on time: p99 {} ms late, generator CPU {:.0f} %",
                         short_number(late_p99), cpu)};
   }
+  if (options.think_max > Duration{} && late_p99 > kLateMs)
+    return {VerdictKind::kGeneratorSaturated,
+            fmt::format("it sent late after think times: p99 {} ms, max {} ms, CPU {:.0f} %",
+                        short_number(late_p99), short_number(tally.late.max_ms()), cpu)};
   if (tally.cpu_share_max >= kSaturatedShare)
     return {VerdictKind::kGeneratorSaturated,
             fmt::format("its busiest thread used or waited for a core {:.0f} % of the time: the "
@@ -167,6 +173,17 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
          histogram_text(tally.latency) + (options.is_open() ? "  (from the intended send)" : ""));
     if (options.is_open())
       line("service ms", histogram_text(tally.service) + "  (from the actual send)");
+    if (options.is_open()) {
+      const ScheduleFigures schedule = schedule_figures(tally);
+      line("schedule",
+           fmt::format(
+               "{} due, {} sent; sends late: p50 {}  p99 {}  max {} ms; waited for a "
+               "connection: p99 {}  max {} ms",
+               with_commas(schedule.due), with_commas(schedule.sent),
+               short_number(tally.late.quantile_ms(0.5)),
+               short_number(tally.late.quantile_ms(0.99)), short_number(tally.late.max_ms()),
+               short_number(tally.waited.quantile_ms(0.99)), short_number(tally.waited.max_ms())));
+    }
   }
   if (label.generates) generation_time_lines(tally, options, line);
   if (!tally.failed_latency.empty() && tally.failed > 0)
@@ -201,6 +218,17 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
     for (const auto& error : tally.errors)
       line("error", fmt::format("request {} at {:.3f} s: {}", error.request, error.at_s,
                                 printable(error.message)));
+  for (size_t i = 0; i < result.parts.size(); ++i) {
+    const Tally& part = result.parts[i];
+    line(i == 0 ? "parts" : "",
+         fmt::format("{}: {} requests, {} failures, {}", result.part_names[i],
+                     with_commas(part.ok + part.failed), with_commas(part.failed),
+                     part.latency.empty() ? "no good answer" : histogram_text(part.latency)));
+  }
+  if (result.stop_rule)
+    line("stop rule",
+         concat(result.stop_rule->rule,
+                result.stop_rule->met ? " met: " : " not met: ", result.stop_rule->detail));
   const Verdict verdict = judge_run(options, result);
   line("verdict", concat(verdict_name(verdict.kind), ": ", verdict.reason));
   return out;
@@ -271,6 +299,8 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
   }
   out["failed_latency_ms"] = histogram_json(tally.failed_latency, true);
   out["read_delay_max_ms"] = histogram_json(tally.poll_delay, false);
+
+  add_engine_json(options, result, out);
 
   Json generator;
   generator["cpu_s"] = tally.cpu_s;
