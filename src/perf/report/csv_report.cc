@@ -11,7 +11,9 @@
 namespace sis::perf {
 namespace {
 
-std::string us(double ms) { return fmt::format("{:.0f}", std::max(0.0, std::floor(ms * 1000))); }
+std::string us(double ms) {
+  return fmt::format("{:.0f}", std::max(0.0, std::floor(ms * 1000 + 1e-6)));
+}
 
 std::string us(std::optional<double> ms) { return ms ? us(*ms) : std::string(); }
 

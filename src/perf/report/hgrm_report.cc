@@ -27,7 +27,7 @@ std::string hgrm_text(const HistogramData& histogram) {
     seen += in_counter;
     const double here = 100 * static_cast<double>(seen) / total;
     const bool last = seen >= histogram.count;
-    const double value = last ? std::max(upper, histogram.max_ms) : upper;
+    const double value = last && histogram.max_ms > 0 ? histogram.max_ms : upper;
     while (wanted <= here && wanted < 100) {
       out += fmt::format("{:12.3f} {:.12f} {:10} {:14.2f}\n", value, wanted / 100, seen,
                          1 / (1 - wanted / 100));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -161,15 +162,21 @@ Summary summary_of(const Report& report) {
   return std::move(builder).finish(wall_s);
 }
 
+// Whole numbers without a decimal point, as JavaScript writes them.
+Json plain(double value) {
+  if (value == std::floor(value) && std::fabs(value) < 9e15) return static_cast<int64_t>(value);
+  return value;
+}
+
 Json trend_values(const HistogramData& times) {
   Json out;
-  out["avg"] = times.mean_ms;
-  out["min"] = times.min_ms;
-  out["med"] = times.quantile_ms(0.5).value_or(0);
-  out["max"] = times.max_ms;
+  out["avg"] = plain(times.mean_ms);
+  out["min"] = plain(times.min_ms);
+  out["med"] = plain(times.quantile_ms(0.5).value_or(0));
+  out["max"] = plain(times.max_ms);
   for (const auto& [name, q] :
        {std::pair("p(90)", 0.9), std::pair("p(95)", 0.95), std::pair("p(99)", 0.99)})
-    out[name] = times.quantile_ms(q).value_or(0);
+    out[name] = plain(times.quantile_ms(q).value_or(0));
   return out;
 }
 
@@ -195,13 +202,14 @@ Json values_of(const Metric& metric) {
     case Type::kTrend:
       return trend_values(metric.times);
     case Type::kCounter:
-      return {{"count", metric.count}, {"rate", metric.per_second}};
+      return {{"count", plain(metric.count)}, {"rate", plain(metric.per_second)}};
     case Type::kRate:
-      return {{"rate", share(metric.hits, metric.all)},
-              {"passes", metric.hits},
-              {"fails", metric.all - metric.hits}};
+      return {{"rate", plain(share(metric.hits, metric.all))},
+              {"passes", plain(metric.hits)},
+              {"fails", plain(metric.all - metric.hits)}};
     case Type::kGauge:
-      return {{"value", metric.value}, {"min", metric.low}, {"max", metric.high}};
+      return {
+          {"value", plain(metric.value)}, {"min", plain(metric.low)}, {"max", plain(metric.high)}};
   }
   return Json::object();
 }
@@ -254,7 +262,7 @@ std::string k6_handle_summary(const Report& report) {
                   {"state",
                    {{"isStdOutTTY", false},
                     {"isStdErrTTY", false},
-                    {"testRunDurationMs", summary.wall_s * 1000}}},
+                    {"testRunDurationMs", plain(summary.wall_s * 1000)}}},
                   {"metrics", std::move(metrics)}});
 }
 
@@ -264,7 +272,8 @@ std::string k6_machine_summary(const Report& report) {
   for (const Metric& metric : summary.metrics) {
     Json values = values_of(metric);
     if (metric.type == Type::kRate)
-      values = {{"matches", metric.hits}, {"total", metric.all}, {"rate", values["rate"]}};
+      values = {
+          {"matches", plain(metric.hits)}, {"total", plain(metric.all)}, {"rate", values["rate"]}};
     metrics.push_back({{"name", metric.name},
                        {"type", type_name(metric.type)},
                        {"contains", metric.contains},
@@ -273,7 +282,7 @@ std::string k6_machine_summary(const Report& report) {
   return text_of(
       {{"version", "1.0.0"},
        {"config",
-        {{"duration", summary.wall_s}, {"execution", "local"}, {"script", report.command}}},
+        {{"duration", plain(summary.wall_s)}, {"execution", "local"}, {"script", report.command}}},
        {"metadata",
         {{"generatedAt", report.started}, {"generatedBy", concat("sis ", report.version)}}},
        {"results",

@@ -51,8 +51,8 @@ TEST(LiveView, ShowsTheRun) {
       .elapsed_s = 25, .ok = 1240, .failed = 10, .latency_sum_ms = 12'400, .users = 8};
   const std::vector<double> p99 = {10, 20, 80};
   EXPECT_EQ(live_view("chat demo", options_of_100s(), before, now, p99, {.width = 80}),
-            "chat demo  [########--------------------]   25 %  25.0 s  ETA 1 min 15 s  8 users\n"
-            "250 requests/s  mean 10.0 ms  p99 80.0 ms .:#  errors 10");
+            "chat demo  [#######-------------------]   25 %  25.0 s  ETA 1 min 15 s  8 users\n"
+            "250 requests/s  mean 10.0 ms  p99 80.0 ms _.#  errors 10");
   const std::string colored =
       live_view("chat demo", options_of_100s(), before, now, p99, {.color = true, .width = 80});
   EXPECT_NE(colored.find("\x1b[31merrors 10\x1b[0m"), std::string::npos) << colored;

@@ -55,8 +55,9 @@ TEST(Csv, ServerColumnsAndRates) {
             "Request Rate,Inferences/Second,Client Send,Network+Server Send/Recv,Server Queue,"
             "Server Compute Input,Server Compute Infer,Server Compute Output,Client Recv,"
             "p50 latency,p90 latency,p95 latency,p99 latency");
-  // Mean (900 * 10 + 80 * 50 + 10 * 400) / 990 = 17.17 ms, less 0.75 and 7.875.
-  EXPECT_EQ(lines[1], "12.5,99,500,8546,1500,250,6000,125,250,10000,10000,50000,50000");
+  // Mean (900 * 10 + 81 * 50 + 9 * 400) / 990 = 16.818 ms, less 0.75 and 7.875; 50 ms lie in a
+  // counter whose middle is 49.987.
+  EXPECT_EQ(lines[1], "12.5,99,500,8193,1500,250,6000,125,250,10000,10000,49987,49987");
 }
 
 TEST(Csv, SaysWhichRunWhenTheyDiffer) {
@@ -132,14 +133,14 @@ TEST(K6, SummaryExportHasItsKeys) {
     for (const char* key : {"avg", "min", "med", "max", "p(90)", "p(95)"})
       EXPECT_TRUE(metrics[name][key].is_number()) << name << " " << key;
   }
-  EXPECT_EQ(metrics["http_reqs"].dump(), R"({"count":1000.0,"rate":100.0})");
+  EXPECT_EQ(metrics["http_reqs"].dump(), R"({"count":1000,"rate":100})");
   EXPECT_EQ(metrics["iterations"], metrics["http_reqs"]);
   EXPECT_EQ(metrics["data_sent"]["count"], 250'000);
   EXPECT_EQ(metrics["data_received"]["rate"], 820'000);
-  EXPECT_EQ(metrics["vus"].dump(), R"({"value":8.0,"min":8.0,"max":8.0})");
+  EXPECT_EQ(metrics["vus"].dump(), R"({"value":8,"min":8,"max":8})");
   EXPECT_EQ(metrics["vus_max"]["max"], 8);
   EXPECT_EQ(metrics["http_req_failed"].dump(),
-            R"({"value":0.01,"passes":10.0,"fails":990.0,"thresholds":{"rate<0.001":true}})");
+            R"({"value":0.01,"passes":10,"fails":990,"thresholds":{"rate<0.001":true}})");
   // In this shape true means crossed.
   EXPECT_EQ(metrics["http_req_duration"]["thresholds"]["p(95)<200"], false);
   EXPECT_EQ(metrics["mine"]["thresholds"]["value<3"], false);
@@ -171,7 +172,7 @@ TEST(K6, OtherShapesAndSeveralRuns) {
   for (const Json& metric : machine["results"]["metrics"])
     if (metric["name"] == "http_req_failed") {
       found = true;
-      EXPECT_EQ(metric["values"].dump(), R"({"matches":40.0,"total":4000.0,"rate":0.01})");
+      EXPECT_EQ(metric["values"].dump(), R"({"matches":40,"total":4000,"rate":0.01})");
     }
   EXPECT_TRUE(found);
   EXPECT_EQ(Json::parse(k6_summary_export(report_of(failed_json())))["metrics"], Json::object());
@@ -185,7 +186,7 @@ TEST(Markdown, TheTemplate) {
         "| Endpoint | Method | Count | Mean (ms) | Min (ms) | Max (ms) | P50 (ms) | P95 (ms) | P99 "
         "(ms) "
         "| Fail % |\n",
-        "| embeddings | POST | 1000 | 17.2 | 10.0 | 400 | 10.0 | 50.0 | 50.0 | 1.00 % |\n",
+        "| embeddings | POST | 1000 | 16.8 | 10.0 | 400 | 10.0 | 50.0 | 50.0 | 1.00 % |\n",
         "**Total RPS**: 99.0 (990 good answers, 10.0 s)\n",
         "**Throughput**: 99.0 texts/s (12.4 requests/s per user)\n",
         "**Conclusion**: 10 of 1,000 requests failed (1.00 %), most often with: "})
@@ -238,7 +239,7 @@ TEST(Conclusion, SaysWhatTheFiguresSay) {
   run["verdict"] = "generator saturated";
   EXPECT_TRUE(says("limit of the load generator"));
   document["runs"][0] = with_server(run_json());
-  EXPECT_TRUE(says("Most of the time goes to network and rest")) << all(document);
+  EXPECT_TRUE(says("Most of the time goes to the network")) << all(document);
   EXPECT_TRUE(all(failed_json()).find("The run failed: connection refused.") != std::string::npos);
 }
 
