@@ -68,12 +68,14 @@ th,td{padding:7px 12px;text-align:right;border-bottom:1px solid var(--line);vert
 th{color:var(--soft);font-weight:600;white-space:nowrap}
 tr:last-child td{border-bottom:0}
 th.l,td.l{text-align:left;overflow-wrap:anywhere}
+td.l{min-width:9em}
 td.n{white-space:nowrap}
 .cols{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:0 16px;align-items:start}
 .cols>*{min-width:0}
 details{margin:10px 0}
 details>summary{cursor:pointer;font-weight:600;padding:6px 0}
 footer{max-width:1180px;margin:32px auto;padding:0 16px 24px;color:var(--soft);font-size:.82rem}
+@media(max-width:600px){text,.axis{font-size:16px}}
 @media print{body{background:#fff}.tip{display:none}figure.chart,.tile{break-inside:avoid}}
 )css";
 

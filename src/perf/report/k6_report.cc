@@ -274,6 +274,15 @@ std::string k6_machine_summary(const Report& report) {
     if (metric.type == Type::kRate)
       values = {
           {"matches", plain(metric.hits)}, {"total", plain(metric.all)}, {"rate", values["rate"]}};
+    else if (metric.type == Type::kCounter)
+      values.erase("rate");
+    else if (metric.type == Type::kTrend)
+      for (const char* digits : {"90", "95", "99"}) {  // "p90" for "p(90)"
+        const std::string name = concat("p(", digits, ")");
+        Json value = values[name];
+        values[concat("p", digits)] = std::move(value);
+        values.erase(name);
+      }
     metrics.push_back({{"name", metric.name},
                        {"type", type_name(metric.type)},
                        {"contains", metric.contains},
@@ -284,7 +293,7 @@ std::string k6_machine_summary(const Report& report) {
        {"config",
         {{"duration", plain(summary.wall_s)}, {"execution", "local"}, {"script", report.command}}},
        {"metadata",
-        {{"generatedAt", report.started}, {"generatedBy", concat("sis ", report.version)}}},
+        {{"generated_at", report.started}, {"k6_version", concat("sis ", report.version)}}},
        {"results",
         {{"checks", {{"metrics", Json::array()}, {"results", Json::array()}}},
          {"metrics", std::move(metrics)}}}});

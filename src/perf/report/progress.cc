@@ -83,7 +83,8 @@ std::string live_view(const std::string& label, const RunOptions& options, const
   std::string behind = fmt::format("{:3.0f} %  {} s{}", share * 100, short_number(now.elapsed_s),
                                    eta_text(share, now.elapsed_s));
   if (now.users > 0)
-    behind += fmt::format("  {} users", with_commas(static_cast<uint64_t>(now.users)));
+    behind += fmt::format("  {} {}", with_commas(static_cast<uint64_t>(now.users)),
+                          options.is_open() ? "connections" : "users");
   const std::string name = cut_to(label, std::max(width / 3, 8), terminal.unicode);
   const int room = width - columns_of(name) - columns_of(behind) - 4;
   std::string first = name;

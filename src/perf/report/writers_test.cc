@@ -113,7 +113,7 @@ TEST(Hgrm, AFileForEachRunAndForServiceTimes) {
   EXPECT_EQ(with_suffix(".run", ".2"), ".run.2");
 }
 
-// Every key of an export of the real k6 (0.5x, http only, a threshold crossed and one met).
+// Every key that an export of k6 1.8 has (plain HTTP, a threshold crossed and one met).
 TEST(K6, SummaryExportHasItsKeys) {
   Json document = document_of(Json::array({run_json()}));
   document["runs"][0]["thresholds"] = {
@@ -168,6 +168,8 @@ TEST(K6, OtherShapesAndSeveralRuns) {
   const Json machine = Json::parse(k6_machine_summary(report_of(sweep_json())));
   EXPECT_EQ(machine["version"], "1.0.0");
   EXPECT_EQ(machine["config"]["duration"], 40);
+  EXPECT_EQ(machine["metadata"].dump(),
+            R"({"generated_at":"2026-01-31T12:00:00Z","k6_version":"sis 1.2.3"})");
   bool found = false;
   for (const Json& metric : machine["results"]["metrics"])
     if (metric["name"] == "http_req_failed") {
@@ -175,6 +177,12 @@ TEST(K6, OtherShapesAndSeveralRuns) {
       EXPECT_EQ(metric["values"].dump(), R"({"matches":40,"total":4000,"rate":0.01})");
     }
   EXPECT_TRUE(found);
+  for (const Json& metric : machine["results"]["metrics"]) {
+    if (metric["type"] == "counter") EXPECT_EQ(metric["values"].size(), 1u);
+    if (metric["type"] == "trend")
+      for (const char* key : {"avg", "min", "med", "max", "p90", "p95", "p99"})
+        EXPECT_TRUE(metric["values"].contains(key)) << key;
+  }
   EXPECT_EQ(Json::parse(k6_summary_export(report_of(failed_json())))["metrics"], Json::object());
 }
 
