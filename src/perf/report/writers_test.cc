@@ -178,10 +178,13 @@ TEST(K6, OtherShapesAndSeveralRuns) {
     }
   EXPECT_TRUE(found);
   for (const Json& metric : machine["results"]["metrics"]) {
-    if (metric["type"] == "counter") EXPECT_EQ(metric["values"].size(), 1u);
-    if (metric["type"] == "trend")
+    if (metric["type"] == "counter") {
+      EXPECT_EQ(metric["values"].size(), 1u);
+    }
+    if (metric["type"] == "trend") {
       for (const char* key : {"avg", "min", "med", "max", "p90", "p95", "p99"})
         EXPECT_TRUE(metric["values"].contains(key)) << key;
+    }
   }
   EXPECT_EQ(Json::parse(k6_summary_export(report_of(failed_json())))["metrics"], Json::object());
 }
