@@ -61,19 +61,19 @@ TEST(Sweep, RatesAreLevelsToo) {
   EXPECT_GT(json["runs"][1]["service_ms"]["count"], 0);
 }
 
-// One request at a time and 20 ms for each: with n connections a request waits for n - 1 others.
+// One request at a time and 10 ms for each: with n connections a request waits for n - 1 others.
 TEST(Sweep, SearchFindsTheHighestLevelWithinALimit) {
   std::mutex one_at_a_time;
   ScriptedServer server([&](ScriptedServer::Peer& peer) {
     while (!peer.read_request().empty()) {
       {
         const std::lock_guard lock(one_at_a_time);
-        peer.wait(std::chrono::milliseconds(20));
+        peer.wait(std::chrono::milliseconds(10));
       }
       if (!peer.send(plain_answer("ok"))) return;
     }
   });
-  const Output output = http(server, {"--concurrency", "1:16", "--search", "p50<150ms",
+  const Output output = http(server, {"--concurrency", "1:16", "--search", "p50<75ms",
                                       "--n-requests", "32", "--json", "-"});
   EXPECT_EQ(output.exit_code, 0) << output.messages;
   const auto json = nlohmann::json::parse(output.out);
@@ -82,7 +82,7 @@ TEST(Sweep, SearchFindsTheHighestLevelWithinALimit) {
   EXPECT_EQ(json["runs"][0]["search"]["kept"], true);
   EXPECT_EQ(json["runs"][1]["level"]["concurrency"], 16);
   EXPECT_EQ(json["runs"][1]["search"]["kept"], false);
-  EXPECT_NE(output.messages.find("highest concurrency with p50<150ms: "), std::string::npos)
+  EXPECT_NE(output.messages.find("highest concurrency with p50<75ms: "), std::string::npos)
       << output.messages;
 }
 
@@ -110,7 +110,9 @@ TEST(Shapes, StagesThinkTimesTracesAndRulesAreReported) {
   const auto ruled = nlohmann::json::parse(rule.out)["runs"][0];
   EXPECT_EQ(ruled["stop_rule"]["rule"], "stable(90%,2,max=40)");
   EXPECT_EQ(ruled["stable"], ruled["stop_rule"]["met"]);
-  if (ruled["stable"] == true) EXPECT_NEAR(ruled["wall_s"], 0.04, 1e-6);
+  if (ruled["stable"] == true) {
+    EXPECT_NEAR(ruled["wall_s"], 0.04, 1e-6);
+  }
   EXPECT_NE(rule.messages.find("stop rule:   stable(90%,2,max=40) "), std::string::npos);
 }
 

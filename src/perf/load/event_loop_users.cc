@@ -23,7 +23,8 @@ size_t EventLoop::users_wanted(TimePoint now) const {
         options_.users->at(measuring_ ? std::max(Duration{}, now - phase_start_) : Duration{}));
   const int64_t share = all / options_.parts + (options_.part < all % options_.parts ? 1 : 0);
   // A profile may begin with nobody, but somebody has to warm the server up.
-  const int64_t least = options_.users_now == nullptr && !measuring_ ? 1 : 0;
+  const bool warms = options_.warmup_requests > 0 || options_.warmup_duration > Duration{};
+  const int64_t least = options_.users_now == nullptr && !measuring_ && warms ? 1 : 0;
   return static_cast<size_t>(std::clamp(share, least, most));
 }
 

@@ -108,8 +108,9 @@ struct RunResult {
   Tally tally;
   std::vector<Tally> parts;  // one for each part of the workload when it has several
   std::vector<std::string> part_names;
-  std::vector<WindowRow> windows;  // of the whole run, at most kWindowRowsMax
-  bool ended_by_rule = false;      // on_window said so
+  // Of the whole run, at most kWindowRowsMax; a short rest at the end belongs to the last one.
+  std::vector<WindowRow> windows;
+  bool ended_by_rule = false;  // on_window said so
   std::optional<StopReport> stop_rule;
   std::optional<bool> stable;  // of a rule that wants it
   std::optional<Level> level;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "perf/load/stop_rules.h"
+
 namespace sis::perf {
 namespace {
 
@@ -120,8 +122,14 @@ void WindowMerger::merge_next(TimePoint start, bool all_ended) {
   window_.length_s = to_seconds(length);
   set_span(window_.total, start + begin, start + begin + length);
   for (Tally& part : window_.parts) set_span(part, start + begin, start + begin + length);
-  if (rows_.size() < kWindowRowsMax) rows_.push_back(window_row(window_));
   if (options_.on_window && wanted_on_) wanted_on_ = options_.on_window(window_);
+  if (whole || rows_.empty()) {
+    if (rows_.size() < kWindowRowsMax) rows_.push_back(window_row(window_));
+    std::swap(window_, before_);
+  } else {  // rates over a moment would be spikes
+    join_windows(before_, window_);
+    if (rows_.size() < kWindowRowsMax) rows_.back() = window_row(before_);
+  }
 }
 
 void WindowMerger::finish(RunResult& result) {

@@ -75,7 +75,7 @@ class WindowMerger {
   Options options_;
   std::vector<Loop> loops_;
   uint64_t next_ = 0;
-  Window window_;  // kept for its memory
+  Window window_, before_;  // this one, the one before it; kept for their memory
   Tally total_;
   std::vector<Tally> parts_;
   std::vector<WindowRow> rows_;

@@ -61,7 +61,10 @@ TEST(WindowMerger, WaitsForEveryLoopAndKeepsTheOrder) {
   merger.finish(result);
   EXPECT_EQ(result.tally.ok, 80u);
   EXPECT_EQ(result.tally.latency.count(), 80u);
-  EXPECT_EQ(result.windows.size(), 4u);
+  ASSERT_EQ(result.windows.size(), 3u);
+  EXPECT_EQ(result.windows[2].requests, 39u);  // with the rest
+  EXPECT_DOUBLE_EQ(result.windows[2].length_s, 1.25);
+  EXPECT_DOUBLE_EQ(result.windows[2].requests_per_s, 39 / 1.25);
   EXPECT_FALSE(result.ended_by_rule);
   EXPECT_EQ(result.tally.window_end, TimePoint{});  // a window's end is not the run's
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
@@ -97,8 +98,9 @@ std::string rate_text(const RunOptions& options) {
       options.rates.empty()
           ? fmt::format("{} requests/s {}", short_number(options.rate),
                         poisson ? "Poisson" : "constant")
-          : fmt::format("{} stages of up to {} requests/s{}", options.rates.stages.size(),
-                        short_number(options.rates.highest()), poisson ? ", Poisson" : "");
+          : fmt::format("up to {} requests/s over {} stage{}{}",
+                        short_number(options.rates.highest()), options.rates.stages.size(),
+                        options.rates.stages.size() == 1 ? "" : "s", poisson ? ", Poisson" : "");
   if (options.burst > 1) out += concat(" in bursts of ", options.burst);
   return out;
 }
@@ -135,7 +137,11 @@ void add_engine_json(const RunOptions& options, const RunResult& result, Json& o
                         {"met", result.stop_rule->met},
                         {"detail", result.stop_rule->detail}};
   if (result.stable) out["stable"] = *result.stable;
-  if (result.level) out["level"] = {{result.level->name, result.level->value}};
+  if (result.level) {
+    const auto& [name, value] = *result.level;
+    const bool whole = value == std::floor(value);
+    out["level"][name] = whole ? Json(static_cast<int64_t>(value)) : Json(value);
+  }
 }
 
 }  // namespace sis::perf

@@ -63,12 +63,13 @@ std::string faults_text(const Tally& tally) {
 }
 
 std::string load_text(const RunOptions& options) {
-  std::string out = options.is_open() ? fmt::format("open loop, {}, up to {} connections",
-                                                    rate_text(options), options.connections)
-                    : options.users.empty()
-                        ? fmt::format("{}", options.connections)
-                        : fmt::format("{} stages of up to {} users", options.users.stages.size(),
-                                      short_number(options.users.highest()));
+  std::string out =
+      options.is_open() ? fmt::format("open loop, {}, up to {} connections", rate_text(options),
+                                      options.connections)
+      : options.users.empty()
+          ? fmt::format("{}", options.connections)
+          : fmt::format("up to {} users over {} stage{}", short_number(options.users.highest()),
+                        options.users.stages.size(), options.users.stages.size() == 1 ? "" : "s");
   if (options.think_max > Duration{})
     out += fmt::format(", thinking {:g} to {:g} s between requests", to_seconds(options.think_min),
                        to_seconds(options.think_max));
