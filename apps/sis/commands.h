@@ -16,5 +16,6 @@ int demo_main(int argc, char** argv);
 int bench_main(int argc, char** argv);
 int perf_main(int argc, char** argv);
 int gate_main(int argc, char** argv);
+int report_main(int argc, char** argv);
 
 }  // namespace sis::apps

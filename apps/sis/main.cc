@@ -26,6 +26,7 @@ constexpr Command kCommands[] = {
     {"bench", sis::apps::bench_main, "measure a server: latency, throughput, errors"},
     {"perf", sis::apps::perf_main, "measure a KServe model as perf_analyzer does"},
     {"gate", sis::apps::gate_main, "compare load runs: has it become slower, and is that noise"},
+    {"report", sis::apps::report_main, "make pages and tables of what bench measured"},
     {"keys", sis::apps::keys_main, "make, list and revoke API keys"},
     {"settings", sis::apps::settings_main, "list every setting, its value and where it came from"},
 };

@@ -24,5 +24,7 @@ int bench_rerank(const BenchContext& context, const std::vector<std::string>& ar
 int bench_run(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_serve_worker(const BenchContext& context, const std::vector<std::string>& arguments);
 int bench_smoke(const BenchContext& context, const std::vector<std::string>& arguments);
+// `sis report`: arguments are what follows it.
+int report_command(const BenchContext& context, const std::vector<std::string>& arguments);
 
 }  // namespace sis::perf

@@ -3,14 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "perf/bench/report_flags.h"
 #include "perf/join/server_join.h"
 #include "perf/load/trace.h"
+#include "perf/report/write_file.h"
 
 namespace sis::perf {
 namespace {
@@ -131,8 +131,9 @@ void LoadFlags::add_to(FlagSet& flags) {
                  from_seconds(3600), "between scrapes of those; 0: before and after only");
   flags.text({{"json"}, {}}, &json, "FILE|-",
              "all figures as JSON; - prints them instead of the text");
+  add_report_flags(flags, &reports);
   flags.toggle({{"verbose"}, {"VERBOSE"}}, &verbose, "list every error");
-  flags.toggle({{"progress"}, {}}, &progress, "the progress line on stderr");
+  flags.toggle({{"progress"}, {}}, &progress, "how the run is going, on stderr");
 }
 
 Result<RunOptions> LoadFlags::resolve(const FlagSet& flags, const net::Url& url) const {
@@ -241,29 +242,26 @@ std::optional<int> parse_flags(const BenchContext& context, FlagSet& flags,
 
 int write_json(const BenchContext& context, const LoadFlags& flags, const std::string& started,
                const nlohmann::ordered_json& runs) {
-  if (flags.json.empty()) return kExitOk;
-  const Document document{.version = SIS_VERSION,
-                          .command = context.command,
-                          .started = started,
-                          .machine = this_machine()};
+  const Document head{.version = SIS_VERSION,
+                      .command = context.command,
+                      .started = started,
+                      .machine = this_machine()};
+  const nlohmann::ordered_json document = document_json(head, runs);
+  int exit_code = kExitOk;
+  if (const Status written = write_report_files(flags.reports, document); !written.ok())
+    exit_code = complain(context, written.error(), kExitFailed);
+  if (flags.json.empty()) return exit_code;
   // Server texts may be in any encoding; what is not UTF-8 is replaced.
   const std::string text =
-      document_json(document, runs).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) +
-      "\n";
+      document.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   if (flags.json == "-") {
     std::fwrite(text.data(), 1, text.size(), context.out);
     std::fflush(context.out);
-    return kExitOk;
+    return exit_code;
   }
-  std::FILE* file = std::fopen(flags.json.c_str(), "wb");
-  bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (file != nullptr) written = std::fclose(file) == 0 && written;
-  if (!written)
-    return complain(context,
-                    Error{Code::kInternal, concat("--json: cannot write ", in_quotes(flags.json),
-                                                  ": ", std::strerror(errno))},
-                    kExitFailed);
-  return kExitOk;
+  if (const Status written = write_file(flags.json, text); !written.ok())
+    return complain(context, prefixed("--json", written.error()), kExitFailed);
+  return exit_code;
 }
 
 int complain(const BenchContext& context, const Error& error, int exit_code) {

@@ -14,6 +14,7 @@
 #include "perf/gate/threshold_flag.h"
 #include "perf/load/run.h"
 #include "perf/load/stop_rules.h"
+#include "perf/report/report_files.h"
 #include "perf/report/summary.h"
 
 namespace sis::perf {
@@ -57,6 +58,7 @@ struct LoadFlags {
   std::string server_metrics;  // "": try the server's own; off; a URL
   Duration server_metrics_every = from_seconds(1);
   ThresholdFlags thresholds;
+  ReportFiles reports;
 
   void add_to(FlagSet& flags);
   // With several levels, the options are those of the first.
@@ -77,7 +79,8 @@ std::optional<int> parse_flags(const BenchContext& context, FlagSet& flags,
 int run_and_report(const BenchContext& context, const LoadFlags& flags, const RunOptions& options,
                    const RunLabel& label, const Workload& workload, nlohmann::ordered_json& runs);
 
-// Writes the document when --json asked for it; kExitFailed when it cannot be written.
+// Writes the files that were asked for with --json, --html and their like; kExitFailed when one
+// cannot be written.
 int write_json(const BenchContext& context, const LoadFlags& flags, const std::string& started,
                const nlohmann::ordered_json& runs);
 

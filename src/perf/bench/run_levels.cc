@@ -112,7 +112,12 @@ OneRun run_one(const BenchContext& context, const LoadFlags& flags, const RunOpt
                    .verify_tls = options.verify_tls});
   Result<RunResult> result = [&] {
     ProgressPrinter printer(flags.progress ? context.messages : nullptr, name, options);
-    return run_until(flags.stop_when ? &*flags.stop_when : nullptr, watched, workload, context.stop,
+    RunOptions shown = watched;
+    shown.on_window = [&](const Window& window) {
+      printer.note(window);
+      return !watched.on_window || watched.on_window(window);
+    };
+    return run_until(flags.stop_when ? &*flags.stop_when : nullptr, shown, workload, context.stop,
                      [&](const Progress& progress) { printer.show(progress); });
   }();
   if (!result.ok()) {

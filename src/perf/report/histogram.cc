@@ -56,6 +56,12 @@ double Histogram::share_within(double ms) const {
   return static_cast<double>(within) / static_cast<double>(count_);
 }
 
+double Histogram::counter_middle_ms(double ms) {
+  const double units = std::clamp(ms * 1e6 / (1 << kUnitBits), 0.0, static_cast<double>(kUnitMax));
+  const size_t index = index_of(static_cast<uint64_t>(units));
+  return static_cast<double>((lower_ns(index) + upper_ns(index)) / 2) * 1e-6;
+}
+
 uint64_t Histogram::lower_ns(size_t index) {
   constexpr size_t kHalf = size_t{1} << kHalfBits;
   if (index < 2 * kHalf) return static_cast<uint64_t>(index) << kUnitBits;

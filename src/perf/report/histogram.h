@@ -63,6 +63,8 @@ class Histogram {
   double quantile_ms(double q) const;
   // Share of values at or below `ms`.
   double share_within(double ms) const;
+  // The middle of the counter that holds `ms`: what quantile_ms() says for values there.
+  static double counter_middle_ms(double ms);
 
   // fn(double upper_ms, uint64_t count) for every counter in use, rising.
   template <class Fn>

@@ -10,6 +10,7 @@
 #include "perf/report/engine_json.h"
 #include "perf/report/generation.h"
 #include "perf/report/histogram_text.h"
+#include "perf/report/terminal.h"
 
 namespace sis::perf {
 namespace {
@@ -152,8 +153,9 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
     out += fmt::format("{:<12} {}\n", name.empty() ? std::string() : concat(name, ":"), value);
   };
 
-  line(label.what,
-       label.model.empty() ? options.url.text() : concat(label.model, " at ", options.url.text()));
+  line(label.what, label.model.empty()
+                       ? options.url.text()
+                       : concat(printable(label.model), " at ", options.url.text()));
   if (!label.load.empty()) line("load", label.load);
   line("requests",
        with_commas(tally.ok + tally.failed) +
@@ -217,16 +219,16 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
                            : ""));
   }
   line("bytes", concat(bytes_text(tally.bytes_out), " out, ", bytes_text(tally.bytes_in), " in"));
-  if (!tally.errors.empty()) line("first error", tally.errors.front().message);
+  if (!tally.errors.empty()) line("first error", printable(tally.errors.front().message));
   if (tally.messages.size() + (tally.other_messages > 0 ? 1 : 0) > 1) {
     for (const auto& [message, count] : tally.messages)
-      line("", fmt::format("{} x {}", with_commas(count), message));
+      line("", fmt::format("{} x {}", with_commas(count), printable(message)));
     if (tally.other_messages > 0) line("", concat(with_commas(tally.other_messages), " x others"));
   }
   if (verbose)
     for (const auto& error : tally.errors)
-      line("error",
-           fmt::format("request {} at {:.3f} s: {}", error.request, error.at_s, error.message));
+      line("error", fmt::format("request {} at {:.3f} s: {}", error.request, error.at_s,
+                                printable(error.message)));
   for (size_t i = 0; i < result.parts.size(); ++i) {
     const Tally& part = result.parts[i];
     line(i == 0 ? "parts" : "",

@@ -1,0 +1,125 @@
+// `sis report` and the report flags of `sis bench`, as whole commands.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/strings.h"
+#include "net/http_client_test_server.h"
+#include "perf/bench/bench_fixture.h"
+#include "perf/report/report_fixture.h"
+#include "perf/report/write_file.h"
+
+namespace sis::perf {
+namespace {
+
+Output report_with(const std::vector<std::string>& arguments) {
+  char *out = nullptr, *messages = nullptr;
+  size_t out_bytes = 0, message_bytes = 0;
+  BenchContext context{.environment = environment_of({})};
+  context.out = open_memstream(&out, &out_bytes);
+  context.messages = open_memstream(&messages, &message_bytes);
+  Output result{.exit_code = report_command(context, arguments)};
+  std::fclose(context.out);
+  std::fclose(context.messages);
+  result.out.assign(out, out_bytes);
+  result.messages.assign(messages, message_bytes);
+  std::free(out);
+  std::free(messages);
+  return result;
+}
+
+class ReportCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = testing::TempDir() + "report_command_test";
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directory(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string content(const std::string& name) const {
+    const auto text = read_file(path(name), 100'000'000);
+    return text.ok() ? *text : "";
+  }
+
+  std::string folder_;
+};
+
+TEST_F(ReportCommand, MakesEveryKindOfFile) {
+  ASSERT_TRUE(write_file(path("a.json"), sweep_json().dump()).ok());
+  const Output output =
+      report_with({path("a.json"), "--html", path("a.html"), "--csv", path("a.csv"), "--md",
+                   path("a.md"), "--hgrm", path("a.hgrm"), "--k6", path("k6.json"),
+                   "--handle-summary", path("h.json"), "--machine-summary", path("m.json")});
+  EXPECT_EQ(output.exit_code, 0) << output.messages;
+  EXPECT_TRUE(content("a.html").starts_with("<!DOCTYPE html>"));
+  EXPECT_TRUE(content("a.csv").starts_with("Concurrency,"));
+  EXPECT_TRUE(content("a.md").starts_with("## Levels"));
+  EXPECT_TRUE(content("a.hgrm").starts_with("       Value"));
+  EXPECT_TRUE(content("a.4.hgrm").starts_with("       Value"));
+  for (const char* name : {"k6.json", "h.json", "m.json"})
+    EXPECT_TRUE(Json::accept(content(name))) << name;
+}
+
+TEST_F(ReportCommand, PutsRunsOfSeveralFilesTogether) {
+  ASSERT_TRUE(write_file(path("a.json"), document_of(Json::array({run_json()})).dump()).ok());
+  ASSERT_TRUE(write_file(path("b.json"), failed_json().dump()).ok());
+  const Output output = report_with({path("a.json"), path("b.json")});
+  EXPECT_EQ(output.exit_code, 0) << output.messages;
+  EXPECT_NE(output.out.find("embeddings demo at http://localhost:8000"), std::string::npos);
+  EXPECT_NE(output.out.find("verdict: failed: connection refused"), std::string::npos);
+}
+
+TEST_F(ReportCommand, WrongInputIsSaid) {
+  const auto message = [&](const std::vector<std::string>& arguments, int exit_code) {
+    const Output output = report_with(arguments);
+    EXPECT_EQ(output.exit_code, exit_code);
+    EXPECT_EQ(output.out, "");
+    return output.messages;
+  };
+  EXPECT_NE(message({}, 2).find("want 1 to 256 files of results"), std::string::npos);
+  EXPECT_NE(message({path("none.json")}, 2).find("none.json: no such file"), std::string::npos);
+  EXPECT_NE(message({"--pdf", "x"}, 2).find("unknown flag '--pdf'"), std::string::npos);
+  ASSERT_TRUE(write_file(path("bad.json"), "{\"runs\": [{\"requests\": -3}]}").ok());
+  EXPECT_NE(
+      message({path("bad.json")}, 2)
+          .find(
+              "bad.json: runs[0].requests: want a whole number of at least 0, found the number -3"),
+      std::string::npos);
+  ASSERT_TRUE(write_file(path("a.json"), sweep_json().dump()).ok());
+  EXPECT_NE(message({path("a.json"), "--html", path("no/a.html"), "--csv", path("a.csv")}, 1)
+                .find("--html: cannot write "),
+            std::string::npos);
+  // One that fails does not take the others with it.
+  EXPECT_TRUE(content("a.csv").starts_with("Concurrency,"));
+  EXPECT_NE(report_with({"--help"}).out.find("--summary-export"), std::string::npos);
+}
+
+TEST_F(ReportCommand, BenchWritesTheSameFiles) {
+  net::ScriptedServer server([](net::ScriptedServer::Peer& peer) {
+    while (!peer.read_request().empty()) peer.send(net::plain_answer("hello"));
+  });
+  const Output output =
+      bench_with({"http", server.url() + "/x", "--n-requests", "200", "--json", path("a.json"),
+                  "--html", path("a.html"), "--csv", path("a.csv"), "--markdown", path("a.md"),
+                  "--hgrm", path("a.hgrm"), "--summary-export", path("k6.json")});
+  EXPECT_EQ(output.exit_code, 0) << output.messages;
+  EXPECT_NE(content("a.md").find("| /x | GET | 200 |"), std::string::npos) << content("a.md");
+  EXPECT_EQ(Json::parse(content("k6.json"))["metrics"]["http_reqs"]["count"], 200);
+  // The kept JSON gives the same page again.
+  EXPECT_EQ(report_with({path("a.json"), "--html", path("b.html")}).exit_code, 0);
+  EXPECT_EQ(content("a.html"), content("b.html"));
+  EXPECT_GT(content("a.html").size(), 10'000u);
+
+  const Output wrong = bench_with({"http", server.url(), "--n-requests", "2", "--html",
+                                   path("no/a.html"), "--json", path("c.json")});
+  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_NE(wrong.messages.find("--html: cannot write"), std::string::npos) << wrong.messages;
+  EXPECT_TRUE(Json::accept(content("c.json")));
+}
+
+}  // namespace
+}  // namespace sis::perf
