@@ -31,8 +31,8 @@ std::string ScriptedServer::Peer::read_request() {
     if (head_end != std::string::npos) {
       size_t body_bytes = 0;
       const std::string head = to_lower(buffer_.substr(0, head_end));
-      if (const size_t at = head.find("content-length:"); at != std::string::npos)
-        body_bytes = std::stoul(head.substr(at + 15));
+      if (const size_t at = head.find("\r\ncontent-length:"); at != std::string::npos)
+        body_bytes = std::stoul(head.substr(at + 17));
       const size_t total = head_end + 4 + body_bytes;
       if (buffer_.size() >= total) {
         std::string request = buffer_.substr(0, total);

@@ -16,6 +16,7 @@ from formats_server import FormatsServer
 from sis_server import ROOT, Server
 
 BINARY = BENCH = None
+TOKEN = "a-token-of-our-own"
 
 TEST_JSON = {"data": [{
     "prompt": {"content": ["<python>def is_even(na: int) ->"], "shape": [1]},
@@ -84,7 +85,7 @@ class Formats(unittest.TestCase):
 class OwnServer(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(BINARY, {"API_KEYS": ""})
+        cls.server = Server(BINARY, {"TRUTHGPT_API_TOKEN": TOKEN})
         cls.url = f"http://127.0.0.1:{cls.server.port}"
         listed = json.loads(cls.server.request("GET", "/v1/models")[2])["data"]
         cls.chat = next(model["id"] for model in listed if "chat" in model["id"])
@@ -106,12 +107,12 @@ class OwnServer(unittest.TestCase):
         self.good(4, "rerank", "--shape", "tei", "--model", model, "--documents", "5", "--lengths", "12")
 
     def test_infer(self):
-        run = self.good(20, "infer", "--model", self.chat, "--prompt", "hello", "--params",
+        run = self.good(20, "infer", "--token", TOKEN, "--model", self.chat, "--prompt", "hello", "--params",
                         '{"max_new_tokens": 8, "temperature": 0}')
         self.assertGreaterEqual(run["cache_hits"], 10)
-        run = self.good(6, "infer", "--model", self.chat, "--max-new-tokens", "4", "--distinct")
+        run = self.good(6, "infer", "--token", TOKEN, "--model", self.chat, "--max-new-tokens", "4", "--distinct")
         self.assertEqual(run["cache_hits"], 0)
-        run = self.good(4, "infer", "--stream", "--model", self.chat, "--max-new-tokens", "8")
+        run = self.good(4, "infer", "--token", TOKEN, "--stream", "--model", self.chat, "--max-new-tokens", "8")
         self.assertGreater(run["ttft_ms"]["count"], 0)
 
     def test_completions(self):

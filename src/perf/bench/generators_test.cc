@@ -1,6 +1,7 @@
 // Whole `sis bench infer`, `completions` and `chat` commands on files, against scripted servers.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <fstream>
 #include <set>
 

@@ -1,6 +1,7 @@
 // Whole `sis bench kserve` commands against a scripted server of the protocol.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <fstream>
 #include <set>
 

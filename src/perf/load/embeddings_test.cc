@@ -234,6 +234,8 @@ TEST(FindPromptTokens, LooksAtBothEnds) {
 TEST(ErrorMessage, ReadsEveryShapeOfError) {
   EXPECT_EQ(error_message(R"({"error":{"message":"a","type":"t"},"detail":"b"})"), "'a'");
   EXPECT_EQ(error_message(R"({"error":"a"})"), "'a'");
+  EXPECT_EQ(error_message(R"({"error":"not_found","detail":"it is off"})"),
+            "'not_found: it is off'");
   EXPECT_EQ(error_message(R"({"detail":[{"msg":"x"}]})"), R"('[{"msg":"x"}]')");
   EXPECT_EQ(error_message("<html>\n"), "'<html>\\x0a'");
   EXPECT_EQ(error_message("  "), "empty body");

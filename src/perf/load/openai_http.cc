@@ -27,7 +27,16 @@ std::string error_message(std::string_view body) {
     for (const char* key : {"error", "detail", "message"}) {
       const auto found = json.find(key);
       if (found == json.end()) continue;
-      if (found->is_string()) return in_quotes(found->get_ref<const std::string&>(), kShown);
+      if (found->is_string()) {
+        // {"error": "not_found", "detail": "..."}: a code, and what it means.
+        const auto detail = json.find("detail");
+        const bool both = key[0] == 'e' && detail != json.end() && detail->is_string() &&
+                          !detail->get_ref<const std::string&>().empty() && *detail != *found;
+        return in_quotes(both ? concat(found->get_ref<const std::string&>(), ": ",
+                                       detail->get_ref<const std::string&>())
+                              : found->get<std::string>(),
+                         kShown);
+      }
       if (found->is_object() && found->contains("message") && (*found)["message"].is_string())
         return in_quotes((*found)["message"].get_ref<const std::string&>(), kShown);
       return in_quotes(found->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),

@@ -69,8 +69,8 @@ TEST(TensorData, FaultsNameThePlace) {
             "members");
   EXPECT_EQ(error_of(R"({"data": [{"A": {"content": [1], "shape": [-1]}}]})"),
             "a.json: data[0].A.shape: want whole sizes from 0, found -1");
-  EXPECT_EQ(error_of(R"({"data": [{"A": {"b64": "???"}}]})"),
-            "a.json: data[0].A.b64: want base64 text, found the string '???'");
+  EXPECT_EQ(error_of(R"({"data": [{"A": {"b64": "?!?"}}]})"),
+            "a.json: data[0].A.b64: want base64 text, found the string '?!?'");
   EXPECT_EQ(error_of(R"({"data": [{"A": {"values": [1]}}]})"),
             "a.json: data[0].A: want 'content', 'b64' or 'shape', found 'values'");
   EXPECT_EQ(error_of(R"({"data": [{"A": [1]}], "validation_data": [{"B": [1]}, {"B": [1]}]})"),
