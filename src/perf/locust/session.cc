@@ -48,7 +48,8 @@ void LocustSession::on_message(const MasterMessage& message, TimePoint now, doub
       send_stats(epoch_s);
       stats_at_ = now + kLastStatsEvery;
     }
-    leaving_ = tell_quit_ = true;
+    // No farewell: a master that hears the last but one leave stops listening to the last.
+    leaving_ = true;
     state_ = WorkerState::kCleanup;
   } else if (message.type == "reconnect") {
     reconnect_ = true;
@@ -129,7 +130,10 @@ void LocustSession::tick(TimePoint now, double epoch_s, double cpu_percent, uint
   // Before the first answer nobody is there to tell.
   if (!contact_) return;
   if (now >= heartbeat_at_) {
-    outbox_.push_back(heartbeat_message(id_, state_, cpu_percent, memory_bytes));
+    // As Locust's own workers do: a master takes a test whose workers clean up for stopped, and
+    // would not wait for their last figures.
+    const WorkerState shown = state_ == WorkerState::kCleanup ? WorkerState::kRunning : state_;
+    outbox_.push_back(heartbeat_message(id_, shown, cpu_percent, memory_bytes));
     heartbeat_at_ = now + kHeartbeatEvery;
   }
   if (now >= stats_at_) {

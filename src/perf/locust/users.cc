@@ -128,9 +128,15 @@ class LocustUsers::UserClass {
       options.seed = seed_;
       options.give_up_after = kTryAgainAfter;
       options.window = kWindow;
-      options.on_window = [this](const Window& window) {
+      // A run that on_window ends has windows it does not show any more; this one is stopped
+      // when nothing is in flight.
+      int64_t in_flight = 0;
+      options.on_window = [this, &in_flight](const Window& window) {
         note_windows(window);
-        return !ending_;
+        in_flight += static_cast<int64_t>(window.total.sent) -
+                     static_cast<int64_t>(window.total.ok + window.total.failed);
+        if (ending_ && window.users == 0 && in_flight <= 0) halt_ = true;
+        return true;
       };
       auto result = run_load(options, **workload, &halt_, {});
       if (!result.ok()) {
