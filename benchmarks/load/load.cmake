@@ -8,6 +8,6 @@ if(TARGET sis)
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/compare.py $<TARGET_FILE:sis> $<TARGET_FILE:truth_server> --smoke)
   add_test(NAME load_memory_smoke
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/memory.py $<TARGET_FILE:sis> $<TARGET_FILE:truth_server>
-      --requests 1000000 --every 100000)
+      --requests 3000000 --every 500000)
   set_tests_properties(load_compare_smoke load_memory_smoke PROPERTIES LABELS bench-smoke TIMEOUT 300)
 endif()

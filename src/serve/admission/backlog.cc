@@ -10,7 +10,6 @@ namespace {
 constexpr double kLearn = 0.05;
 constexpr double kErrorUp = 0.1, kErrorDown = kErrorUp / 2000;
 constexpr double kSlackShareMax = 1.0 / 3;
-constexpr double kSlackShareMin = 0.03;  // a step or two, and what the error has not shown yet
 constexpr double kForecastSecondsMax = 1e6;  // a Duration holds it
 
 Duration duration(double seconds) {
@@ -52,8 +51,7 @@ std::optional<Forecast> Backlog::forecast(const Entry& entry) const {
 }
 
 Duration Backlog::slack(Duration budget) const {
-  const double seconds = to_seconds(budget);
-  return duration(std::min(error_seconds_ + seconds * kSlackShareMin, seconds * kSlackShareMax));
+  return duration(std::min(error_seconds_, to_seconds(budget) * kSlackShareMax));
 }
 
 Duration Backlog::drain() const {
