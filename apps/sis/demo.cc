@@ -151,7 +151,7 @@ Status show_chat(const DemoClient& client, const std::string& model) {
                                  {"stream", true},
                                  {"stream_options", {{"include_usage", true}}}}));
   std::printf("\n   %sfirst words after %.1f ms, %lld tokens in %.0f ms%s\n", dim(),
-              to_ms(streamed.first), static_cast<long long>(streamed.tokens), to_ms(streamed.whole),
+              streamed.first_ms, static_cast<long long>(streamed.tokens), streamed.whole_ms,
               plain());
   return {};
 }

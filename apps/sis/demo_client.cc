@@ -34,16 +34,18 @@ class ShownStream final : public perf::Workload {
     void begin() override {
       parser_.begin();
       current_ = {};
-      begun_ = now();
+      pieces_.clear();
     }
     void take(std::string_view body, TimePoint at) override {
       parser_.feed(body, [&](const perf::SseEvent& event) { show(event.data, at); });
     }
     const std::string& failure() const override { return failure_; }
     perf::Judgement end(uint64_t) override {
-      current_.whole = now() - begun_;
       result_ = current_;
-      return {.ok = !result_.text.empty(), .items = 1, .error = "an empty answer"};
+      perf::Judgement judgement{
+          .ok = !result_.text.empty(), .items = 1, .error = "an empty answer"};
+      judgement.generation.emplace().pieces = pieces_;
+      return judgement;
     }
 
    private:
@@ -60,7 +62,7 @@ class ShownStream final : public perf::Workload {
       if (content == delta->end() || !content->is_string()) return;
       const auto piece = content->get<std::string>();
       if (piece.empty()) return;
-      if (current_.text.empty()) current_.first = at - begun_;
+      pieces_.push_back(at);
       current_.text += piece;
       std::fwrite(piece.data(), 1, piece.size(), stdout);
       std::fflush(stdout);
@@ -69,7 +71,7 @@ class ShownStream final : public perf::Workload {
     DemoClient::Streamed& result_;  // of the last whole answer
     DemoClient::Streamed current_;
     perf::SseParser parser_;
-    TimePoint begun_ = now();
+    std::vector<TimePoint> pieces_;
     std::string failure_;
   };
 
@@ -126,7 +128,12 @@ Result<DemoClient::Streamed> DemoClient::stream_chat(const json& body) const {
   const ShownStream stream(std::move(bytes));
   SIS_ASSIGN(const auto run, perf::run_load({.url = url_, .connections = 1, .requests = 1}, stream,
                                             nullptr, [](const perf::Progress&) {}));
-  if (run.tally.ok == 1) return stream.result();
+  if (run.tally.ok == 1) {
+    Streamed streamed = stream.result();
+    streamed.first_ms = run.tally.generation.ttft.mean_ms();
+    streamed.whole_ms = run.tally.latency.mean_ms();
+    return streamed;
+  }
   return Error{Code::kUnavailable, run.tally.messages.empty() ? "the answer did not come"
                                                               : run.tally.messages.begin()->first};
 }

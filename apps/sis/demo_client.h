@@ -26,7 +26,7 @@ class DemoClient {
   struct Streamed {
     std::string text;
     int64_t tokens = 0;
-    Duration first{}, whole{};  // until the first piece, and the end
+    double first_ms = 0, whole_ms = 0;  // from sending to the first piece, and to the end
   };
   // A streamed chat completion; writes each piece to stdout at once.
   Result<Streamed> stream_chat(const nlohmann::json& body) const;

@@ -186,18 +186,18 @@ class Storms(unittest.TestCase):
 
 
 class EndUnderLoad(unittest.TestCase):
-    def load_and_stop(self, budget_s, tokens):
+    def load_and_stop(self, budget_s, tokens, choices=1):
         """Every request whose bytes were sent before the signal; what each got, and the exit code and seconds."""
         with tempfile.TemporaryDirectory() as folder:
             server = Server(BINARY, {**catalog(folder), "DRAIN_TIMEOUT_SEC": str(budget_s), "CHAT_BATCH_MAX_SIZE": "4",
-                                     "CHAT_BATCH_QUEUE_SIZE": "64", "CHAT_QUEUE_MAX_WAIT_MS": "0"})
+                                     "CHAT_BATCH_QUEUE_SIZE": "512", "CHAT_QUEUE_MAX_WAIT_MS": "0"})
             asked = []
             for i in range(24):
                 peer = socket.create_connection(("127.0.0.1", server.port), timeout=60)
                 if i % 3 == 2:
                     peer.sendall(raw_post("/v1/embeddings", json.dumps({"model": "embed", "input": [f"{i} {k}" for k in range(16)]})))
                 else:
-                    peer.sendall(raw_post("/v1/chat/completions", chat_body(stream=i % 3 == 0, max_tokens=tokens)))
+                    peer.sendall(raw_post("/v1/chat/completions", chat_body(stream=i % 3 == 0, max_tokens=tokens, n=choices)))
                 asked.append(peer)
             time.sleep(0.3)
             begin = time.monotonic()
@@ -239,7 +239,7 @@ class EndUnderLoad(unittest.TestCase):
         self.assertEqual((whole, refused, cut, code), (24, 0, [], 0))
 
     def test_at_the_end_of_the_budget_the_rest_gets_an_error(self):
-        answers, code, seconds = self.load_and_stop(budget_s=0.2, tokens=450)
+        answers, code, seconds = self.load_and_stop(budget_s=0.2, tokens=450, choices=16)  # some 100,000 tokens
         whole, refused, cut = self.sort(answers)
         self.assertEqual((whole + refused, cut, code), (24, [], 0))
         self.assertGreater(refused, 0)

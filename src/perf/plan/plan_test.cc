@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "perf/plan/limits.h"
+#include "perf/plan/plan_limits.h"
 #include "perf/plan/reader.h"
 #include "perf/plan/tasks.h"
 

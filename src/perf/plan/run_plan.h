@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "perf/plan/limits.h"
 #include "perf/plan/plan.h"
+#include "perf/plan/plan_limits.h"
 #include "perf/report/summary.h"
 
 namespace sis::perf {

@@ -5,7 +5,9 @@ Known are the times the server wrote down for every request, or what follows fro
 floor: what loopback, two kernels' worth of sockets and a wake-up cost, measured first with a server that answers at once. Reported
 means and percentiles must be within 1 % or 50 us of the sum; counts must be equal.
 
-usage: test_truth.py SIS_BINARY TRUTH_SERVER_BINARY [unittest options]
+usage: test_truth.py SIS_BINARY TRUTH_SERVER_BINARY [--shared] [unittest options]
+
+--shared: for a machine with other work: within 5 % or 0.5 ms, p99 and single arrivals within 5 ms; counts still equal.
 """
 import math
 import random
@@ -14,14 +16,21 @@ import sys
 import tempfile
 import time
 import unittest
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from truth_tools import ABSOLUTE_MS, TruthServer, bench, best_of, cores, known_figures, mean, misses, quantile, sojourns_ms  # noqa: E402
+import truth_tools  # noqa: E402
+from truth_tools import SHARED, STRICT, TruthServer, bench, best_of, cores, known_figures, mean, quantile, sojourns_ms  # noqa: E402
 
 SIS = SERVER = None
+BOUNDS = STRICT
 SKIPPED = 77
 TRIES = 5  # most cases need one; a machine with other work spoils some
+
+
+def misses(*arguments, **named):
+    return truth_tools.misses(*arguments, **{"bounds": BOUNDS, **named})
 
 
 class Truth(unittest.TestCase):
@@ -51,13 +60,15 @@ class Judging(unittest.TestCase):
     def test_what_is_off_is_found(self):
         known = [5 + 0.01 * i for i in range(1000)]
         right = {"count": 1000, **known_figures(known)}
-        self.assertEqual(misses("x", right, known), [])
-        self.assertEqual(misses("x", {**right, "p99": right["p99"] * 1.009}, known), [])
+        self.assertEqual(truth_tools.misses("x", right, known), [])
+        self.assertEqual(truth_tools.misses("x", {**right, "p99": right["p99"] * 1.009}, known), [])
         for name, value in (("p99", right["p99"] * 1.011), ("p50", right["p50"] * 0.98), ("mean", right["mean"] + 0.2), ("count", 999),
                             ("p99_9", float("nan"))):
-            self.assertEqual(len(misses("x", {**right, name: value}, known)), 1, name)
-        self.assertEqual(len(misses("x", {"count": 3, **known_figures([1.06, 1.06, 1.06])}, [1, 1, 1], figures=("p50",))), 1)
-        self.assertEqual(misses("x", {"count": 3, **known_figures([1.06, 1.06, 1.06])}, [1, 1, 1], 0.02, figures=("p50",)), [])
+            self.assertEqual(len(truth_tools.misses("x", {**right, name: value}, known)), 1, name)
+        self.assertEqual(len(truth_tools.misses("x", {"count": 3, **known_figures([1.06, 1.06, 1.06])}, [1, 1, 1], figures=("p50",))), 1)
+        self.assertEqual(truth_tools.misses("x", {"count": 3, **known_figures([1.06, 1.06, 1.06])}, [1, 1, 1], 0.02, figures=("p50",)), [])
+        self.assertEqual(truth_tools.misses("x", {**right, "p99": right["p99"] + 4}, known, bounds=SHARED), [])
+        self.assertEqual(len(truth_tools.misses("x", {**right, "p99": right["p99"] + 6, "p50": right["p50"] + 0.6}, known, bounds=SHARED)), 2)
 
     def test_right_once_is_right_and_wrong_each_time_is_wrong(self):
         class Case(unittest.TestCase):
@@ -107,9 +118,9 @@ class ClosedLoop(Truth):
         faults = misses("latency", run["latency_ms"], sojourns_ms(log), floor)
         # By construction: 8 users who each wait 5 ms make at most 1,600 requests/s.
         rate = 8 / (mean(sojourns_ms(log)) + floor) * 1e3
-        if not abs(run["requests_per_s"] / rate - 1) < 0.01:
+        if not abs(run["requests_per_s"] / rate - 1) < BOUNDS.relative:
             faults.append(f"throughput: {run['requests_per_s']:.1f}, known {rate:.1f} requests/s")
-        if run["verdict"] != "valid":
+        if BOUNDS is STRICT and run["verdict"] != "valid":
             faults.append(f"verdict: {run['verdict']}: {run['verdict_reason']}")
         return faults
 
@@ -140,7 +151,7 @@ class ClosedLoop(Truth):
         segment = f"fixed,ms=5,run=sleeping{number}"
         run = self.http(segment, "--concurrency", 8, "--n-requests", 1000, spin=False)
         return misses("latency", run["latency_ms"], sojourns_ms(self.server.log(segment)), 0.1, ("mean", "p50", "p90"),
-                      absolute_ms=0.3)
+                      bounds=replace(BOUNDS, absolute_ms=BOUNDS.absolute_ms + 0.25))
 
 
 class OpenLoop(Truth):
@@ -163,7 +174,7 @@ class OpenLoop(Truth):
         share = length * (seconds * 1000 // every) / (seconds * 1000)  # the run ends between two stalls
         for name, q in (("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999)):
             want, got = length * (q - (1 - share)) / share, run["latency_ms"][name]
-            if not abs(got - want) < 0.02 * want + 1:  # sending what fell due takes its time
+            if not abs(got - want) < 0.02 * want + 1 + BOUNDS.tail_ms:  # sending what fell due takes its time
                 faults.append(f"latency {name} in theory: {got:.2f} ms, want {want:.2f} ms")
         return run, faults
 
@@ -175,7 +186,7 @@ class OpenLoop(Truth):
     def test_stalls_with_few_connections(self, number):
         """Requests that never left in the stall are charged too; service times, as other tools report them, do not see it."""
         run, faults = self.stall(number, 8)
-        if not run["service_ms"]["p99"] < 10:
+        if not run["service_ms"]["p99"] < 10 + BOUNDS.tail_ms:
             faults.append(f"service p99: {run['service_ms']['p99']:.2f} ms: want it blind to the stalls")
         return faults
 
@@ -191,7 +202,7 @@ class OpenLoop(Truth):
         # M/D/1 (Pollaczek-Khinchine): mean time = s + rho s / (2 (1 - rho)). 2,500 arrivals of a fixed seed.
         rho = rate * service_ms / 1e3
         theory = service_ms + rho * service_ms / (2 * (1 - rho))
-        if not abs(run["latency_ms"]["mean"] / (theory + floor) - 1) < 0.12:
+        if not abs(run["latency_ms"]["mean"] / (theory + floor) - 1) < 0.11 + BOUNDS.relative:
             faults.append(f"M/D/1 mean: {run['latency_ms']['mean']:.3f} ms, theory {theory + floor:.3f} ms")
         # Arrivals: exponential gaps (Kolmogorov-Smirnov, 0.1 % level) of the wanted rate (4 standard errors).
         gaps = sorted((b - a) * 1e-9 for a, b in zip(log["received_ns"], log["received_ns"][1:]))
@@ -218,9 +229,9 @@ class OpenLoop(Truth):
         faults = misses("latency", run["latency_ms"], sojourns_ms(log), floor)
         if len(off) != 3 * rate:
             faults.append(f"count: {len(off)}, want {3 * rate}")
-        if off[int(0.99 * len(off))] > 50:
+        if off[int(0.99 * len(off))] > BOUNDS.tail_ms * 1e3:
             faults.append(f"p99 of arrivals: {off[int(0.99 * len(off))]:.0f} us off")
-        if run["late_ms"]["p99"] > 0.05:
+        if run["late_ms"]["p99"] > BOUNDS.tail_ms:
             faults.append(f"late p99: {run['late_ms']['p99']} ms")
         return faults
 
@@ -235,7 +246,7 @@ class Arrivals(Truth):
             return [f"count: {len(got)}, want {len(due_ms)}"]
         shift = quantile([at - due for at, due in zip(got, due_ms)], 0.5)
         off = quantile([abs(at - due - shift) for at, due in zip(got, due_ms)], 0.99)
-        return [f"p99 of arrivals: {off * 1e3:.0f} us off"] if off > ABSOLUTE_MS else []
+        return [f"p99 of arrivals: {off * 1e3:.0f} us off"] if off > BOUNDS.tail_ms else []
 
     @best_of(TRIES)
     def test_rising_rate(self, number):
@@ -260,7 +271,7 @@ class Arrivals(Truth):
         firsts, lasts = got[::5], got[4::5]
         off = quantile([abs(at - 10 * i - quantile([a - 10 * j for j, a in enumerate(firsts)], 0.5)) for i, at in enumerate(firsts)], 0.9)
         width = quantile([last - first for first, last in zip(firsts, lasts)], 0.9)
-        return [f"bursts: {off * 1e3:.0f} us off"] * (off > ABSOLUTE_MS) + [f"width: {width * 1e3:.0f} us"] * (width > 0.2)
+        return [f"bursts: {off * 1e3:.0f} us off"] * (off > BOUNDS.tail_ms) + [f"width: {width * 1e3:.0f} us"] * (width > 0.15 + BOUNDS.tail_ms)
 
     @best_of(TRIES)
     def test_trace(self, number):
@@ -284,7 +295,7 @@ class Arrivals(Truth):
         log = self.server.log(segment)
         wanted = 4 / (mean(sojourns_ms(log)) + floor + 20) * 2e3
         faults = misses("latency", run["latency_ms"], sojourns_ms(log), floor, ("mean", "p50", "p90"))  # of 320 requests
-        if not abs(log["requests"] / wanted - 1) < 0.02:
+        if not abs(log["requests"] / wanted - 1) < 0.01 + BOUNDS.relative:
             faults.append(f"count: {log['requests']}, want {wanted:.0f}")
         return faults
 
@@ -365,14 +376,18 @@ class Counts(Truth):
         self.assertEqual((run["failures"], run["failures_by_kind"]["timeout"], run["successes"]), (40, 40, 0))
         self.assertEqual((run["verdict"], run["exit_code"]), ("failed", 1))
         self.assertGreaterEqual(run["failed_latency_ms"]["min"], 200)
-        self.assertLess(run["failed_latency_ms"]["p50"], 210)  # looked for every hundredth of the limit
+        self.assertLess(run["failed_latency_ms"]["p50"], 210 + BOUNDS.tail_ms)  # looked for every hundredth of the limit
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     SIS, SERVER = sys.argv[1:3]
+    rest = sys.argv[3:]
+    if "--shared" in rest:
+        rest.remove("--shared")
+        BOUNDS = SHARED
     if cores()[0] == cores()[1]:
         print("wants two cores, one for the server and one for the generator")
         sys.exit(SKIPPED)
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

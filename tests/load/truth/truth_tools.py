@@ -8,10 +8,21 @@ import re
 import signal
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-RELATIVE = 0.01  # a figure is right when it is within 1 % ...
-ABSOLUTE_MS = 0.05  # ... or 50 us of the known one
+
+@dataclass(frozen=True)
+class Bounds:
+    """A figure is right when it is within `relative` or within `absolute_ms` of the known one."""
+    relative: float
+    absolute_ms: float
+    tail_ms: float  # in place of absolute_ms for p99 and beyond, and for the times of single requests
+
+
+STRICT = Bounds(0.01, 0.05, 0.05)  # what the generator is held to, on a machine that does nothing else
+SHARED = Bounds(0.05, 0.5, 5.0)  # what is left to see where others' work delays one request in a hundred
+
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999}
 
 
@@ -103,8 +114,7 @@ def known_figures(values_ms):
     return {"mean": mean(values_ms), **{name: quantile(values_ms, q) for name, q in QUANTILES.items()}}
 
 
-def misses(what, reported, known_ms, floor_ms=0.0, figures=("mean", "p50", "p90", "p99", "p99_9"), relative=RELATIVE,
-           absolute_ms=ABSOLUTE_MS):
+def misses(what, reported, known_ms, floor_ms=0.0, figures=("mean", "p50", "p90", "p99", "p99_9"), bounds=STRICT):
     """What of the histogram object `reported` is not the known values plus the floor, as lines for people."""
     known = known_figures(known_ms)
     faults = []
@@ -112,7 +122,8 @@ def misses(what, reported, known_ms, floor_ms=0.0, figures=("mean", "p50", "p90"
         faults.append(f"{what}: count {reported.get('count')}, known {len(known_ms)}")
     for name in figures:
         want, got = known[name] + floor_ms, reported.get(name, math.nan)
-        if not abs(got - want) <= max(absolute_ms, relative * want):
+        absolute_ms = bounds.tail_ms if name.startswith("p99") else bounds.absolute_ms
+        if not abs(got - want) <= max(absolute_ms, bounds.relative * want):
             faults.append(f"{what} {name}: reported {got:.4f} ms, known {want:.4f} ms")
     return faults
 

@@ -1,4 +1,4 @@
-#include "perf/plan/limits.h"
+#include "perf/plan/plan_limits.h"
 
 #include <algorithm>
 
