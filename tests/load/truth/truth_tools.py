@@ -90,7 +90,8 @@ def bench(binary, *arguments, timeout=120, pinned=True):
     """The first run of the JSON document of `sis bench ARGUMENTS`, with `exit_code` and `stderr` beside its figures."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"
-        command = [str(Path(binary).resolve()), "bench", *map(str, arguments), "--json", str(file), "--no-progress"]
+        command = [str(Path(binary).resolve()), "bench", *map(str, arguments), "--json", str(file), "--no-progress",
+                   "--server-metrics", "off"]  # which would be one more request in the log
         if pinned and cores()[0] != cores()[1]:
             command = ["taskset", "-c", str(cores()[0]), *command]
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=folder,
