@@ -58,10 +58,18 @@ struct Shape {
   bool gelu, residual;
 };
 constexpr Shape kShapes[] = {
-    {"bge-m3 qkv", 1024, 3072, false, false}, {"bge-m3 out", 1024, 1024, false, true},
-    {"bge-m3 up", 1024, 4096, true, false},   {"bge-m3 down", 4096, 1024, false, true},
-    {"minilm qkv", 384, 1152, false, false},  {"minilm out", 384, 384, false, true},
-    {"minilm up", 384, 1536, true, false},    {"minilm down", 1536, 384, false, true},
+    {"qwen3-0.6b qkv", 1024, 4096, false, false},
+    {"qwen3-0.6b out", 2048, 1024, false, true},
+    {"qwen3-0.6b gate_up", 1024, 6144, false, false},
+    {"qwen3-0.6b down", 3072, 1024, false, true},
+    {"bge-m3 qkv", 1024, 3072, false, false},
+    {"bge-m3 out", 1024, 1024, false, true},
+    {"bge-m3 up", 1024, 4096, true, false},
+    {"bge-m3 down", 4096, 1024, false, true},
+    {"minilm qkv", 384, 1152, false, false},
+    {"minilm out", 384, 384, false, true},
+    {"minilm up", 384, 1536, true, false},
+    {"minilm down", 1536, 384, false, true},
 };
 
 double wall_s() {

@@ -10,10 +10,10 @@
 // (measured at K = 384 .. 4096). Only the last, incomplete panel goes through a copy, or all where
 // K ends inside a tile.
 //
-// Sums wait in scratch between blocks of K. When the last one is done, all rows of the chunk go
-// through the epilogue. (Done a few rows at a time between the products it hides nothing: they wait
-// for L2 as it does. What it costs is registers: the loop of the products is a third faster when
-// all its addresses stay in them.)
+// Sums wait in scratch between blocks of K. When the last one is done, the panel's rows go through
+// the epilogue while their sums are still in L1; between products of one panel it would hide
+// nothing, and what it costs there is registers: the loop of the products is a third faster when
+// all its addresses stay in them.
 //
 // Up to 32 rows have a way of their own, gemm_amx_few.h.
 //
@@ -198,9 +198,10 @@ void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t e
         const Panel a = rows.panel(row, k0);
         multiply(a.first, a.second, a.row, b, sums, k_steps, kb == 0, ahead, lines);
         ahead += k_steps * lines * 64;
+        if (kb + 1 == k_blocks.count)
+          finish_block<Acc>(p, row, row + kPanelRows < end ? row + kPanelRows : end, block, sums);
       }
     }
-    finish_block<Acc>(p, begin, end, block, scratch);
   }
 }
 
