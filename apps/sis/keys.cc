@@ -11,10 +11,10 @@
 #include "base/file.h"
 #include "base/settings.h"
 #include "base/strings.h"
+#include "base/yaml_tree.h"
 #include "commands.h"
 #include "serve/server/access_file.h"
 #include "serve/server/access_rules.h"
-#include "serve/server/catalog_tree.h"
 #include "serve/server/settings_table.h"
 
 namespace sis::apps {
@@ -144,7 +144,7 @@ std::string limits_text(const admission::RateLimits& limits) {
 }
 
 int list(const std::string& file) {
-  auto text = read_file(file, server::kYamlBytesMax);
+  auto text = read_file(file, YamlLimits{}.file_bytes);
   if (!text.ok()) return fail(1, text.error().message);
   const auto keys = server::parse_keys(*text, file);
   if (!keys.ok()) return fail(1, keys.error().message);

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/yaml_tree.h"
 #include "perf/plan/plan.h"
-#include "perf/plan/yaml_tree.h"
 
 namespace sis::perf {
 
