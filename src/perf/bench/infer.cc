@@ -105,7 +105,7 @@ int bench_infer(const BenchContext& context, const std::vector<std::string>& arg
         SIS_ASSIGN(auto workload, InferWorkload::create({.url = server->url,
                                                          .prefix = server->prefix,
                                                          .model = model,
-                                                         .token = values.server.api_key,
+                                                         .api_key = values.server.api_key,
                                                          .prompts = *prompts,
                                                          .params = params_of(values),
                                                          .stream = values.stream,

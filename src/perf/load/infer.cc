@@ -156,7 +156,7 @@ Result<std::unique_ptr<InferWorkload>> InferWorkload::create(const InferOptions&
     body.json("}");
     const JsonPost post{.url = options.url,
                         .path = options.prefix + (options.stream ? "/infer/stream" : "/infer"),
-                        .api_key = options.token,
+                        .api_key = options.api_key,
                         .accept = options.stream ? "text/event-stream" : "application/json",
                         .keep_alive = options.keep_alive};
     SIS_ASSIGN(PooledRequest request, std::move(body).post(post));

@@ -22,7 +22,7 @@ struct InferOptions {
   net::Url url;
   std::string prefix = "/v1";  // of the path
   std::string model;
-  std::string token;  // sent as bearer token unless empty
+  std::string api_key;  // sent as bearer token unless empty
   TextSource prompts;
   std::string params;  // a JSON object, the request's `params`; empty: none
   bool stream = false;

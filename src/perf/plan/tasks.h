@@ -17,7 +17,4 @@ namespace sis::perf {
 // checked and read now.
 Result<PlanTask> read_task(std::string_view origin, const YamlTree& tree, const std::string& path);
 
-// A YAML value as JSON: plain scalars by YAML's core schema, quoted ones as text.
-std::string json_of_yaml(const YamlTree& tree);
-
 }  // namespace sis::perf
