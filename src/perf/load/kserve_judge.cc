@@ -15,28 +15,6 @@ namespace {
 using simdjson::dom::array;
 using simdjson::dom::element;
 
-// Bytes of the JSON object that `body` begins with; 0 when it does not end.
-size_t object_bytes(std::string_view body) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < body.size(); ++i) {
-    const char c = body[i];
-    if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      ++depth;
-    } else if ((c == '}' || c == ']') && --depth == 0) {
-      return i + 1;
-    }
-  }
-  return 0;
-}
-
 // Lists may be nested; simdjson bounds the depth of what it parsed.
 int64_t count_values(element values) {
   array list;
@@ -61,7 +39,7 @@ class KServeJudge final : public Judge {
 
  private:
   std::string check(uint64_t index, std::string_view body) {
-    const size_t json_bytes = body.starts_with('{') ? object_bytes(body) : 0;
+    const size_t json_bytes = json_object_bytes(body);
     if (json_bytes == 0) return concat("status 200 without a JSON object: ", in_quotes(body, 60));
     if (padded_.size() < json_bytes + simdjson::SIMDJSON_PADDING)
       padded_.resize(json_bytes * 2 + simdjson::SIMDJSON_PADDING);
