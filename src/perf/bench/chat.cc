@@ -77,7 +77,7 @@ Result<std::vector<ChatInput>> read_inputs(const ChatFlags& values) {
   return chats.ok() ? std::move(chats) : prefixed("--input-data", chats.error());
 }
 
-std::string load_text(const ChatFlags& flags, const TextFlags::Texts& texts,
+std::string load_text(const ChatFlags& flags, const TextSource& prompts,
                       const std::vector<ChatInput>& inputs, bool stream) {
   std::string out = stream ? "streamed" : "whole answers";
   if (!inputs.empty()) {
@@ -86,7 +86,7 @@ std::string load_text(const ChatFlags& flags, const TextFlags::Texts& texts,
                   flags.images.empty() ? flags.input_data : flags.images);
     if (bodies) return out + ", as they are";
   } else {
-    out += concat(", prompt: ", flags.prompts.shown(texts));
+    out += concat(", prompt: ", flags.prompts.shown(prompts));
   }
   if (flags.shared_prefix > 0) out += concat(", behind ", flags.shared_prefix, " shared words");
   if (flags.prefix_groups > 1) out += concat(" (", flags.prefix_groups, " groups)");
@@ -119,8 +119,8 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
   auto options = values.load.resolve(flags, server->url);
   if (!options.ok()) return complain(context, options.error(), kExitUsage);
   options->slo = values.generation.slo;
-  const auto texts = values.prompts.load(options->seed);
-  if (!texts.ok()) return complain(context, texts.error(), kExitUsage);
+  const auto prompts = values.prompts.source(options->seed);
+  if (!prompts.ok()) return complain(context, prompts.error(), kExitUsage);
   const auto inputs = read_inputs(values);
   if (!inputs.ok()) return complain(context, inputs.error(), kExitUsage);
   const GenerationFlags& generation = values.generation;
@@ -129,9 +129,7 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
                    .path = server->prefix + "/chat/completions",
                    .api_key = values.server.api_key,
                    .system = values.system,
-                   .prompt = values.prompts.text,
-                   .prompts = texts->lines,
-                   .lengths = texts->lengths,
+                   .prompts = *prompts,
                    .shared_prefix_words = values.shared_prefix,
                    .prefix_groups = static_cast<int>(values.prefix_groups),
                    .inputs = inputs->empty() ? nullptr : &*inputs,
@@ -163,7 +161,7 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
           return Error{Code::kInvalidArgument,
                        "--slo-ttft, --slo-itl: want request bodies with \"stream\": true"};
         label.what = "chat";
-        label.load = load_text(values, *texts, *inputs, workload->streams());
+        label.load = load_text(values, *prompts, *inputs, workload->streams());
         label.counts_tokens = label.generates = true;
         return std::unique_ptr<Workload>(std::move(workload));
       });

@@ -35,7 +35,7 @@ void add_flags(FlagSet& flags, EmbeddingsFlags& values) {
   values.load.add_to(flags);
 }
 
-std::string load_text(const EmbeddingsFlags& flags, const TextFlags::Texts& texts) {
+std::string load_text(const EmbeddingsFlags& flags, const TextSource& texts) {
   std::string out = concat(flags.batch, flags.batch == 1 ? " text" : " texts",
                            " per request: ", flags.texts.shown(texts));
   out += flags.texts.distinct ? ", every text unique" : ", repeated";
@@ -58,25 +58,23 @@ int bench_embeddings(const BenchContext& context, const std::vector<std::string>
   if (!server.ok()) return complain(context, server.error(), kExitUsage);
   const auto options = values.load.resolve(flags, server->url);
   if (!options.ok()) return complain(context, options.error(), kExitUsage);
-  const auto texts = values.texts.load(options->seed);
+  const auto texts = values.texts.source(options->seed);
   if (!texts.ok()) return complain(context, texts.error(), kExitUsage);
 
   EmbeddingsOptions embeddings{.url = server->url,
                                .path = server->prefix + "/embeddings",
                                .api_key = values.server.api_key,
-                               .text = values.texts.text,
-                               .texts = texts->lines,
-                               .lengths = texts->lengths};
-  embeddings.batch = static_cast<int>(values.batch);
+                               .texts = *texts,
+                               .batch = static_cast<int>(values.batch),
+                               .distinct = values.texts.distinct,
+                               .salt = salt_of_now(),
+                               .seed = options->seed,
+                               .keep_alive = options->keep_alive,
+                               .requests = options->requests,
+                               .check_every = static_cast<uint64_t>(values.check_every)};
   if (!values.encoding.empty())
     embeddings.encoding =
         values.encoding == "float" ? VectorEncoding::kFloat : VectorEncoding::kBase64;
-  embeddings.distinct = values.texts.distinct;
-  embeddings.salt = salt_of_now();
-  embeddings.seed = options->seed;
-  embeddings.keep_alive = options->keep_alive;
-  embeddings.requests = options->requests;
-  embeddings.check_every = static_cast<uint64_t>(values.check_every);
 
   const std::string started = utc_now();
   if (values.server.models.empty()) {

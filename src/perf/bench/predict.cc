@@ -46,7 +46,7 @@ void add_flags(FlagSet& flags, PredictFlags& values) {
   values.load.add_to(flags);
 }
 
-std::string load_text(const PredictFlags& flags, const TextFlags::Texts& texts, int batch) {
+std::string load_text(const PredictFlags& flags, const TextSource& texts, int batch) {
   std::string out =
       concat(batch, batch == 1 ? " text (" : " texts (", flags.texts.shown(texts), ") per request");
   out += flags.texts.distinct ? ", every text unique" : ", repeated";
@@ -68,14 +68,12 @@ int bench_predict(const BenchContext& context, const std::vector<std::string>& a
   if (!server.ok()) return complain(context, server.error(), kExitUsage);
   const auto options = values.load.resolve(flags, server->url);
   if (!options.ok()) return complain(context, options.error(), kExitUsage);
-  const auto texts = values.texts.load(options->seed);
+  const auto texts = values.texts.source(options->seed);
   if (!texts.ok()) return complain(context, texts.error(), kExitUsage);
 
   PredictOptions predict{.url = ServerFlags::root_of(*server),
                          .api_key = values.server.api_key,
-                         .text = values.texts.text,
-                         .texts = texts->lines,
-                         .lengths = texts->lengths,
+                         .texts = *texts,
                          .distinct = values.texts.distinct,
                          .salt = salt_of_now(),
                          .seed = options->seed,

@@ -1,14 +1,12 @@
 // Where the texts of a command come from: one given text, the lines of a file, or made-up words.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "perf/bench/flags.h"
 #include "perf/load/request_pool.h"
-#include "perf/load/texts.h"
 
 namespace sis::perf {
 
@@ -27,16 +25,9 @@ struct TextFlags {
   // an error.
   Status choose(const FlagSet& flags);
 
-  struct Texts {
-    std::vector<std::string> lines;     // of the file
-    std::optional<LengthSpec> lengths;  // made-up texts
-  };
-  // Neither: the one text. Errors: an unreadable file, a wrong length.
-  Result<Texts> load(uint64_t seed) const;
-  // The same as a source of texts.
+  // Errors: an unreadable file, a wrong length.
   Result<TextSource> source(uint64_t seed) const;
   // "3 lines of a.txt, shuffled"
-  std::string shown(const Texts& texts) const;
   std::string shown(const TextSource& source) const;
 };
 

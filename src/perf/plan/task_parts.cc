@@ -45,8 +45,9 @@ TaskTexts read_texts(PlanReader& reader, const std::string& noun, const std::str
   TaskTexts out;
   const std::string plural =
       noun.ends_with('y') ? noun.substr(0, noun.size() - 1) + "ies" : noun + "s";
-  out.texts = reader.texts(noun, kTextsMax);
-  if (auto more = reader.texts(plural, kTextsMax); !more.empty()) out.texts = std::move(more);
+  out.source.texts = reader.texts(noun, kTextsMax);
+  if (auto more = reader.texts(plural, kTextsMax); !more.empty())
+    out.source.texts = std::move(more);
   const std::string file = reader.text("file"), lengths = reader.text("lengths");
   out.distinct = reader.flag("distinct", false);
   const int sources = (reader.has(noun) ? 1 : 0) + (reader.has(plural) ? 1 : 0) +
@@ -57,17 +58,17 @@ TaskTexts read_texts(PlanReader& reader, const std::string& noun, const std::str
   if (!file.empty()) {
     auto lines = read_lines(file_beside(reader.origin(), file));
     if (lines.ok())
-      out.texts = std::move(*lines);
+      out.source.texts = std::move(*lines);
     else
       reader.fail("file", lines.error().message);
   } else if (!lengths.empty()) {
     auto spec = LengthSpec::parse(lengths);
     if (spec.ok())
-      out.lengths = *spec;
+      out.source.lengths = *spec;
     else
       reader.fail("lengths", spec.error().message);
   }
-  if (out.texts.empty() && !out.lengths) out.texts = {fallback};
+  if (out.source.texts.empty() && !out.source.lengths) out.source.texts = {fallback};
   return out;
 }
 

@@ -2,26 +2,22 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/result.h"
 #include "net/http_client_url.h"
-#include "perf/load/texts.h"
+#include "perf/load/request_pool.h"
 #include "perf/load/workload.h"
 #include "perf/plan/plan.h"
 #include "perf/plan/reader.h"
 
 namespace sis::perf {
 
-// Given texts, the lines of a file or made-up ones; one source only. At least one text unless they
-// are made up.
+// Given texts, the lines of a file or made-up ones; one source only.
 struct TaskTexts {
-  std::vector<std::string> texts;
-  std::optional<LengthSpec> lengths;
+  TextSource source;  // at least one of its `texts` unless they are made up
   bool distinct = false;
 };
 // The keys `noun`, its plural (queries of query), file, lengths and distinct; without any the one

@@ -81,9 +81,8 @@ void read_predict(PlanReader& reader, PlanTask& task) {
   PredictOptions options;
   options.model = reader.text("model");
   options.batch = static_cast<int>(reader.integer("batch", 1, 1, kBatchMax));
-  TaskTexts texts = read_texts(reader, "text", "The bread was warm and the staff were kind.");
-  options.texts = std::move(texts.texts);
-  options.lengths = texts.lengths;
+  const TaskTexts texts = read_texts(reader, "text", "The bread was warm and the staff were kind.");
+  options.texts = texts.source;
   options.distinct = texts.distinct;
   task.items_name = "texts";
   if (task.name.empty())
@@ -104,9 +103,8 @@ void read_embeddings(PlanReader& reader, PlanTask& task) {
   if (encoding == "base64") options.encoding = VectorEncoding::kBase64;
   options.check_every =
       static_cast<uint64_t>(reader.integer("check_every", 64, 1, 1'000'000'000'000));
-  TaskTexts texts = read_texts(reader, "text", "hello world");
-  options.texts = std::move(texts.texts);
-  options.lengths = texts.lengths;
+  const TaskTexts texts = read_texts(reader, "text", "hello world");
+  options.texts = texts.source;
   options.distinct = texts.distinct;
   task.items_name = "texts";
   task.counts_tokens = true;
@@ -129,9 +127,8 @@ void read_chat(PlanReader& reader, PlanTask& task) {
     if (Status status = check_extra(options.extra); !status.ok())
       reader.fail("extra", status.error().message);
   }
-  TaskTexts texts = read_texts(reader, "prompt", "Hello, how are you?");
-  options.prompts = std::move(texts.texts);
-  options.lengths = texts.lengths;
+  const TaskTexts texts = read_texts(reader, "prompt", "Hello, how are you?");
+  options.prompts = texts.source;
   options.distinct = texts.distinct;
   task.counts_tokens = task.generates = true;
   task.streams = options.stream;

@@ -7,14 +7,6 @@
 #include "perf/plan/task_parts.h"
 
 namespace sis::perf {
-namespace {
-
-TextSource source_of(const TaskTexts& texts) {
-  return {.text = {}, .texts = texts.texts, .lengths = texts.lengths};
-}
-
-}  // namespace
-
 void read_completions(PlanReader& reader, PlanTask& task) {
   CompletionsOptions options;
   options.model = reader.text("model");
@@ -25,7 +17,7 @@ void read_completions(PlanReader& reader, PlanTask& task) {
     if (Status status = check_completions_extra(options.extra); !status.ok())
       reader.fail("extra", status.error().message);
   const TaskTexts texts = read_texts(reader, "prompt", "Hello, how are you?");
-  options.prompts = source_of(texts);
+  options.prompts = texts.source;
   options.distinct = texts.distinct;
   task.counts_tokens = task.generates = true;
   task.streams = options.stream;
@@ -60,7 +52,7 @@ void read_rerank(PlanReader& reader, PlanTask& task) {
       reader.fail("document_lengths", spec.error().message);
   }
   const TaskTexts queries = read_texts(reader, "query", "which of these is about the sea?");
-  options.queries = source_of(queries);
+  options.queries = queries.source;
   options.distinct = queries.distinct;
   task.items_name = "documents";
   if (task.name.empty()) task.name = "rerank";
@@ -79,7 +71,7 @@ void read_infer(PlanReader& reader, PlanTask& task) {
   options.params = object_text(reader, "params");
   options.stream = reader.flag("stream", false);
   const TaskTexts texts = read_texts(reader, "prompt", "Hello, how are you?");
-  options.prompts = source_of(texts);
+  options.prompts = texts.source;
   options.distinct = texts.distinct;
   task.generates = true;
   task.streams = options.stream;
