@@ -114,28 +114,24 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
   if (const auto exit_code = parse_flags(context, flags, arguments)) return *exit_code;
   for (const Status& status : {values.prompts.choose(flags), check_flags(values, flags)})
     if (!status.ok()) return complain(context, status.error(), kExitUsage);
-  const auto server = values.server.resolve(flags);
-  if (!server.ok()) return complain(context, server.error(), kExitUsage);
-  auto options = values.load.resolve(flags, server->url);
-  if (!options.ok()) return complain(context, options.error(), kExitUsage);
-  options->slo = values.generation.slo;
-  const auto prompts = values.prompts.source(options->seed);
-  if (!prompts.ok()) return complain(context, prompts.error(), kExitUsage);
+  auto run = resolve_text_run(flags, values.server, values.load, values.prompts);
+  if (!run.ok()) return complain(context, run.error(), kExitUsage);
+  run->options.slo = values.generation.slo;
   const auto inputs = read_inputs(values);
   if (!inputs.ok()) return complain(context, inputs.error(), kExitUsage);
   const GenerationFlags& generation = values.generation;
 
-  ChatOptions chat{.url = server->url,
-                   .path = server->prefix + "/chat/completions",
+  ChatOptions chat{.url = run->server.url,
+                   .path = run->server.prefix + "/chat/completions",
                    .api_key = values.server.api_key,
                    .system = values.system,
-                   .prompts = *prompts,
+                   .prompts = run->texts,
                    .shared_prefix_words = values.shared_prefix,
                    .prefix_groups = static_cast<int>(values.prefix_groups),
                    .inputs = inputs->empty() ? nullptr : &*inputs,
                    .distinct = values.prompts.distinct,
                    .salt = salt_of_now(),
-                   .seed = options->seed,
+                   .seed = run->options.seed,
                    .max_tokens = generation.max_tokens,
                    .output_lengths = generation.lengths,
                    .temperature = generation.temperature,
@@ -143,17 +139,17 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
                    .stream = generation.stream,
                    .ignore_eos = generation.ignore_eos,
                    .extra = generation.extra,
-                   .keep_alive = options->keep_alive,
-                   .requests = options->requests};
+                   .keep_alive = run->options.keep_alive,
+                   .requests = run->options.requests};
 
   if (values.server.models.empty()) {
     const auto listed =
-        values.server.list_models(*server, values.load.timeout, values.load.verify_ssl);
+        values.server.list_models(run->server, values.load.timeout, values.load.verify_ssl);
     if (!listed.ok()) return complain(context, listed.error(), kExitFailed);
     values.server.models = {model_of(*listed)};
   }
   return run_each_model(
-      context, values.load, *options, values.server.models,
+      context, values.load, run->options, values.server.models,
       [&](const std::string& model, RunLabel& label) -> Result<std::unique_ptr<Workload>> {
         chat.model = model;
         SIS_ASSIGN(auto workload, ChatWorkload::create(chat));
@@ -161,7 +157,7 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
           return Error{Code::kInvalidArgument,
                        "--slo-ttft, --slo-itl: want request bodies with \"stream\": true"};
         label.what = "chat";
-        label.load = load_text(values, *prompts, *inputs, workload->streams());
+        label.load = load_text(values, run->texts, *inputs, workload->streams());
         label.counts_tokens = label.generates = true;
         return std::unique_ptr<Workload>(std::move(workload));
       });

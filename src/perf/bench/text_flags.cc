@@ -75,4 +75,13 @@ std::string TextFlags::shown(const TextSource& source) const {
   return in_quotes(text, 40);
 }
 
+Result<TextRun> resolve_text_run(const FlagSet& flags, const ServerFlags& server,
+                                 const LoadFlags& load, const TextFlags& texts) {
+  TextRun run;
+  SIS_ASSIGN(run.server, server.resolve(flags));
+  SIS_ASSIGN(run.options, load.resolve(flags, run.server.url));
+  SIS_ASSIGN(run.texts, texts.source(run.options.seed));
+  return run;
+}
+
 }  // namespace sis::perf

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "perf/bench/common.h"
 #include "perf/bench/flags.h"
+#include "perf/bench/server_flags.h"
 #include "perf/load/request_pool.h"
 
 namespace sis::perf {
@@ -30,5 +32,15 @@ struct TextFlags {
   // "3 lines of a.txt, shuffled"
   std::string shown(const TextSource& source) const;
 };
+
+// What a command that sends texts has after its flags are parsed and chosen.
+struct TextRun {
+  Server server;
+  RunOptions options;
+  TextSource texts;
+};
+// Errors: a wrong flag, a file that cannot be read.
+Result<TextRun> resolve_text_run(const FlagSet& flags, const ServerFlags& server,
+                                 const LoadFlags& load, const TextFlags& texts);
 
 }  // namespace sis::perf
