@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "base/utc.h"
 #include "perf/bench/commands.h"
 #include "perf/bench/server_flags.h"
 #include "perf/bench/text_flags.h"

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "base/utc.h"
 #include "base/yaml_tree.h"
 #include "telemetry/json_text.h"
 
@@ -203,14 +204,6 @@ Result<int64_t> parse_utc(const std::string& text) {
   return Error{Code::kInvalidArgument,
                concat("want a day such as 2027-01-31 or a time such as 2027-01-31T12:00:00Z, got ",
                       in_quotes(text))};
-}
-
-std::string utc_text(int64_t unix_seconds) {
-  const std::time_t time = unix_seconds;
-  std::tm parts = {};
-  gmtime_r(&time, &parts);
-  char text[40];
-  return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts));
 }
 
 Result<std::vector<ApiKey>> parse_keys(const std::string& text, std::string_view origin) {
