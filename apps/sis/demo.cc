@@ -180,7 +180,7 @@ Status show_load(const DemoClient& client, const std::string& model, double seco
   if (model.empty()) return absent("text-embedding", "demo/embed"), Status();
   SIS_ASSIGN(const auto lengths, perf::LengthSpec::parse("uniform:8:16"));
   perf::EmbeddingsOptions load{.url = client.url(), .model = model, .api_key = ""};
-  load.lengths = lengths;
+  load.texts.lengths = lengths;
   load.encoding = perf::VectorEncoding::kBase64;
   load.distinct = true;
   SIS_ASSIGN(const auto workload, perf::EmbeddingsWorkload::create(load));

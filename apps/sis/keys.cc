@@ -11,10 +11,11 @@
 #include "base/file.h"
 #include "base/settings.h"
 #include "base/strings.h"
+#include "base/utc.h"
+#include "base/yaml_tree.h"
 #include "commands.h"
 #include "serve/server/access_file.h"
 #include "serve/server/access_rules.h"
-#include "serve/server/catalog_tree.h"
 #include "serve/server/settings_table.h"
 
 namespace sis::apps {
@@ -144,7 +145,7 @@ std::string limits_text(const admission::RateLimits& limits) {
 }
 
 int list(const std::string& file) {
-  auto text = read_file(file, server::kYamlBytesMax);
+  auto text = read_file(file, YamlLimits{}.file_bytes);
   if (!text.ok()) return fail(1, text.error().message);
   const auto keys = server::parse_keys(*text, file);
   if (!keys.ok()) return fail(1, keys.error().message);
@@ -155,13 +156,12 @@ int list(const std::string& file) {
     std::string rest = limits_text(key.limits);
     if (!key.models.empty()) rest += concat("; models ", join_list(key.models));
     if (!key.routes.empty()) rest += concat("; routes ", join_list(key.routes));
-    const std::string expires = !key.expires_at ? "never"
-                                : admission::is_expired(key, now)
-                                    ? "expired"
-                                    : server::utc_text(*key.expires_at);
+    const std::string expires = !key.expires_at                   ? "never"
+                                : admission::is_expired(key, now) ? "expired"
+                                                                  : utc_text(*key.expires_at);
     std::printf("%-24s  %-10s  %-20s  %-20s  %4d  %s\n", key.name.c_str(),
                 (admission::to_hex(key.hash).substr(0, 8) + "..").c_str(),
-                key.created_at ? server::utc_text(key.created_at).c_str() : "-", expires.c_str(),
+                key.created_at ? utc_text(key.created_at).c_str() : "-", expires.c_str(),
                 key.priority, rest.c_str());
   }
   return 0;

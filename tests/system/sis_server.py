@@ -1,8 +1,9 @@
-"""Starts a `sis serve` for a test and ends it. Standard library only."""
+"""Starts a `sis serve` for a test and ends it, and what such tests share. Standard library only."""
 import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -10,6 +11,32 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+JSON = {"Content-Type": "application/json"}
+
+
+def until(condition, seconds=30.0, pause=0.02):
+    """Whether `condition` came true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(pause)
+    return False
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def tiny_catalog(folder):
+    """The path of a models.yaml, written into `folder`, with the chat model "tiny"."""
+    catalog = Path(folder) / "models.yaml"
+    catalog.write_text("models:\n  - name: tiny\n    hf_repo_id: test/chat-tiny\n"
+                       "    handler: app.models.text_chat.TextChatModel\n"
+                       f"    path: {ROOT / 'tests/models/chat-tiny'}\n")
+    return str(catalog)
 
 
 class Server:

@@ -15,10 +15,9 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sis_server import ROOT, Server  # noqa: E402
+from sis_server import JSON, Server, tiny_catalog, until  # noqa: E402
 
 BINARY = None
-JSON = {"Content-Type": "application/json"}
 STEP_TOKENS = 64
 PROMPTS = ["Tell me about rivers.", "Count to ten.", "What is a queue?", "Hello! " * 12, "Why?", "Name a colour. " * 20]
 
@@ -28,24 +27,11 @@ def body(prompt, **fields):
                        "ignore_eos": True, **fields})
 
 
-def until(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 class Vanishing(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        catalog = Path(cls.folder.name) / "models.yaml"
-        catalog.write_text("models:\n  - name: tiny\n    hf_repo_id: test/chat-tiny\n"
-                           "    handler: app.models.text_chat.TextChatModel\n"
-                           f"    path: {ROOT / 'tests/models/chat-tiny'}\n")
-        cls.server = Server(BINARY, {"MODEL_CONFIG_PATH": str(catalog), "MODELS": "tiny", "CHAT_BATCH_MAX_SIZE": "6",
+        cls.server = Server(BINARY, {"MODEL_CONFIG_PATH": tiny_catalog(cls.folder.name), "MODELS": "tiny", "CHAT_BATCH_MAX_SIZE": "6",
                                      "CHAT_BATCH_QUEUE_SIZE": "512", "CHAT_MAX_QUEUE_SIZE": "512", "CHAT_QUEUE_MAX_WAIT_MS": "0",
                                      "CHAT_STEP_MAX_TOKENS": str(STEP_TOKENS)})
 

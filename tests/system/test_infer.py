@@ -14,20 +14,10 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sis_server import Server  # noqa: E402
+from sis_server import JSON, Server, until  # noqa: E402
 
 BINARY = None
-JSON = {"Content-Type": "application/json"}
 SECRET = "a secret of this test"
-
-
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def events_of(text):

@@ -19,10 +19,9 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sis_server import ROOT, Server  # noqa: E402
+from sis_server import JSON, ROOT, Server, until  # noqa: E402
 
 BINARY = None
-JSON = {"Content-Type": "application/json"}
 EMBED = json.dumps({"model": "demo/embed", "input": "hello"})
 
 
@@ -32,15 +31,6 @@ def sha256(key):
 
 def bearer(key, **more):
     return {"Authorization": f"Bearer {key}", **more}
-
-
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def entries(server, message):

@@ -15,10 +15,9 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sis_server import Server  # noqa: E402
+from sis_server import JSON, Server, until  # noqa: E402
 
 BINARY = None
-JSON = {"Content-Type": "application/json"}
 
 
 def chat(server, prompt="hello", timeout=60, **fields):
@@ -38,15 +37,6 @@ def content(answer):
 
 def dot(a, b):
     return sum(x * y for x, y in zip(a, b))
-
-
-def until(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def cpu_seconds(server):

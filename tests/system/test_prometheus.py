@@ -7,52 +7,30 @@ usage: test_prometheus.py SIS_BINARY [unittest options]
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sis_server import ROOT, Server  # noqa: E402
+from sis_server import JSON, Server, free_port, tiny_catalog, until  # noqa: E402
 
 BINARY = None
-JSON = {"Content-Type": "application/json"}
 SKIPPED = 77  # what ctest is told to take for "not run"
 # The linter's taste against names that the reference server and its dashboards already have.
 HISTORIC = {"inference_request_duration_ms", "inference_request_duration_ms_p50", "inference_request_duration_ms_p95",
             "inference_request_duration_ms_p99"}
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def until(condition, seconds=60.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.2)
-    return False
-
-
 class Prometheus(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        catalog = Path(cls.folder.name) / "models.yaml"
-        catalog.write_text("models:\n  - name: tiny\n    hf_repo_id: test/chat-tiny\n"
-                           "    handler: app.models.text_chat.TextChatModel\n"
-                           f"    path: {ROOT / 'tests/models/chat-tiny'}\n")
         # Tracing is on, so that its families are looked at too; its collector is not there.
-        cls.server = Server(BINARY, {"MODEL_CONFIG_PATH": str(catalog), "MODELS": "tiny,demo/embed",
+        cls.server = Server(BINARY, {"MODEL_CONFIG_PATH": tiny_catalog(cls.folder.name), "MODELS": "tiny,demo/embed",
                                      "OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"})
         cls.ask(4)
 
@@ -126,13 +104,13 @@ class Prometheus(unittest.TestCase):
             self.assertEqual(body["status"], "success", body)
             return [float(one["value"][1]) for one in body["data"]["result"]]
 
-        self.assertTrue(until(lambda: query('up{job="sis"}') == [1.0]), "up is not 1")
+        self.assertTrue(until(lambda: query('up{job="sis"}') == [1.0], 60, 0.2), "up is not 1")
         total = self.server.metric("chat_requests_total", model="tiny", status="200")
         self.assertEqual(total, 8)
-        self.assertTrue(until(lambda: query('chat_requests_total{model="tiny",status="200"}') == [total]))
+        self.assertTrue(until(lambda: query('chat_requests_total{model="tiny",status="200"}') == [total], 60, 0.2))
         self.ask(4)
         # A rate needs two scrapes around a change; a quantile needs the buckets as Prometheus wants them.
-        self.assertTrue(until(lambda: (query('sum(rate(inference_requests_total[1m]))') or [0])[0] > 0))
+        self.assertTrue(until(lambda: (query('sum(rate(inference_requests_total[1m]))') or [0])[0] > 0, 60, 0.2))
         quantile = query("histogram_quantile(0.95, sum by (le) (rate(chat_request_latency_seconds_bucket[1m])))")
         self.assertEqual(len(quantile), 1)
         self.assertTrue(0 < quantile[0] <= 20, quantile)

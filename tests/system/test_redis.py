@@ -22,27 +22,11 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sis_server import ROOT, Server  # noqa: E402
+from sis_server import JSON, Server, free_port, tiny_catalog, until  # noqa: E402
 
 BINARY = None
-JSON = {"Content-Type": "application/json"}
 BUDGET_MS = 300
 SLACK_MS = 4000  # of a machine that does other things as well
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def until(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 class Redis:
@@ -159,12 +143,8 @@ class Load:
 class RedisCache(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
-        catalog = Path(self.folder.name) / "models.yaml"
-        catalog.write_text("models:\n  - name: tiny\n    hf_repo_id: test/chat-tiny\n"
-                           "    handler: app.models.text_chat.TextChatModel\n"
-                           f"    path: {ROOT / 'tests/models/chat-tiny'}\n")
         self.port = free_port()
-        self.settings = {"MODEL_CONFIG_PATH": str(catalog), "MODELS": "tiny", "RESPONSE_CACHE_CHAT": "1",
+        self.settings = {"MODEL_CONFIG_PATH": tiny_catalog(self.folder.name), "MODELS": "tiny", "RESPONSE_CACHE_CHAT": "1",
                          "CACHE_BACKEND": "redis", "REDIS_URL": f"redis://127.0.0.1:{self.port}/0",
                          "REDIS_TIMEOUT_MS": str(BUDGET_MS), "CHAT_BATCH_WINDOW_MS": "0", "CHAT_QUEUE_MAX_WAIT_MS": "0"}
         self.redis = self.server = None

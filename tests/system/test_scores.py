@@ -11,10 +11,9 @@ import threading
 import time
 import unittest
 
-from sis_server import ROOT, Server
+from sis_server import JSON, ROOT, Server
 
 CLASSIFIERS = ROOT / "tests/golden/classifiers"
-JSON = {"Content-Type": "application/json"}
 BINARY = None
 
 

@@ -18,10 +18,9 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sis_server import ROOT, Server  # noqa: E402
+from sis_server import JSON, ROOT, Server, until  # noqa: E402
 
 BINARY = None
-JSON = {"Content-Type": "application/json"}
 
 
 def embed_body(texts, **fields):
@@ -31,15 +30,6 @@ def embed_body(texts, **fields):
 def heavy_body(seed, texts=32, words=480):
     """Distinct long texts: some tenths of a second of device time."""
     return embed_body([f"{seed} {i} " + "river stone lamp cloud " * (words // 4) for i in range(texts)])
-
-
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 class Start(unittest.TestCase):

@@ -17,10 +17,9 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sis_server import ROOT, Server  # noqa: E402
+from sis_server import JSON, ROOT, Server  # noqa: E402
 
 BINARY = None
-JSON = {"Content-Type": "application/json"}
 SLOW_SENDERS = 5000
 HEADER_BOMBS = 300
 SLOW_READERS = 8

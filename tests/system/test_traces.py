@@ -15,23 +15,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from otlp_collector import Collector, attributes  # noqa: E402
-from sis_server import ROOT, Server  # noqa: E402
+from sis_server import JSON, Server, tiny_catalog, until  # noqa: E402
 
 BINARY = None
-JSON = {"Content-Type": "application/json"}
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
 SAMPLED = f"00-{TRACE}-{PARENT}-01"
 UNSAMPLED = f"00-{TRACE}-{PARENT}-00"
-
-
-def until(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 class Models:
@@ -39,11 +29,7 @@ class Models:
 
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory()
-        catalog = Path(self.folder.name) / "models.yaml"
-        catalog.write_text("models:\n  - name: tiny\n    hf_repo_id: test/chat-tiny\n"
-                           "    handler: app.models.text_chat.TextChatModel\n"
-                           f"    path: {ROOT / 'tests/models/chat-tiny'}\n")
-        self.settings = {"MODEL_CONFIG_PATH": str(catalog), "MODELS": "tiny,demo/embed", "LOG_LEVEL": "DEBUG"}
+        self.settings = {"MODEL_CONFIG_PATH": tiny_catalog(self.folder.name), "MODELS": "tiny,demo/embed", "LOG_LEVEL": "DEBUG"}
 
     def cleanup(self):
         self.folder.cleanup()

@@ -1,6 +1,7 @@
 // Runs whole `sis bench` commands inside a test.
 #pragma once
 
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <optional>
@@ -24,17 +25,15 @@ struct Output {
   std::string out, messages;
 };
 
-inline Output bench_with(const std::vector<std::string>& arguments,
-                         std::map<std::string, std::string> environment = {}) {
-  environment.try_emplace("SERVER_METRICS", "off");  // scripted servers count their requests
+// What `command(context)` returns and prints.
+template <class Command>
+Output output_of(BenchContext context, const Command& command) {
   char *out = nullptr, *messages = nullptr;
   size_t out_bytes = 0, message_bytes = 0;
-  BenchContext context{.environment = environment_of(std::move(environment))};
   context.out = open_memstream(&out, &out_bytes);
   context.messages = open_memstream(&messages, &message_bytes);
-  context.command = "sis bench " + shown_command(arguments);
   Output result;
-  result.exit_code = bench(context, arguments);
+  result.exit_code = command(std::as_const(context));
   std::fclose(context.out);
   std::fclose(context.messages);
   result.out.assign(out, out_bytes);
@@ -42,6 +41,14 @@ inline Output bench_with(const std::vector<std::string>& arguments,
   std::free(out);
   std::free(messages);
   return result;
+}
+
+inline Output bench_with(const std::vector<std::string>& arguments,
+                         std::map<std::string, std::string> environment = {}) {
+  environment.try_emplace("SERVER_METRICS", "off");  // scripted servers count their requests
+  return output_of({.environment = environment_of(std::move(environment)),
+                    .command = "sis bench " + shown_command(arguments)},
+                   [&](const BenchContext& context) { return bench(context, arguments); });
 }
 
 }  // namespace sis::perf

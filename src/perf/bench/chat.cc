@@ -77,7 +77,7 @@ Result<std::vector<ChatInput>> read_inputs(const ChatFlags& values) {
   return chats.ok() ? std::move(chats) : prefixed("--input-data", chats.error());
 }
 
-std::string load_text(const ChatFlags& flags, const TextFlags::Texts& texts,
+std::string load_text(const ChatFlags& flags, const TextSource& prompts,
                       const std::vector<ChatInput>& inputs, bool stream) {
   std::string out = stream ? "streamed" : "whole answers";
   if (!inputs.empty()) {
@@ -86,7 +86,7 @@ std::string load_text(const ChatFlags& flags, const TextFlags::Texts& texts,
                   flags.images.empty() ? flags.input_data : flags.images);
     if (bodies) return out + ", as they are";
   } else {
-    out += concat(", prompt: ", flags.prompts.shown(texts));
+    out += concat(", prompt: ", flags.prompts.shown(prompts));
   }
   if (flags.shared_prefix > 0) out += concat(", behind ", flags.shared_prefix, " shared words");
   if (flags.prefix_groups > 1) out += concat(" (", flags.prefix_groups, " groups)");
@@ -114,30 +114,24 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
   if (const auto exit_code = parse_flags(context, flags, arguments)) return *exit_code;
   for (const Status& status : {values.prompts.choose(flags), check_flags(values, flags)})
     if (!status.ok()) return complain(context, status.error(), kExitUsage);
-  const auto server = values.server.resolve(flags);
-  if (!server.ok()) return complain(context, server.error(), kExitUsage);
-  auto options = values.load.resolve(flags, server->url);
-  if (!options.ok()) return complain(context, options.error(), kExitUsage);
-  options->slo = values.generation.slo;
-  const auto texts = values.prompts.load(options->seed);
-  if (!texts.ok()) return complain(context, texts.error(), kExitUsage);
+  auto run = resolve_text_run(flags, values.server, values.load, values.prompts);
+  if (!run.ok()) return complain(context, run.error(), kExitUsage);
+  run->options.slo = values.generation.slo;
   const auto inputs = read_inputs(values);
   if (!inputs.ok()) return complain(context, inputs.error(), kExitUsage);
   const GenerationFlags& generation = values.generation;
 
-  ChatOptions chat{.url = server->url,
-                   .path = server->prefix + "/chat/completions",
+  ChatOptions chat{.url = run->server.url,
+                   .path = run->server.prefix + "/chat/completions",
                    .api_key = values.server.api_key,
                    .system = values.system,
-                   .prompt = values.prompts.text,
-                   .prompts = texts->lines,
-                   .lengths = texts->lengths,
+                   .prompts = run->texts,
                    .shared_prefix_words = values.shared_prefix,
                    .prefix_groups = static_cast<int>(values.prefix_groups),
                    .inputs = inputs->empty() ? nullptr : &*inputs,
                    .distinct = values.prompts.distinct,
                    .salt = salt_of_now(),
-                   .seed = options->seed,
+                   .seed = run->options.seed,
                    .max_tokens = generation.max_tokens,
                    .output_lengths = generation.lengths,
                    .temperature = generation.temperature,
@@ -145,17 +139,17 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
                    .stream = generation.stream,
                    .ignore_eos = generation.ignore_eos,
                    .extra = generation.extra,
-                   .keep_alive = options->keep_alive,
-                   .requests = options->requests};
+                   .keep_alive = run->options.keep_alive,
+                   .requests = run->options.requests};
 
   if (values.server.models.empty()) {
     const auto listed =
-        values.server.list_models(*server, values.load.timeout, values.load.verify_ssl);
+        values.server.list_models(run->server, values.load.timeout, values.load.verify_ssl);
     if (!listed.ok()) return complain(context, listed.error(), kExitFailed);
     values.server.models = {model_of(*listed)};
   }
   return run_each_model(
-      context, values.load, *options, values.server.models,
+      context, values.load, run->options, values.server.models,
       [&](const std::string& model, RunLabel& label) -> Result<std::unique_ptr<Workload>> {
         chat.model = model;
         SIS_ASSIGN(auto workload, ChatWorkload::create(chat));
@@ -163,7 +157,7 @@ int bench_chat(const BenchContext& context, const std::vector<std::string>& argu
           return Error{Code::kInvalidArgument,
                        "--slo-ttft, --slo-itl: want request bodies with \"stream\": true"};
         label.what = "chat";
-        label.load = load_text(values, *texts, *inputs, workload->streams());
+        label.load = load_text(values, run->texts, *inputs, workload->streams());
         label.counts_tokens = label.generates = true;
         return std::unique_ptr<Workload>(std::move(workload));
       });

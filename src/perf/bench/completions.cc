@@ -49,17 +49,13 @@ int bench_completions(const BenchContext& context, const std::vector<std::string
   if (const auto exit_code = parse_flags(context, flags, arguments)) return *exit_code;
   for (const Status& status : {values.prompts.choose(flags), values.generation.check()})
     if (!status.ok()) return complain(context, status.error(), kExitUsage);
-  const auto server = values.server.resolve(flags);
-  if (!server.ok()) return complain(context, server.error(), kExitUsage);
-  auto options = values.load.resolve(flags, server->url);
-  if (!options.ok()) return complain(context, options.error(), kExitUsage);
-  options->slo = values.generation.slo;
-  const auto prompts = values.prompts.source(options->seed);
-  if (!prompts.ok()) return complain(context, prompts.error(), kExitUsage);
+  auto run = resolve_text_run(flags, values.server, values.load, values.prompts);
+  if (!run.ok()) return complain(context, run.error(), kExitUsage);
+  run->options.slo = values.generation.slo;
 
   if (values.server.models.empty()) {
     const auto listed =
-        values.server.list_models(*server, values.load.timeout, values.load.verify_ssl);
+        values.server.list_models(run->server, values.load.timeout, values.load.verify_ssl);
     if (!listed.ok()) return complain(context, listed.error(), kExitFailed);
     for (const auto& model : *listed)
       if (!model.embeds && values.server.models.empty()) values.server.models = {model.id};
@@ -67,18 +63,18 @@ int bench_completions(const BenchContext& context, const std::vector<std::string
   }
   const GenerationFlags& generation = values.generation;
   return run_each_model(
-      context, values.load, *options, values.server.models,
+      context, values.load, run->options, values.server.models,
       [&](const std::string& model, RunLabel& label) -> Result<std::unique_ptr<Workload>> {
         SIS_ASSIGN(auto workload,
-                   CompletionsWorkload::create({.url = server->url,
-                                                .path = server->prefix + "/completions",
+                   CompletionsWorkload::create({.url = run->server.url,
+                                                .path = run->server.prefix + "/completions",
                                                 .model = model,
                                                 .api_key = values.server.api_key,
-                                                .prompts = *prompts,
+                                                .prompts = run->texts,
                                                 .batch = static_cast<int>(values.batch),
                                                 .distinct = values.prompts.distinct,
                                                 .salt = salt_of_now(),
-                                                .seed = options->seed,
+                                                .seed = run->options.seed,
                                                 .max_tokens = generation.max_tokens,
                                                 .output_lengths = generation.lengths,
                                                 .temperature = generation.temperature,
@@ -86,10 +82,10 @@ int bench_completions(const BenchContext& context, const std::vector<std::string
                                                 .stream = generation.stream,
                                                 .ignore_eos = generation.ignore_eos,
                                                 .extra = generation.extra,
-                                                .keep_alive = options->keep_alive,
-                                                .requests = options->requests}));
+                                                .keep_alive = run->options.keep_alive,
+                                                .requests = run->options.requests}));
         label.what = "completions";
-        label.load = load_text(values, *prompts);
+        label.load = load_text(values, run->texts);
         label.counts_tokens = label.generates = true;
         return std::unique_ptr<Workload>(std::move(workload));
       });

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/utc.h"
+
 namespace sis::perf {
 
 int run_each_model(const BenchContext& context, const LoadFlags& load, const RunOptions& options,

@@ -1,13 +1,10 @@
 #include "perf/load/embeddings.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <chrono>
-#include <nlohmann/json.hpp>
 
 #include "base/strings.h"
 #include "perf/bench/commands.h"
+#include "perf/bench/each_model.h"
 #include "perf/bench/server_flags.h"
 #include "perf/bench/text_flags.h"
 
@@ -35,7 +32,7 @@ void add_flags(FlagSet& flags, EmbeddingsFlags& values) {
   values.load.add_to(flags);
 }
 
-std::string load_text(const EmbeddingsFlags& flags, const TextFlags::Texts& texts) {
+std::string load_text(const EmbeddingsFlags& flags, const TextSource& texts) {
   std::string out = concat(flags.batch, flags.batch == 1 ? " text" : " texts",
                            " per request: ", flags.texts.shown(texts));
   out += flags.texts.distinct ? ", every text unique" : ", repeated";
@@ -54,34 +51,27 @@ int bench_embeddings(const BenchContext& context, const std::vector<std::string>
   if (const auto exit_code = parse_flags(context, flags, arguments)) return *exit_code;
   if (Status status = values.texts.choose(flags); !status.ok())
     return complain(context, status.error(), kExitUsage);
-  const auto server = values.server.resolve(flags);
-  if (!server.ok()) return complain(context, server.error(), kExitUsage);
-  const auto options = values.load.resolve(flags, server->url);
-  if (!options.ok()) return complain(context, options.error(), kExitUsage);
-  const auto texts = values.texts.load(options->seed);
-  if (!texts.ok()) return complain(context, texts.error(), kExitUsage);
+  const auto run = resolve_text_run(flags, values.server, values.load, values.texts);
+  if (!run.ok()) return complain(context, run.error(), kExitUsage);
 
-  EmbeddingsOptions embeddings{.url = server->url,
-                               .path = server->prefix + "/embeddings",
+  EmbeddingsOptions embeddings{.url = run->server.url,
+                               .path = run->server.prefix + "/embeddings",
                                .api_key = values.server.api_key,
-                               .text = values.texts.text,
-                               .texts = texts->lines,
-                               .lengths = texts->lengths};
-  embeddings.batch = static_cast<int>(values.batch);
+                               .texts = run->texts,
+                               .batch = static_cast<int>(values.batch),
+                               .distinct = values.texts.distinct,
+                               .salt = salt_of_now(),
+                               .seed = run->options.seed,
+                               .keep_alive = run->options.keep_alive,
+                               .requests = run->options.requests,
+                               .check_every = static_cast<uint64_t>(values.check_every)};
   if (!values.encoding.empty())
     embeddings.encoding =
         values.encoding == "float" ? VectorEncoding::kFloat : VectorEncoding::kBase64;
-  embeddings.distinct = values.texts.distinct;
-  embeddings.salt = salt_of_now();
-  embeddings.seed = options->seed;
-  embeddings.keep_alive = options->keep_alive;
-  embeddings.requests = options->requests;
-  embeddings.check_every = static_cast<uint64_t>(values.check_every);
 
-  const std::string started = utc_now();
   if (values.server.models.empty()) {
     const auto listed =
-        values.server.list_models(*server, values.load.timeout, values.load.verify_ssl);
+        values.server.list_models(run->server, values.load.timeout, values.load.verify_ssl);
     if (!listed.ok()) return complain(context, listed.error(), kExitFailed);
     // One with a vector size, if the list tells sizes.
     auto model = std::find_if(listed->begin(), listed->end(),
@@ -89,23 +79,17 @@ int bench_embeddings(const BenchContext& context, const std::vector<std::string>
     if (model == listed->end()) model = listed->begin();
     values.server.models = {model->id};
   }
-  nlohmann::ordered_json runs = nlohmann::ordered_json::array();
-  int exit_code = kExitOk;
-  for (const auto& model : values.server.models) {
-    embeddings.model = model;
-    const auto workload = EmbeddingsWorkload::create(embeddings);
-    if (!workload.ok()) return complain(context, workload.error(), kExitUsage);
-    RunLabel label{.what = "embeddings",
-                   .model = model,
-                   .load = load_text(values, *texts),
-                   .items_name = "texts",
-                   .counts_tokens = true};
-    if (!runs.empty()) fmt::print(values.load.json == "-" ? context.messages : context.out, "\n");
-    exit_code = std::max(exit_code,
-                         run_and_report(context, values.load, *options, label, **workload, runs));
-    if (context.stop != nullptr && context.stop->load()) break;
-  }
-  return std::max(exit_code, write_json(context, values.load, started, runs));
+  return run_each_model(
+      context, values.load, run->options, values.server.models,
+      [&](const std::string& model, RunLabel& label) -> Result<std::unique_ptr<Workload>> {
+        embeddings.model = model;
+        SIS_ASSIGN(auto workload, EmbeddingsWorkload::create(embeddings));
+        label.what = "embeddings";
+        label.load = load_text(values, run->texts);
+        label.items_name = "texts";
+        label.counts_tokens = true;
+        return std::unique_ptr<Workload>(std::move(workload));
+      });
 }
 
 }  // namespace sis::perf

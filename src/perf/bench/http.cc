@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "base/utc.h"
 #include "perf/bench/commands.h"
 #include "perf/load/plain_http.h"
 

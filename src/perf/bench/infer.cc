@@ -90,33 +90,29 @@ int bench_infer(const BenchContext& context, const std::vector<std::string>& arg
   if (const auto exit_code = parse_flags(context, flags, arguments)) return *exit_code;
   if (Status status = values.prompts.choose(flags); !status.ok())
     return complain(context, status.error(), kExitUsage);
-  const auto server = values.server.resolve(flags);
-  if (!server.ok()) return complain(context, server.error(), kExitUsage);
-  const auto options = values.load.resolve(flags, server->url);
-  if (!options.ok()) return complain(context, options.error(), kExitUsage);
-  const auto prompts = values.prompts.source(options->seed);
-  if (!prompts.ok()) return complain(context, prompts.error(), kExitUsage);
+  const auto run = resolve_text_run(flags, values.server, values.load, values.prompts);
+  if (!run.ok()) return complain(context, run.error(), kExitUsage);
   if (values.server.models.empty()) values.server.models = {"gpt-4o"};
 
   std::FILE* out = values.load.json == "-" ? context.messages : context.out;
   return run_each_model(
-      context, values.load, *options, values.server.models,
+      context, values.load, run->options, values.server.models,
       [&](const std::string& model, RunLabel& label) -> Result<std::unique_ptr<Workload>> {
-        SIS_ASSIGN(auto workload, InferWorkload::create({.url = server->url,
-                                                         .prefix = server->prefix,
+        SIS_ASSIGN(auto workload, InferWorkload::create({.url = run->server.url,
+                                                         .prefix = run->server.prefix,
                                                          .model = model,
-                                                         .token = values.server.api_key,
-                                                         .prompts = *prompts,
+                                                         .api_key = values.server.api_key,
+                                                         .prompts = run->texts,
                                                          .params = params_of(values),
                                                          .stream = values.stream,
                                                          .distinct = values.prompts.distinct,
                                                          .salt = salt_of_now(),
-                                                         .seed = options->seed,
-                                                         .keep_alive = options->keep_alive,
-                                                         .requests = options->requests}));
+                                                         .seed = run->options.seed,
+                                                         .keep_alive = run->options.keep_alive,
+                                                         .requests = run->options.requests}));
         label.what = "infer";
         label.load = concat(values.stream ? "streamed" : "whole answers",
-                            ", prompt: ", values.prompts.shown(*prompts),
+                            ", prompt: ", values.prompts.shown(run->texts),
                             values.prompts.distinct ? ", every prompt unique" : ", repeated");
         // Streams are never cached, nor do they count tokens.
         label.generates = values.stream;

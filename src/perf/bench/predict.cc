@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "base/utc.h"
 #include "perf/bench/commands.h"
 #include "perf/bench/server_flags.h"
 #include "perf/bench/text_flags.h"
@@ -46,7 +47,7 @@ void add_flags(FlagSet& flags, PredictFlags& values) {
   values.load.add_to(flags);
 }
 
-std::string load_text(const PredictFlags& flags, const TextFlags::Texts& texts, int batch) {
+std::string load_text(const PredictFlags& flags, const TextSource& texts, int batch) {
   std::string out =
       concat(batch, batch == 1 ? " text (" : " texts (", flags.texts.shown(texts), ") per request");
   out += flags.texts.distinct ? ", every text unique" : ", repeated";
@@ -64,23 +65,17 @@ int bench_predict(const BenchContext& context, const std::vector<std::string>& a
   if (const auto exit_code = parse_flags(context, flags, arguments)) return *exit_code;
   if (Status status = values.texts.choose(flags); !status.ok())
     return complain(context, status.error(), kExitUsage);
-  const auto server = values.server.resolve(flags);
-  if (!server.ok()) return complain(context, server.error(), kExitUsage);
-  const auto options = values.load.resolve(flags, server->url);
-  if (!options.ok()) return complain(context, options.error(), kExitUsage);
-  const auto texts = values.texts.load(options->seed);
-  if (!texts.ok()) return complain(context, texts.error(), kExitUsage);
+  const auto run = resolve_text_run(flags, values.server, values.load, values.texts);
+  if (!run.ok()) return complain(context, run.error(), kExitUsage);
 
-  PredictOptions predict{.url = ServerFlags::root_of(*server),
+  PredictOptions predict{.url = ServerFlags::root_of(run->server),
                          .api_key = values.server.api_key,
-                         .text = values.texts.text,
-                         .texts = texts->lines,
-                         .lengths = texts->lengths,
+                         .texts = run->texts,
                          .distinct = values.texts.distinct,
                          .salt = salt_of_now(),
-                         .seed = options->seed,
-                         .keep_alive = options->keep_alive,
-                         .requests = options->requests};
+                         .seed = run->options.seed,
+                         .keep_alive = run->options.keep_alive,
+                         .requests = run->options.requests};
   const std::string started = utc_now();
   if (values.server.models.empty()) values.server.models.push_back("");
   nlohmann::ordered_json runs = nlohmann::ordered_json::array();
@@ -95,11 +90,11 @@ int bench_predict(const BenchContext& context, const std::vector<std::string>& a
       if (!workload.ok()) return complain(context, workload.error(), kExitUsage);
       const RunLabel label{.what = "predict",
                            .model = model,
-                           .load = load_text(values, *texts, batch),
+                           .load = load_text(values, run->texts, batch),
                            .items_name = "texts"};
       if (!runs.empty()) fmt::print(values.load.json == "-" ? context.messages : context.out, "\n");
-      exit_code = std::max(exit_code,
-                           run_and_report(context, values.load, *options, label, **workload, runs));
+      exit_code = std::max(
+          exit_code, run_and_report(context, values.load, run->options, label, **workload, runs));
       // The next run's texts must not be this one's.
       predict.salt += uint64_t{1} << 32;
     }

@@ -15,19 +15,8 @@ namespace sis::perf {
 namespace {
 
 Output report_with(const std::vector<std::string>& arguments) {
-  char *out = nullptr, *messages = nullptr;
-  size_t out_bytes = 0, message_bytes = 0;
-  BenchContext context{.environment = environment_of({})};
-  context.out = open_memstream(&out, &out_bytes);
-  context.messages = open_memstream(&messages, &message_bytes);
-  Output result{.exit_code = report_command(context, arguments)};
-  std::fclose(context.out);
-  std::fclose(context.messages);
-  result.out.assign(out, out_bytes);
-  result.messages.assign(messages, message_bytes);
-  std::free(out);
-  std::free(messages);
-  return result;
+  return output_of({.environment = environment_of({})},
+                   [&](const BenchContext& context) { return report_command(context, arguments); });
 }
 
 class ReportCommand : public testing::Test {

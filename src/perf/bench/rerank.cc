@@ -68,13 +68,9 @@ int bench_rerank(const BenchContext& context, const std::vector<std::string>& ar
   if (const auto exit_code = parse_flags(context, flags, arguments)) return *exit_code;
   if (Status status = choose_texts(flags, values); !status.ok())
     return complain(context, status.error(), kExitUsage);
-  const auto server = values.server.resolve(flags);
-  if (!server.ok()) return complain(context, server.error(), kExitUsage);
-  const auto options = values.load.resolve(flags, server->url);
-  if (!options.ok()) return complain(context, options.error(), kExitUsage);
-  const auto queries = values.queries.source(options->seed);
-  if (!queries.ok()) return complain(context, queries.error(), kExitUsage);
-  const auto documents = values.documents.source(options->seed);
+  const auto run = resolve_text_run(flags, values.server, values.load, values.queries);
+  if (!run.ok()) return complain(context, run.error(), kExitUsage);
+  const auto documents = values.documents.source(run->options.seed);
   if (!documents.ok()) return complain(context, documents.error(), kExitUsage);
 
   const auto at = std::find(std::begin(kShapes), std::end(kShapes), values.shape);
@@ -83,7 +79,7 @@ int bench_rerank(const BenchContext& context, const std::vector<std::string>& ar
   if (values.server.models.empty() && shape == RerankShape::kTei) values.server.models = {""};
   if (values.server.models.empty()) {
     const auto listed =
-        values.server.list_models(*server, values.load.timeout, values.load.verify_ssl);
+        values.server.list_models(run->server, values.load.timeout, values.load.verify_ssl);
     if (!listed.ok()) return complain(context, listed.error(), kExitFailed);
     auto model = std::find_if(listed->begin(), listed->end(), [](const ListedModel& entry) {
       return to_lower(entry.id).find("rerank") != std::string::npos;
@@ -97,27 +93,27 @@ int bench_rerank(const BenchContext& context, const std::vector<std::string>& ar
     values.server.models = {model->id};
   }
   return run_each_model(
-      context, values.load, *options, values.server.models,
+      context, values.load, run->options, values.server.models,
       [&](const std::string& model, RunLabel& label) -> Result<std::unique_ptr<Workload>> {
-        SIS_ASSIGN(auto workload, RerankWorkload::create({.url = ServerFlags::root_of(*server),
+        SIS_ASSIGN(auto workload, RerankWorkload::create({.url = ServerFlags::root_of(run->server),
                                                           .path = values.path,
                                                           .shape = shape,
                                                           .model = model,
                                                           .api_key = values.server.api_key,
-                                                          .queries = *queries,
+                                                          .queries = run->texts,
                                                           .documents = *documents,
                                                           .documents_per_request = static_cast<int>(
                                                               values.documents_per_request),
                                                           .top_n = static_cast<int>(values.top_n),
                                                           .distinct = values.queries.distinct,
                                                           .salt = salt_of_now(),
-                                                          .seed = options->seed,
-                                                          .keep_alive = options->keep_alive,
-                                                          .requests = options->requests}));
+                                                          .seed = run->options.seed,
+                                                          .keep_alive = run->options.keep_alive,
+                                                          .requests = run->options.requests}));
         label.what = "rerank";
         label.load =
             concat(values.documents_per_request, " documents (", values.documents.shown(*documents),
-                   ") per query (", values.queries.shown(*queries), ")",
+                   ") per query (", values.queries.shown(run->texts), ")",
                    values.queries.distinct ? ", every query unique" : ", repeated", ", ",
                    values.shape, " shape");
         label.items_name = "documents";

@@ -52,37 +52,36 @@ Status TextFlags::choose(const FlagSet& flags) {
   return {};
 }
 
-Result<TextFlags::Texts> TextFlags::load(uint64_t seed) const {
-  Texts texts;
+Result<TextSource> TextFlags::source(uint64_t seed) const {
+  TextSource source{.text = text};
   if (!file.empty()) {
-    SIS_ASSIGN(texts.lines, read_lines(file));
+    SIS_ASSIGN(source.texts, read_lines(file));
     if (shuffle) {
       Rng rng(seed);
-      for (size_t i = texts.lines.size(); i > 1; --i)
-        std::swap(texts.lines[i - 1], texts.lines[rng.below(i)]);
+      for (size_t i = source.texts.size(); i > 1; --i)
+        std::swap(source.texts[i - 1], source.texts[rng.below(i)]);
     }
   }
   if (!lengths.empty()) {
-    SIS_ASSIGN(texts.lengths, LengthSpec::parse(lengths));
+    SIS_ASSIGN(source.lengths, LengthSpec::parse(lengths));
   }
-  return texts;
-}
-
-Result<TextSource> TextFlags::source(uint64_t seed) const {
-  SIS_ASSIGN(Texts texts, load(seed));
-  return TextSource{
-      .text = text, .texts = std::move(texts.lines), .lengths = std::move(texts.lengths)};
+  return source;
 }
 
 std::string TextFlags::shown(const TextSource& source) const {
-  return shown(Texts{.lines = source.texts, .lengths = source.lengths});
+  if (source.lengths) return concat("made-up, ", lengths, " words");
+  if (!source.texts.empty())
+    return concat(source.texts.size(), " lines of ", file, shuffle ? ", shuffled" : "");
+  return in_quotes(text, 40);
 }
 
-std::string TextFlags::shown(const Texts& texts) const {
-  if (texts.lengths) return concat("made-up, ", lengths, " words");
-  if (!texts.lines.empty())
-    return concat(texts.lines.size(), " lines of ", file, shuffle ? ", shuffled" : "");
-  return in_quotes(text, 40);
+Result<TextRun> resolve_text_run(const FlagSet& flags, const ServerFlags& server,
+                                 const LoadFlags& load, const TextFlags& texts) {
+  TextRun run;
+  SIS_ASSIGN(run.server, server.resolve(flags));
+  SIS_ASSIGN(run.options, load.resolve(flags, run.server.url));
+  SIS_ASSIGN(run.texts, texts.source(run.options.seed));
+  return run;
 }
 
 }  // namespace sis::perf

@@ -1,14 +1,14 @@
 // Where the texts of a command come from: one given text, the lines of a file, or made-up words.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "perf/bench/common.h"
 #include "perf/bench/flags.h"
+#include "perf/bench/server_flags.h"
 #include "perf/load/request_pool.h"
-#include "perf/load/texts.h"
 
 namespace sis::perf {
 
@@ -27,17 +27,20 @@ struct TextFlags {
   // an error.
   Status choose(const FlagSet& flags);
 
-  struct Texts {
-    std::vector<std::string> lines;     // of the file
-    std::optional<LengthSpec> lengths;  // made-up texts
-  };
-  // Neither: the one text. Errors: an unreadable file, a wrong length.
-  Result<Texts> load(uint64_t seed) const;
-  // The same as a source of texts.
+  // Errors: an unreadable file, a wrong length.
   Result<TextSource> source(uint64_t seed) const;
   // "3 lines of a.txt, shuffled"
-  std::string shown(const Texts& texts) const;
   std::string shown(const TextSource& source) const;
 };
+
+// What a command that sends texts has after its flags are parsed and chosen.
+struct TextRun {
+  Server server;
+  RunOptions options;
+  TextSource texts;
+};
+// Errors: a wrong flag, a file that cannot be read.
+Result<TextRun> resolve_text_run(const FlagSet& flags, const ServerFlags& server,
+                                 const LoadFlags& load, const TextFlags& texts);
 
 }  // namespace sis::perf

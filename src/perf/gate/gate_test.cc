@@ -52,20 +52,8 @@ class GateCommand : public testing::Test {
   }
 
   static Output run(const std::vector<std::string>& arguments) {
-    char *out = nullptr, *messages = nullptr;
-    size_t out_bytes = 0, message_bytes = 0;
-    BenchContext context{.environment = environment_of({})};
-    context.out = open_memstream(&out, &out_bytes);
-    context.messages = open_memstream(&messages, &message_bytes);
-    Output result;
-    result.exit_code = gate(context, arguments);
-    std::fclose(context.out);
-    std::fclose(context.messages);
-    result.out.assign(out, out_bytes);
-    result.messages.assign(messages, message_bytes);
-    std::free(out);
-    std::free(messages);
-    return result;
+    return output_of({.environment = environment_of({})},
+                     [&](const BenchContext& context) { return gate(context, arguments); });
   }
   static std::vector<std::string> compare(const std::vector<std::string>& baseline,
                                           const std::vector<std::string>& candidate,

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "base/utc.h"
 #include "perf/report/machine.h"
 
 namespace sis::perf {

@@ -3,16 +3,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "perf/load/json_file.h"
+
 namespace sis::perf {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-const Json* member(const Json& object, const char* key) {
-  if (!object.is_object()) return nullptr;
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
 
 // Histograms stand in the run itself or in its "http_ms".
 struct TrendPlace {
@@ -36,7 +32,7 @@ constexpr TrendPlace kTrendPlaces[] = {
 
 // What the windows of a run say of its users; nothing when it has none.
 std::optional<double> users_of(const Json& run, bool highest) {
-  const Json* windows = member(run, "windows");
+  const Json* windows = json_member(run, "windows");
   std::optional<double> users;
   if (windows != nullptr && windows->is_array())
     for (const Json& window : *windows)
@@ -76,18 +72,18 @@ const Histogram* live_trend(const Tally& tally, Trend which) {
 }  // namespace
 
 std::optional<double> number_at(const Json& object, const char* key) {
-  const Json* value = member(object, key);
+  const Json* value = json_member(object, key);
   if (value == nullptr || !value->is_number()) return std::nullopt;
   return value->get<double>();
 }
 
 const Json* part_of_run(const Json& run, const std::string& name) {
   const auto is_called = [&](const Json& object, const char* key) {
-    const Json* value = member(object, key);
+    const Json* value = json_member(object, key);
     return value != nullptr && value->is_string() && value->get<std::string>() == name;
   };
   if (is_called(run, "scenario")) return &run;
-  const Json* parts = member(run, "parts");
+  const Json* parts = json_member(run, "parts");
   if (parts == nullptr || !parts->is_array()) return nullptr;
   for (const Json& part : *parts)
     if (is_called(part, "name")) return &part;
@@ -97,8 +93,8 @@ const Json* part_of_run(const Json& run, const std::string& name) {
 std::optional<TrendData> JsonSource::trend(Trend which) const {
   for (const TrendPlace& place : kTrendPlaces) {
     if (place.trend != which) continue;
-    const Json* group = place.group == nullptr ? &run_ : member(run_, place.group);
-    const Json* histogram = group == nullptr ? nullptr : member(*group, place.key);
+    const Json* group = place.group == nullptr ? &run_ : json_member(run_, place.group);
+    const Json* histogram = group == nullptr ? nullptr : json_member(*group, place.key);
     return histogram == nullptr ? std::nullopt : trend_of(*histogram);
   }
   return std::nullopt;
@@ -127,7 +123,7 @@ std::optional<double> JsonSource::figure(Figure which) const {
     case Figure::kPromptTokens:
       return number_at(run_, "prompt_tokens");
     case Figure::kSloMet: {
-      const Json* goodput = member(run_, "goodput");
+      const Json* goodput = json_member(run_, "goodput");
       return goodput == nullptr ? std::nullopt : number_at(*goodput, "answers");
     }
   }

@@ -58,9 +58,7 @@ class AudioJudge final : public Judge {
       : format_(format), seconds_(seconds) {}
 
   Judgement judge(uint64_t index, const Answer& answer) override {
-    if (answer.status != 200)
-      return {.status_fault = true,
-              .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    if (answer.status != 200) return wrong_status(answer);
     Judgement judgement{.items = 1};
     judgement.amount = std::max(0.0, seconds_[index % seconds_.size()]);
     judgement.error = check(answer.body, judgement.amount);

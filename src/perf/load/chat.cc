@@ -188,9 +188,9 @@ Result<std::unique_ptr<ChatWorkload>> ChatWorkload::create(const ChatOptions& op
   const auto groups =
       static_cast<size_t>(options.shared_prefix_words > 0 ? std::max(1, options.prefix_groups) : 1);
   size_t wanted = groups;
-  if (!options.prompts.empty())
-    wanted = std::max(groups, options.prompts.size());
-  else if (options.lengths || options.output_lengths)
+  if (!options.prompts.texts.empty())
+    wanted = std::max(groups, options.prompts.texts.size());
+  else if (options.prompts.lengths || options.output_lengths)
     wanted = std::max(groups, kPoolMax);
   if (options.requests > 0) wanted = std::min<size_t>(wanted, options.requests);
 
@@ -204,18 +204,7 @@ Result<std::unique_ptr<ChatWorkload>> ChatWorkload::create(const ChatOptions& op
 
   // All groups take part, however long their prefixes are.
   for (size_t i = 0; i < wanted && (i < groups || workload->pool_bytes_ < kPoolBytesMax); ++i) {
-    std::string text;
-    if (!options.prompts.empty()) {
-      text = options.prompts[i % options.prompts.size()];
-    } else if (!options.lengths) {
-      text = options.prompt;
-    } else {
-      // The distinct tag counts towards the wanted length.
-      int64_t words = options.lengths->sample(rng);
-      if (options.distinct) words -= static_cast<int64_t>(kTagWords);
-      text = random_text(rng, std::max<int64_t>(words, 0));
-    }
-
+    std::string text = options.prompts.get(i, options.distinct, rng);
     std::string body = front();
     std::optional<size_t> tag;
     if (!options.system.empty()) {

@@ -19,7 +19,7 @@
 #include "base/result.h"
 #include "net/http_client_url.h"
 #include "perf/load/chat_input.h"
-#include "perf/load/texts.h"
+#include "perf/load/request_pool.h"
 #include "perf/load/workload.h"
 
 namespace sis::perf {
@@ -29,12 +29,10 @@ struct ChatOptions {
   std::string path = "/v1/chat/completions";
   std::string model;
   std::string api_key;
-  std::string system;                          // empty: no system message
-  std::string prompt = "Hello, how are you?";  // when neither of the next two is given
-  std::vector<std::string> prompts;            // used in order, over and over
-  std::optional<LengthSpec> lengths;           // made-up prompts
-  int64_t shared_prefix_words = 0;             // made-up words in front of every prompt, the same
-  int prefix_groups = 1;                       // for all of a group; groups take turns
+  std::string system;  // empty: no system message
+  TextSource prompts{.text = "Hello, how are you?"};
+  int64_t shared_prefix_words = 0;  // made-up words in front of every prompt, the same
+  int prefix_groups = 1;            // for all of a group; groups take turns
   const std::vector<ChatInput>* inputs = nullptr;  // in place of prompts; read by create() only
   bool distinct = false;
   uint64_t salt = 0;  // distinct prompts of two runs differ if their salts do

@@ -21,11 +21,6 @@ Error bad(const std::string& place, std::string_view want, const Json& found) {
                concat(place, ": want ", want, ", found ", json_shown(found))};
 }
 
-const Json* member(const Json& from, const char* name) {
-  const auto found = from.find(name);
-  return found == from.end() ? nullptr : &*found;
-}
-
 // ShareGPT's names of who speaks; others as they are, since servers may know more roles.
 std::string role_of(const std::string& from) {
   if (from == "human" || from == "user") return "user";
@@ -37,7 +32,7 @@ std::string role_of(const std::string& from) {
 Result<Json> read_turn(const std::string& place, const Json& turn, const char* who,
                        const char* what) {
   if (!turn.is_object()) return bad(place, "an object", turn);
-  const Json *from = member(turn, who), *value = member(turn, what);
+  const Json *from = json_member(turn, who), *value = json_member(turn, what);
   if (from == nullptr || !from->is_string())
     return bad(concat(place, ".", who), "a string", from == nullptr ? Json() : *from);
   // OpenAI's content may be a list of parts.
@@ -78,7 +73,8 @@ Status add_payloads(const std::string& place, const Json& list, std::vector<Chat
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string here = concat(place, "[", i, "]");
     if (!list[i].is_object()) return bad(here, "a request body", list[i]);
-    if (const Json* stream = member(list[i], "stream"); stream != nullptr && !stream->is_boolean())
+    if (const Json* stream = json_member(list[i], "stream");
+        stream != nullptr && !stream->is_boolean())
       return bad(here + ".stream", "true or false", *stream);
     inputs.push_back({.payload = list[i]});
   }
@@ -95,13 +91,13 @@ Status add_entry(const std::string& place, const Json& entry, ChatTurns turns,
     return {};
   }
   if (entry.is_object()) {
-    if (const Json* list = member(entry, "conversations"))
+    if (const Json* list = json_member(entry, "conversations"))
       return add_conversation(place + ".conversations", *list, true, turns, inputs);
-    if (const Json* list = member(entry, "conversation"))
+    if (const Json* list = json_member(entry, "conversation"))
       return add_conversation(place + ".conversation", *list, true, turns, inputs);
-    if (const Json* list = member(entry, "messages"))
+    if (const Json* list = json_member(entry, "messages"))
       return add_conversation(place + ".messages", *list, false, turns, inputs);
-    if (const Json* list = member(entry, "payload"))
+    if (const Json* list = json_member(entry, "payload"))
       return add_payloads(place + ".payload", *list, inputs);
   }
   return bad(place, "an object with 'conversations', 'messages' or 'payload'", entry);

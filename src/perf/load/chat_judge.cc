@@ -1,14 +1,13 @@
 #include "perf/load/chat_judge.h"
 
-#include <simdjson.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "perf/load/json_answer.h"
 #include "perf/load/openai_http.h"
-#include "perf/load/sse_parser.h"
+#include "perf/load/sse_judge.h"
 
 namespace sis::perf {
 namespace {
@@ -18,23 +17,6 @@ using simdjson::dom::element;
 using simdjson::dom::object;
 
 constexpr int64_t kTokensMax = 1'000'000'000;
-
-// A parser and its buffers, for all answers of a loop.
-class JsonParser {
- public:
-  // The document lives until the next call.
-  simdjson::error_code parse(std::string_view text, element& document) {
-    // simdjson reads past the end: a copy with room behind it.
-    if (padded_.size() < text.size() + simdjson::SIMDJSON_PADDING)
-      padded_.resize(text.size() * 2 + simdjson::SIMDJSON_PADDING);
-    std::copy(text.begin(), text.end(), padded_.begin());
-    return parser_.parse(padded_.data(), text.size(), false).get(document);
-  }
-
- private:
-  simdjson::dom::parser parser_;
-  std::vector<char> padded_;
-};
 
 struct Usage {
   int64_t prompt = -1, completion = -1, cached = -1;
@@ -75,35 +57,21 @@ bool has_content(element delta) {
   return !delta["function_call"].get(call);
 }
 
-class ChatStreamJudge final : public StreamJudge {
+class ChatStreamJudge final : public SseJudge {
  public:
-  ChatStreamJudge(const ChatJudgeOptions& options, JsonParser& json)
+  ChatStreamJudge(const ChatJudgeOptions& options, JsonAnswer& json)
       : json_(json),
         chat_(options.shape == AnswerShape::kChat),
         choices_(static_cast<size_t>(options.choices)) {}
 
   void begin() override {
-    sse_.begin();
+    SseJudge::begin();
     std::fill(choices_.begin(), choices_.end(), Choice{});
-    failure_.clear();
     id_.clear();
-    pieces_.clear();
-    gaps_.clear();
-    events_ = 0;
     done_ = false;
     finished_at_ = TimePoint{};
     usage_ = Usage{};
   }
-
-  void take(std::string_view body, TimePoint now) override {
-    const bool fits = sse_.feed(body, [&](const SseEvent& event) {
-      if (failure_.empty()) take_event(event, now);
-    });
-    if (!fits && failure_.empty())
-      failure_ = concat("event ", events_ + 1, " is over ", SseParser::kEventBytesMax, " bytes");
-  }
-
-  const std::string& failure() const override { return failure_; }
 
   Judgement end(uint64_t) override {
     if (failure_.empty()) check_end();
@@ -124,20 +92,14 @@ class ChatStreamJudge final : public StreamJudge {
     TimePoint last_piece{};
   };
 
-  template <class... Parts>
-  void fail(const Parts&... parts) {
-    failure_ = concat("event ", events_, parts...);
-  }
-
-  void take_event(const SseEvent& event, TimePoint now) {
-    ++events_;
+  void take_event(const SseEvent& event, TimePoint now) override {
     if (done_) return fail(": want nothing after [DONE], got ", in_quotes(event.data, 60));
     if (trim(event.data) == "[DONE]") {
       done_ = true;
       return;
     }
     element document;
-    if (const auto error = json_.parse(event.data, document); error)
+    if (const auto error = json_.read(event.data, document); error)
       return fail(" is not JSON (", simdjson::error_message(error),
                   "): ", in_quotes(event.data, 60));
     element error;
@@ -216,14 +178,10 @@ class ChatStreamJudge final : public StreamJudge {
     }
   }
 
-  JsonParser& json_;
+  JsonAnswer& json_;
   const bool chat_;
-  SseParser sse_;
   std::vector<Choice> choices_;
-  std::string failure_, id_;
-  std::vector<TimePoint> pieces_;
-  std::vector<Duration> gaps_;
-  uint64_t events_ = 0;
+  std::string id_;
   bool done_ = false;
   TimePoint finished_at_{};
   Usage usage_;
@@ -236,13 +194,10 @@ class ChatJudge final : public Judge {
   }
 
   Judgement judge(uint64_t, const Answer& answer) override {
-    if (answer.status != 200)
-      return {.status_fault = true,
-              .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    if (answer.status != 200) return wrong_status(answer);
     element document;
-    if (const auto error = json_.parse(answer.body, document); error)
-      return {.error = concat("answer is not JSON (", simdjson::error_message(error),
-                              "): ", in_quotes(answer.body, 60))};
+    if (std::string why = json_.parse(answer.body, document); !why.empty())
+      return {.error = std::move(why)};
     Usage usage;
     if (std::string why = check(document, usage); !why.empty()) return {.error = std::move(why)};
     Judgement judgement{.ok = true, .items = 1, .prompt_tokens = usage.prompt};
@@ -290,7 +245,7 @@ class ChatJudge final : public Judge {
   }
 
   ChatJudgeOptions options_;
-  JsonParser json_;
+  JsonAnswer json_;
 };
 
 }  // namespace

@@ -34,7 +34,7 @@ std::string prompt_of(const ChatWorkload& workload, uint64_t index) {
 
 TEST(ChatWorkload, BodyHoldsTheDocumentedFields) {
   auto options = base_options();
-  options.prompt = "caf\u00e9 \"q\" \\ \n";
+  options.prompts.text = "caf\u00e9 \"q\" \\ \n";
   options.api_key = "k";
   std::string scratch;
   const auto workload = make(options);
@@ -43,14 +43,15 @@ TEST(ChatWorkload, BodyHoldsTheDocumentedFields) {
       << request;
   EXPECT_NE(request.find("Authorization: Bearer k\r\n"), std::string_view::npos);
   EXPECT_NE(request.find("Accept: text/event-stream\r\n"), std::string_view::npos);
-  EXPECT_EQ(body_of(request),
-            (nlohmann::json{{"model", "m"},
-                            {"max_tokens", 128},
-                            {"temperature", 0.7},
-                            {"top_p", 0.9},
-                            {"stream", true},
-                            {"stream_options", {{"include_usage", true}}},
-                            {"messages", {{{"role", "user"}, {"content", options.prompt}}}}}));
+  EXPECT_EQ(
+      body_of(request),
+      (nlohmann::json{{"model", "m"},
+                      {"max_tokens", 128},
+                      {"temperature", 0.7},
+                      {"top_p", 0.9},
+                      {"stream", true},
+                      {"stream_options", {{"include_usage", true}}},
+                      {"messages", {{{"role", "user"}, {"content", options.prompts.text}}}}}));
 
   options.system = "be \"brief\"";
   options.stream = false;
@@ -65,7 +66,7 @@ TEST(ChatWorkload, BodyHoldsTheDocumentedFields) {
                             {"ignore_eos", true},
                             {"messages",
                              {{{"role", "system"}, {"content", options.system}},
-                              {{"role", "user"}, {"content", options.prompt}}}}}));
+                              {{"role", "user"}, {"content", options.prompts.text}}}}}));
 }
 
 TEST(ChatWorkload, ExtraIsMergedAndNullTakesOut) {
@@ -96,16 +97,16 @@ TEST(ChatWorkload, RefusesAKeyThatWouldBreakTheHead) {
 
 TEST(ChatWorkload, PromptsOfAListAreUsedInTurn) {
   auto options = base_options();
-  options.prompts = {"a", "b", "c"};
+  options.prompts.texts = {"a", "b", "c"};
   const auto workload = make(options);
   EXPECT_EQ(workload->pool_size(), 3u);
-  for (uint64_t i = 0; i < 9; ++i) EXPECT_EQ(prompt_of(*workload, i), options.prompts[i % 3]);
+  for (uint64_t i = 0; i < 9; ++i) EXPECT_EQ(prompt_of(*workload, i), options.prompts.texts[i % 3]);
 }
 
 // Six words no other prompt has come first, and made-up prompts keep their wanted length.
 TEST(ChatWorkload, DistinctPromptsDifferFromTheirStart) {
   auto options = base_options();
-  options.lengths = *LengthSpec::parse("16");
+  options.prompts.lengths = *LengthSpec::parse("16");
   options.distinct = true;
   options.requests = 50;
   const auto workload = make(options);
@@ -120,7 +121,7 @@ TEST(ChatWorkload, DistinctPromptsDifferFromTheirStart) {
   options.salt = 1 << 20;
   EXPECT_FALSE(starts.contains(prompt_of(*make(options), 0).substr(0, kTagBytes + 1)));
 
-  options.lengths = LengthSpec::parse("3").value();  // shorter than the tag: only the tag
+  options.prompts.lengths = LengthSpec::parse("3").value();  // shorter than the tag: only the tag
   EXPECT_EQ(prompt_of(*make(options), 0).size(), kTagBytes);
 }
 
@@ -130,12 +131,12 @@ TEST(ChatWorkload, SharedPrefixStandsInFrontOfTheUniqueWords) {
   options.shared_prefix_words = 40;
   options.system = "s";
   const std::string once = prompt_of(*make(options), 0);
-  ASSERT_TRUE(once.ends_with(" " + options.prompt)) << once;
-  const std::string prefix = once.substr(0, once.size() - options.prompt.size());
+  ASSERT_TRUE(once.ends_with(" " + options.prompts.text)) << once;
+  const std::string prefix = once.substr(0, once.size() - options.prompts.text.size());
   EXPECT_EQ(split(std::string(trim(prefix)), ' ').size(), 40u);
 
   options.distinct = true;
-  options.lengths = *LengthSpec::parse("uniform:10:30");
+  options.prompts.lengths = *LengthSpec::parse("uniform:10:30");
   const auto workload = make(options);
   std::set<std::string> tags;
   for (uint64_t i = 0; i < 100; ++i) {
@@ -158,7 +159,7 @@ TEST(ChatWorkload, DistinctReachesBeforeTheSystemMessage) {
     const auto body = body_of(workload->request(i, scratch));
     const std::string system = body["messages"][0]["content"];
     EXPECT_EQ(system.substr(kTagBytes), " be brief");
-    EXPECT_EQ(body["messages"][1]["content"], options.prompt);
+    EXPECT_EQ(body["messages"][1]["content"], options.prompts.text);
     systems.insert(system);
   }
   EXPECT_EQ(systems.size(), 20u);

@@ -12,7 +12,6 @@
 #include "base/result.h"
 #include "net/http_client_url.h"
 #include "perf/load/request_pool.h"
-#include "perf/load/workload.h"
 
 namespace sis::perf {
 
@@ -35,18 +34,12 @@ struct CompletionsOptions {
   uint64_t requests = 0;  // of the run, if known: no more are built
 };
 
-class CompletionsWorkload final : public Workload {
+class CompletionsWorkload final : public PooledWorkload {
  public:
   static Result<std::unique_ptr<CompletionsWorkload>> create(const CompletionsOptions& options);
-
-  std::string_view request(uint64_t index, std::string& scratch) const override {
-    return pool_.request(index, salt_, scratch);
-  }
   std::unique_ptr<Judge> make_judge() const override;
 
  private:
-  RequestPool pool_;
-  uint64_t salt_ = 0;
   int choices_ = 1;  // of each answer
   bool stream_ = true;
 };

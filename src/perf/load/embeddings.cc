@@ -1,19 +1,16 @@
 #include "perf/load/embeddings.h"
 
-#include <simdjson.h>
-
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "perf/load/json_answer.h"
 #include "perf/load/openai_http.h"
 
 namespace sis::perf {
 namespace {
 
-constexpr size_t kPoolMax = 4096;                   // different requests
-constexpr size_t kPoolBytesMax = size_t{64} << 20;  // of all of them
+constexpr size_t kGivenMax = size_t{1} << 20;  // requests of given texts
 constexpr size_t kUsageWindow = 512;
 constexpr uint64_t kAlwaysChecked = 100;
 
@@ -33,9 +30,7 @@ class EmbeddingsJudge final : public Judge {
       : batch_(static_cast<size_t>(batch)), check_every_(check_every) {}
 
   Judgement judge(uint64_t, const Answer& answer) override {
-    if (answer.status != 200)
-      return {.status_fault = true,
-              .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    if (answer.status != 200) return wrong_status(answer);
     const std::string_view body = trim(answer.body);
     if (body.empty() || body.front() != '{' || body.back() != '}')
       return {.error = concat("status 200 without a JSON object: ", in_quotes(body, 60))};
@@ -50,12 +45,8 @@ class EmbeddingsJudge final : public Judge {
 
  private:
   std::string check(std::string_view body) {
-    // simdjson reads past the end: a copy with room behind it, booked once.
-    if (padded_.size() < body.size() + simdjson::SIMDJSON_PADDING)
-      padded_.resize(body.size() * 2 + simdjson::SIMDJSON_PADDING);
-    std::copy(body.begin(), body.end(), padded_.begin());
     simdjson::dom::element document;
-    if (const auto error = parser_.parse(padded_.data(), body.size(), false).get(document); error)
+    if (const auto error = json_.read(body, document); error)
       return concat("answer is not JSON: ", simdjson::error_message(error));
     simdjson::dom::array data;
     if (document["data"].get(data)) return "answer has no array 'data'";
@@ -103,8 +94,7 @@ class EmbeddingsJudge final : public Judge {
 
   size_t batch_;
   uint64_t check_every_, seen_ = 0;
-  simdjson::dom::parser parser_;
-  std::vector<char> padded_;
+  JsonAnswer json_;
 };
 
 }  // namespace
@@ -112,89 +102,51 @@ class EmbeddingsJudge final : public Judge {
 Result<std::unique_ptr<EmbeddingsWorkload>> EmbeddingsWorkload::create(
     const EmbeddingsOptions& options) {
   auto workload = std::make_unique<EmbeddingsWorkload>();
-  workload->options_ = options;
+  workload->salt_ = options.salt;
+  workload->batch_ = options.batch;
+  workload->check_every_ = options.check_every;
   Rng rng(options.seed);
   const auto batch = static_cast<size_t>(options.batch);
 
   // One pass over the given texts, or enough made-up requests that their lengths are the wanted
   // mix.
+  const size_t given = options.texts.texts.size();
   size_t wanted = 1;
-  if (!options.texts.empty()) {
+  if (given > 0) {
     // Whole passes: with 10 texts and batches of 4, five requests hold each text twice.
-    size_t texts = options.texts.size();
-    while (texts % batch != 0 && texts < options.texts.size() * batch)
-      texts += options.texts.size();
-    wanted = texts / batch;
-  } else if (options.lengths) {
-    wanted = kPoolMax;
+    size_t texts = given;
+    while (texts % batch != 0 && texts < given * batch) texts += given;
+    wanted = std::min(texts / batch, kGivenMax);
+  } else if (options.texts.lengths) {
+    wanted = RequestPool::kRequestsMax;
   }
-  wanted = std::min(wanted, options.texts.empty() ? kPoolMax : size_t{1} << 20);
   if (options.requests > 0) wanted = std::min<size_t>(wanted, options.requests);
 
-  static const std::string kTagMark(kTagBytes, 'x');
-  size_t pool_bytes = 0, next_text = 0;
-  for (size_t i = 0; i < wanted && (i == 0 || pool_bytes < kPoolBytesMax); ++i) {
-    std::vector<std::string> texts;
-    for (size_t k = 0; k < batch; ++k) {
-      if (!options.texts.empty())
-        texts.push_back(options.texts[next_text++ % options.texts.size()]);
-      else if (!options.lengths)
-        texts.push_back(options.text);
-      else {
-        // The distinct tag counts towards the wanted length.
-        int64_t words = options.lengths->sample(rng);
-        if (options.distinct) words -= static_cast<int64_t>(kTagWords);
-        texts.push_back(random_text(rng, std::max<int64_t>(words, 0)));
-      }
-    }
-    // Written by hand around the strings, so that the places of the tags are known.
-    std::string body = concat(R"({"model":)", nlohmann::json(options.model).dump());
+  const JsonPost post{.url = options.url,
+                      .path = options.path,
+                      .api_key = options.api_key,
+                      .keep_alive = options.keep_alive};
+  uint64_t next_text = 0;
+  for (size_t i = 0; i < wanted && workload->pool_.bytes() < RequestPool::kBytesMax; ++i) {
+    TaggedBody body;
+    body.json(R"({"model":)").string(options.model);
     if (options.encoding != VectorEncoding::kDefault)
-      body += options.encoding == VectorEncoding::kFloat ? R"(,"encoding_format":"float")"
-                                                         : R"(,"encoding_format":"base64")";
-    body += R"(,"input":)";
-    std::vector<size_t> tags;
-    if (batch > 1) body += '[';
+      body.json(options.encoding == VectorEncoding::kFloat ? R"(,"encoding_format":"float")"
+                                                           : R"(,"encoding_format":"base64")");
+    body.json(batch > 1 ? R"(,"input":[)" : R"(,"input":)");
     for (size_t k = 0; k < batch; ++k) {
-      if (k > 0) body += ',';
-      const std::string text = nlohmann::json(texts[k]).dump();
-      if (options.distinct) {
-        body += '"';
-        tags.push_back(body.size());
-        body += kTagMark;
-        if (text.size() > 2) body += ' ';
-        body += std::string_view(text).substr(1);
-      } else {
-        body += text;
-      }
+      if (k > 0) body.json(",");
+      body.string(options.texts.get(next_text++, options.distinct, rng), options.distinct);
     }
-    if (batch > 1) body += ']';
-    body += '}';
-
-    const size_t body_bytes = body.size();
-    SIS_ASSIGN(std::string bytes, post_bytes({.url = options.url,
-                                              .path = options.path,
-                                              .api_key = options.api_key,
-                                              .keep_alive = options.keep_alive},
-                                             std::move(body)));
-    for (size_t& tag : tags) tag += bytes.size() - body_bytes;
-    pool_bytes += bytes.size();
-    workload->pool_.push_back({std::move(bytes), std::move(tags)});
+    body.json(batch > 1 ? "]}" : "}");
+    SIS_ASSIGN(PooledRequest request, std::move(body).post(post));
+    workload->pool_.add(std::move(request));
   }
   return workload;
 }
 
-std::string_view EmbeddingsWorkload::request(uint64_t index, std::string& scratch) const {
-  const Prebuilt& prebuilt = pool_[index % pool_.size()];
-  if (prebuilt.tags.empty()) return prebuilt.bytes;
-  scratch.assign(prebuilt.bytes);
-  uint64_t number = options_.salt + index * prebuilt.tags.size();
-  for (const size_t tag : prebuilt.tags) write_tag(number++, scratch.data() + tag);
-  return scratch;
-}
-
 std::unique_ptr<Judge> EmbeddingsWorkload::make_judge() const {
-  return std::make_unique<EmbeddingsJudge>(options_.batch, options_.check_every);
+  return std::make_unique<EmbeddingsJudge>(batch_, check_every_);
 }
 
 int64_t find_prompt_tokens(std::string_view body) {

@@ -9,12 +9,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
 #include "net/http_client_url.h"
-#include "perf/load/texts.h"
-#include "perf/load/workload.h"
+#include "perf/load/request_pool.h"
 
 namespace sis::perf {
 
@@ -29,10 +27,8 @@ struct EmbeddingsOptions {
   std::string path = "/v1/embeddings";
   std::string model;
   std::string api_key;
-  std::string text = "hello world";   // when neither of the next two is given
-  std::vector<std::string> texts;     // used in order, over and over
-  std::optional<LengthSpec> lengths;  // made-up texts
-  int batch = 1;                      // texts per request
+  TextSource texts{.text = "hello world"};
+  int batch = 1;  // texts per request
   VectorEncoding encoding = VectorEncoding::kDefault;
   bool distinct = false;
   uint64_t salt = 0;  // distinct texts of two runs differ if their salts do
@@ -42,21 +38,14 @@ struct EmbeddingsOptions {
   uint64_t check_every = 64;  // 1: parse every answer whole
 };
 
-class EmbeddingsWorkload final : public Workload {
+class EmbeddingsWorkload final : public PooledWorkload {
  public:
   static Result<std::unique_ptr<EmbeddingsWorkload>> create(const EmbeddingsOptions& options);
-
-  std::string_view request(uint64_t index, std::string& scratch) const override;
   std::unique_ptr<Judge> make_judge() const override;
-  size_t pool_size() const { return pool_.size(); }
 
  private:
-  struct Prebuilt {
-    std::string bytes;
-    std::vector<size_t> tags;  // where distinct numbers are written
-  };
-  EmbeddingsOptions options_;
-  std::vector<Prebuilt> pool_;
+  int batch_ = 1;
+  uint64_t check_every_ = 64;
 };
 
 // prompt_tokens of the usage object, looked for at both ends of the body; -1 if not there.

@@ -36,7 +36,7 @@ int64_t words_in(const std::string& text) { return static_cast<int64_t>(split(te
 
 TEST(EmbeddingsWorkload, OneTextIsAStringManyAreAList) {
   auto options = base_options();
-  options.text = "caf\u00e9 \"q\" \\ \n";
+  options.texts.text = "caf\u00e9 \"q\" \\ \n";
   options.api_key = "k";
   std::string scratch;
   const auto one = make(options);
@@ -44,14 +44,15 @@ TEST(EmbeddingsWorkload, OneTextIsAStringManyAreAList) {
   EXPECT_TRUE(request.starts_with("POST /v1/embeddings HTTP/1.1\r\nHost: localhost:8000\r\n"))
       << request;
   EXPECT_NE(request.find("Authorization: Bearer k\r\n"), std::string_view::npos);
-  EXPECT_EQ(body_of(request), (nlohmann::json{{"model", "m \"x\""}, {"input", options.text}}));
+  EXPECT_EQ(body_of(request),
+            (nlohmann::json{{"model", "m \"x\""}, {"input", options.texts.text}}));
 
   options.batch = 2;
   options.encoding = VectorEncoding::kBase64;
   EXPECT_EQ(body_of(make(options)->request(5, scratch)),
             (nlohmann::json{{"model", "m \"x\""},
                             {"encoding_format", "base64"},
-                            {"input", {options.text, options.text}}}));
+                            {"input", {options.texts.text, options.texts.text}}}));
 }
 
 TEST(EmbeddingsWorkload, RefusesAKeyThatWouldBreakTheHead) {
@@ -62,7 +63,7 @@ TEST(EmbeddingsWorkload, RefusesAKeyThatWouldBreakTheHead) {
 
 TEST(EmbeddingsWorkload, FileTextsAreUsedInTurnWithEqualShares) {
   auto options = base_options();
-  options.texts = {"a", "b", "c"};
+  options.texts.texts = {"a", "b", "c"};
   options.batch = 2;
   const auto workload = make(options);
   std::string scratch;
@@ -77,7 +78,7 @@ TEST(EmbeddingsWorkload, FileTextsAreUsedInTurnWithEqualShares) {
 // Every text of 5,000 requests is another one; the wanted number of words is kept.
 TEST(EmbeddingsWorkload, DistinctTextsNeverRepeat) {
   auto options = base_options();
-  options.lengths = *LengthSpec::parse("16");
+  options.texts.lengths = *LengthSpec::parse("16");
   options.distinct = true;
   options.batch = 3;
   options.salt = 123456789;
@@ -92,8 +93,8 @@ TEST(EmbeddingsWorkload, DistinctTextsNeverRepeat) {
     }
   }
   // Also with a given text, however short.
-  options.lengths.reset();
-  options.text = "";
+  options.texts.lengths.reset();
+  options.texts.text = "";
   options.batch = 1;
   EXPECT_NE(body_of(make(options)->request(0, scratch))["input"],
             body_of(make(options)->request(1, scratch))["input"]);
@@ -105,7 +106,7 @@ TEST(EmbeddingsWorkload, DistinctTextsNeverRepeat) {
 
 TEST(EmbeddingsWorkload, SameSeedSameRequests) {
   auto options = base_options();
-  options.lengths = *LengthSpec::parse("lognormal:50");
+  options.texts.lengths = *LengthSpec::parse("lognormal:50");
   options.requests = 100;
   std::string a, b;
   const auto one = make(options), two = make(options);

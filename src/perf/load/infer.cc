@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "perf/load/json_answer.h"
-#include "perf/load/sse_parser.h"
+#include "perf/load/sse_judge.h"
 
 namespace sis::perf {
 namespace {
@@ -12,28 +12,14 @@ using simdjson::dom::element;
 
 constexpr size_t kPiecesMax = 1 << 20;  // of one answer
 
-class InferStreamJudge final : public StreamJudge {
+class InferStreamJudge final : public SseJudge {
  public:
   explicit InferStreamJudge(JsonAnswer& json) : json_(json) {}
 
   void begin() override {
-    sse_.begin();
-    failure_.clear();
-    pieces_.clear();
-    gaps_.clear();
-    events_ = 0;
+    SseJudge::begin();
     done_ = finished_ = false;
   }
-
-  void take(std::string_view body, TimePoint now) override {
-    const bool fits = sse_.feed(body, [&](const SseEvent& event) {
-      if (failure_.empty()) take_event(event, now);
-    });
-    if (!fits && failure_.empty())
-      failure_ = concat("event ", events_ + 1, " is over ", SseParser::kEventBytesMax, " bytes");
-  }
-
-  const std::string& failure() const override { return failure_; }
 
   Judgement end(uint64_t) override {
     if (failure_.empty()) {
@@ -53,13 +39,7 @@ class InferStreamJudge final : public StreamJudge {
   }
 
  private:
-  template <class... Parts>
-  void fail(const Parts&... parts) {
-    failure_ = concat("event ", events_, parts...);
-  }
-
-  void take_event(const SseEvent& event, TimePoint now) {
-    ++events_;
+  void take_event(const SseEvent& event, TimePoint now) override {
     if (done_) return fail(": want nothing after 'done', got ", in_quotes(event.name, 40));
     if (event.name == "error") {
       failure_ = concat("error event: ", error_message(event.data));
@@ -86,11 +66,6 @@ class InferStreamJudge final : public StreamJudge {
   }
 
   JsonAnswer& json_;
-  SseParser sse_;
-  std::string failure_;
-  std::vector<TimePoint> pieces_;
-  std::vector<Duration> gaps_;
-  uint64_t events_ = 0;
   bool done_ = false, finished_ = false;
 };
 
@@ -99,9 +74,7 @@ class InferJudge final : public Judge {
   explicit InferJudge(bool stream) : stream_(stream) {}
 
   Judgement judge(uint64_t, const Answer& answer) override {
-    if (answer.status != 200)
-      return {.status_fault = true,
-              .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    if (answer.status != 200) return wrong_status(answer);
     element document;
     if (std::string why = json_.parse(answer.body, document); !why.empty())
       return {.error = std::move(why)};
@@ -156,7 +129,7 @@ Result<std::unique_ptr<InferWorkload>> InferWorkload::create(const InferOptions&
     body.json("}");
     const JsonPost post{.url = options.url,
                         .path = options.prefix + (options.stream ? "/infer/stream" : "/infer"),
-                        .api_key = options.token,
+                        .api_key = options.api_key,
                         .accept = options.stream ? "text/event-stream" : "application/json",
                         .keep_alive = options.keep_alive};
     SIS_ASSIGN(PooledRequest request, std::move(body).post(post));

@@ -14,7 +14,6 @@
 #include "base/result.h"
 #include "net/http_client_url.h"
 #include "perf/load/request_pool.h"
-#include "perf/load/workload.h"
 
 namespace sis::perf {
 
@@ -22,7 +21,7 @@ struct InferOptions {
   net::Url url;
   std::string prefix = "/v1";  // of the path
   std::string model;
-  std::string token;  // sent as bearer token unless empty
+  std::string api_key;  // sent as bearer token unless empty
   TextSource prompts;
   std::string params;  // a JSON object, the request's `params`; empty: none
   bool stream = false;
@@ -32,19 +31,13 @@ struct InferOptions {
   uint64_t requests = 0;  // of the run, if known: no more are built
 };
 
-class InferWorkload final : public Workload {
+class InferWorkload final : public PooledWorkload {
  public:
   static Result<std::unique_ptr<InferWorkload>> create(const InferOptions& options);
-
-  std::string_view request(uint64_t index, std::string& scratch) const override {
-    return pool_.request(index, salt_, scratch);
-  }
   std::unique_ptr<Judge> make_judge() const override;
   std::string_view watched_header() const override { return "X-Cache"; }
 
  private:
-  RequestPool pool_;
-  uint64_t salt_ = 0;
   bool stream_ = false;
 };
 

@@ -97,6 +97,11 @@ Result<Json> read_json_file(const std::string& path) {
   return parse_json_text(std::move(text), path);
 }
 
+const Json* json_member(const Json& from, const char* name) {
+  const auto found = from.is_object() ? from.find(name) : from.end();
+  return found == from.end() ? nullptr : &*found;
+}
+
 std::string json_shown(const Json& value) {
   switch (value.type()) {
     case Json::value_t::array:

@@ -20,6 +20,9 @@ Result<nlohmann::ordered_json> parse_json_text(std::string text, const std::stri
 // At most kJsonFileBytesMax.
 Result<nlohmann::ordered_json> read_json_file(const std::string& path);
 
+// nullptr when `from` has no such member or is no object.
+const nlohmann::ordered_json* json_member(const nlohmann::ordered_json& from, const char* name);
+
 // "a number", "an array", ... and a short look at it: "the string 'x'".
 std::string json_shown(const nlohmann::ordered_json& value);
 

@@ -1,12 +1,11 @@
 #include "perf/load/kserve_judge.h"
 
-#include <simdjson.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/json_kind.h"
 #include "base/strings.h"
+#include "perf/load/json_answer.h"
 #include "perf/load/openai_http.h"
 
 namespace sis::perf {
@@ -14,28 +13,6 @@ namespace {
 
 using simdjson::dom::array;
 using simdjson::dom::element;
-
-// Bytes of the JSON object that `body` begins with; 0 when it does not end.
-size_t object_bytes(std::string_view body) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < body.size(); ++i) {
-    const char c = body[i];
-    if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      ++depth;
-    } else if ((c == '}' || c == ']') && --depth == 0) {
-      return i + 1;
-    }
-  }
-  return 0;
-}
 
 // Lists may be nested; simdjson bounds the depth of what it parsed.
 int64_t count_values(element values) {
@@ -52,22 +29,17 @@ class KServeJudge final : public Judge {
       : options_(options), seen_(options.outputs->size()) {}
 
   Judgement judge(uint64_t index, const Answer& answer) override {
-    if (answer.status != 200)
-      return {.status_fault = true,
-              .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    if (answer.status != 200) return wrong_status(answer);
     if (std::string why = check(index, answer.body); !why.empty()) return {.error = std::move(why)};
     return {.ok = true, .items = static_cast<uint32_t>(options_.batch)};
   }
 
  private:
   std::string check(uint64_t index, std::string_view body) {
-    const size_t json_bytes = body.starts_with('{') ? object_bytes(body) : 0;
+    const size_t json_bytes = json_object_bytes(body);
     if (json_bytes == 0) return concat("status 200 without a JSON object: ", in_quotes(body, 60));
-    if (padded_.size() < json_bytes + simdjson::SIMDJSON_PADDING)
-      padded_.resize(json_bytes * 2 + simdjson::SIMDJSON_PADDING);
-    std::copy_n(body.begin(), json_bytes, padded_.begin());
     element document;
-    if (const auto error = parser_.parse(padded_.data(), json_bytes, false).get(document); error)
+    if (const auto error = json_.read(body.substr(0, json_bytes), document); error)
       return concat("answer is not JSON: ", simdjson::error_message(error));
     array outputs;
     if (document["outputs"].get(outputs)) {
@@ -159,8 +131,7 @@ class KServeJudge final : public Judge {
   std::vector<bool> seen_;
   std::string_view binary_;
   size_t binary_at_ = 0;
-  simdjson::dom::parser parser_;
-  std::vector<char> padded_;
+  JsonAnswer json_;
 };
 
 }  // namespace

@@ -43,6 +43,11 @@ struct KServeServer {
   bool verify_tls = false;
 };
 
+// GET <path> as JSON; status other than 200 is an error with the server's own words. What a server
+// `may_lack` is null where it says that it has no such thing (404, 405, 501). Blocks.
+Result<nlohmann::ordered_json> get_json(const KServeServer& server, const std::string& path,
+                                        bool may_lack = false);
+
 // Asks the server; the configuration is an extension that need not exist (404). Blocks.
 Result<KServeModel> fetch_kserve_model(const KServeServer& server, const std::string& name,
                                        const std::string& version);

@@ -46,4 +46,9 @@ std::string error_message(std::string_view body) {
   return in_quotes(body, kShown);
 }
 
+Judgement wrong_status(const Answer& answer) {
+  return {.status_fault = true,
+          .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+}
+
 }  // namespace sis::perf

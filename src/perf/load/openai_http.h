@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "net/http_client_url.h"
+#include "perf/load/workload.h"
 
 namespace sis::perf {
 
@@ -24,5 +25,7 @@ Result<std::string> post_bytes(const JsonPost& post, std::string body);
 // What an error body says, whatever its shape: {"error":{"message"}}, {"error":""}, {"detail"},
 // plain text. In quotes, cut to 200 bytes.
 std::string error_message(std::string_view body);
+// Of an answer whose status alone is wrong: the status and what the body says.
+Judgement wrong_status(const Answer& answer);
 
 }  // namespace sis::perf

@@ -13,9 +13,7 @@ class PlainJudge final : public Judge {
   Judgement judge(uint64_t, const Answer& answer) override {
     const bool ok =
         expected_ != 0 ? answer.status == expected_ : answer.status >= 200 && answer.status < 400;
-    if (!ok)
-      return {.status_fault = true,
-              .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    if (!ok) return wrong_status(answer);
     if (checked_)
       if (std::string why = checker_.check(answer.body); !why.empty())
         return {.error = std::move(why)};

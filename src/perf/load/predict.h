@@ -7,13 +7,10 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "base/result.h"
 #include "net/http_client_url.h"
-#include "perf/load/texts.h"
-#include "perf/load/workload.h"
+#include "perf/load/request_pool.h"
 
 namespace sis::perf {
 
@@ -21,10 +18,8 @@ struct PredictOptions {
   net::Url url;
   std::string model;  // empty: the server's own choice
   std::string api_key;
-  std::string text = "hello world";   // when neither of the next two is given
-  std::vector<std::string> texts;     // used in order, over and over
-  std::optional<LengthSpec> lengths;  // made-up texts
-  int batch = 1;                      // texts per request; 1: /predict
+  TextSource texts{.text = "hello world"};
+  int batch = 1;  // texts per request; 1: /predict
   bool distinct = false;
   uint64_t salt = 0;  // distinct texts of two runs differ if their salts do
   uint64_t seed = 1;
@@ -32,22 +27,13 @@ struct PredictOptions {
   uint64_t requests = 0;  // of the run, if known: no more are built
 };
 
-class PredictWorkload final : public Workload {
+class PredictWorkload final : public PooledWorkload {
  public:
   static Result<std::unique_ptr<PredictWorkload>> create(const PredictOptions& options);
-
-  std::string_view request(uint64_t index, std::string& scratch) const override;
   std::unique_ptr<Judge> make_judge() const override;
 
  private:
-  struct Prebuilt {
-    std::string bytes;
-    std::vector<size_t> tags;  // where distinct numbers are written
-  };
-  Result<Prebuilt> build(const std::vector<std::string>& texts) const;
-
-  PredictOptions options_;
-  std::vector<Prebuilt> pool_;
+  int batch_ = 1;
 };
 
 }  // namespace sis::perf

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "perf/load/openai_http.h"
 #include "perf/load/texts.h"
+#include "perf/load/workload.h"
 
 namespace sis::perf {
 
@@ -42,6 +43,7 @@ class RequestPool {
     requests_.push_back(std::move(request));
   }
   size_t size() const { return requests_.size(); }
+  size_t bytes() const { return bytes_; }
 
   // Numbers begin at `salt`. See Workload::request().
   std::string_view request(uint64_t index, uint64_t salt, std::string& scratch) const;
@@ -49,6 +51,19 @@ class RequestPool {
  private:
   std::vector<PooledRequest> requests_;
   size_t bytes_ = 0;
+};
+
+// Load whose requests stand in a pool.
+class PooledWorkload : public Workload {
+ public:
+  std::string_view request(uint64_t index, std::string& scratch) const final {
+    return pool_.request(index, salt_, scratch);
+  }
+  size_t pool_size() const { return pool_.size(); }
+
+ protected:
+  RequestPool pool_;
+  uint64_t salt_ = 0;
 };
 
 // A JSON body in the making that remembers the places of its tags.

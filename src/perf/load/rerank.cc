@@ -20,9 +20,7 @@ class RerankJudge final : public Judge {
         seen_(static_cast<size_t>(documents)) {}
 
   Judgement judge(uint64_t, const Answer& answer) override {
-    if (answer.status != 200)
-      return {.status_fault = true,
-              .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    if (answer.status != 200) return wrong_status(answer);
     element document;
     if (std::string why = json_.parse(answer.body, document); !why.empty())
       return {.error = std::move(why)};

@@ -13,13 +13,11 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "net/http_client_url.h"
 #include "perf/load/request_pool.h"
-#include "perf/load/workload.h"
 
 namespace sis::perf {
 
@@ -40,18 +38,12 @@ struct RerankOptions {
   uint64_t requests = 0;  // of the run, if known: no more are built
 };
 
-class RerankWorkload final : public Workload {
+class RerankWorkload final : public PooledWorkload {
  public:
   static Result<std::unique_ptr<RerankWorkload>> create(const RerankOptions& options);
-
-  std::string_view request(uint64_t index, std::string& scratch) const override {
-    return pool_.request(index, salt_, scratch);
-  }
   std::unique_ptr<Judge> make_judge() const override;
 
  private:
-  RequestPool pool_;
-  uint64_t salt_ = 0;
   RerankShape shape_ = RerankShape::kOwn;
   int documents_ = 0, results_ = 0;
 };

@@ -347,4 +347,26 @@ void append_string_element(std::string& raw, std::string_view text) {
   raw += text;
 }
 
+size_t json_object_bytes(std::string_view body) {
+  if (!body.starts_with('{')) return 0;
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < body.size(); ++i) {
+    const char c = body[i];
+    if (in_string) {
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if ((c == '}' || c == ']') && --depth == 0) {
+      return i + 1;
+    }
+  }
+  return 0;
+}
+
 }  // namespace sis::perf

@@ -60,4 +60,8 @@ std::string zero_tensor(TensorType type, int64_t elements);
 // One element of BYTES.
 void append_string_element(std::string& raw, std::string_view text);
 
+// Bytes of the JSON object that `body` begins with; raw tensors may follow it. 0: it begins with
+// something else, or the object does not end.
+size_t json_object_bytes(std::string_view body);
+
 }  // namespace sis::perf

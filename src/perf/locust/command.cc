@@ -9,6 +9,7 @@
 #include <random>
 
 #include "base/strings.h"
+#include "base/utc.h"
 #include "perf/bench/commands.h"
 #include "perf/gate/thresholds.h"
 #include "perf/locust/dealer.h"

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "base/utc.h"
 #include "perf/bench/commands.h"
 #include "perf/plan/run_plan.h"
 #include "perf/plan/screen.h"

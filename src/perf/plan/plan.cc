@@ -380,12 +380,12 @@ const char* executor_name(Executor executor) {
 
 Result<Plan> parse_plan(const std::string& text, const std::string& origin,
                         const PlanChoices& choices) {
-  SIS_ASSIGN(YamlTree tree, parse_yaml_tree(text, origin));
+  SIS_ASSIGN(YamlTree tree, parse_yaml(text, origin, kPlanYaml));
   return PlanParser(origin, choices).parse(std::move(tree));
 }
 
 Result<Plan> load_plan(const std::string& path, const PlanChoices& choices) {
-  SIS_ASSIGN(const std::string text, read_file(path, kPlanBytesMax));
+  SIS_ASSIGN(const std::string text, read_file(path, kPlanYaml.file_bytes));
   return parse_plan(text, path, choices);
 }
 

@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "perf/plan/yaml_tree.h"
+#include "base/yaml_tree.h"
 
 namespace sis::perf {
 

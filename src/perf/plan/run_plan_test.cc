@@ -140,19 +140,14 @@ TEST_F(RunPlan, InterruptionKeepsFiguresAndExitsWith105) {
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
     stop = true;
   });
-  char *out = nullptr, *messages = nullptr;
-  size_t out_bytes = 0, message_bytes = 0;
-  BenchContext context{.environment = environment_of({})};
-  context.out = open_memstream(&out, &out_bytes);
-  context.messages = open_memstream(&messages, &message_bytes);
-  context.stop = &stop;
-  const int exit_code = bench(context, {"run", path, "--base-url", server_.url()});
+  const Output output = output_of(
+      {.environment = environment_of({}), .stop = &stop}, [&](const BenchContext& context) {
+        return bench(context, {"run", path, "--base-url", server_.url()});
+      });
   stopper.join();
-  std::fclose(context.out), std::fclose(context.messages);
-  EXPECT_EQ(exit_code, 105);
-  EXPECT_NE(std::string(out).find("b: not begun"), std::string::npos) << out;
-  EXPECT_NE(std::string(out).find("interrupted"), std::string::npos) << out;
-  std::free(out), std::free(messages);
+  EXPECT_EQ(output.exit_code, 105);
+  EXPECT_NE(output.out.find("b: not begun"), std::string::npos) << output.out;
+  EXPECT_NE(output.out.find("interrupted"), std::string::npos) << output.out;
   std::remove(path.c_str());
 }
 

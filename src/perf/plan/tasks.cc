@@ -1,7 +1,6 @@
 #include "perf/plan/tasks.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/strings.h"
@@ -16,37 +15,10 @@
 namespace sis::perf {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Kind = YamlTree::Kind;
 
 constexpr uintmax_t kBodyBytesMax = 64 << 20;
 constexpr int64_t kBatchMax = 10000;
-
-Json to_json(const YamlTree& tree) {
-  switch (tree.kind) {
-    case Kind::kNull:
-      return nullptr;
-    case Kind::kList: {
-      Json out = Json::array();
-      for (const auto& item : tree.items) out.push_back(to_json(item));
-      return out;
-    }
-    case Kind::kMap: {
-      Json out = Json::object();
-      for (const auto& member : tree.members) out[member.key] = to_json(member.value);
-      return out;
-    }
-    case Kind::kScalar:
-      break;
-  }
-  if (tree.quoted) return tree.scalar;
-  if (tree.scalar == "true" || tree.scalar == "True") return true;
-  if (tree.scalar == "false" || tree.scalar == "False") return false;
-  if (tree.scalar == "null" || tree.scalar == "~") return nullptr;
-  if (const auto whole = parse_int(tree.scalar)) return *whole;
-  if (const auto number = parse_double(tree.scalar)) return *number;
-  return tree.scalar;
-}
 
 void read_http(PlanReader& reader, PlanTask& task) {
   PlainHttpOptions options;
@@ -109,22 +81,17 @@ void read_predict(PlanReader& reader, PlanTask& task) {
   PredictOptions options;
   options.model = reader.text("model");
   options.batch = static_cast<int>(reader.integer("batch", 1, 1, kBatchMax));
-  TaskTexts texts = read_texts(reader, "text", "The bread was warm and the staff were kind.");
-  options.texts = std::move(texts.texts);
-  options.lengths = texts.lengths;
+  const TaskTexts texts = read_texts(reader, "text", "The bread was warm and the staff were kind.");
+  options.texts = texts.source;
   options.distinct = texts.distinct;
   task.items_name = "texts";
   if (task.name.empty())
     task.name = options.batch == 1 ? "/predict" : concat("/predict_batch (", options.batch, ")");
-  task.make = [options](const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
-    PredictOptions made = options;
-    made.url = without_v1(target.environment.url);
-    made.api_key = target.environment.api_key;
-    made.seed = target.seed, made.salt = target.salt;
-    made.keep_alive = target.keep_alive, made.requests = target.requests;
-    SIS_ASSIGN(auto workload, PredictWorkload::create(made));
-    return std::unique_ptr<Workload>(std::move(workload));
-  };
+  task.make =
+      maker<PredictWorkload>(options, [](PredictOptions& made, const TaskTarget&) -> Status {
+        made.url = without_v1(made.url);
+        return {};
+      });
 }
 
 void read_embeddings(PlanReader& reader, PlanTask& task) {
@@ -136,26 +103,17 @@ void read_embeddings(PlanReader& reader, PlanTask& task) {
   if (encoding == "base64") options.encoding = VectorEncoding::kBase64;
   options.check_every =
       static_cast<uint64_t>(reader.integer("check_every", 64, 1, 1'000'000'000'000));
-  TaskTexts texts = read_texts(reader, "text", "hello world");
-  options.texts = std::move(texts.texts);
-  options.lengths = texts.lengths;
+  const TaskTexts texts = read_texts(reader, "text", "hello world");
+  options.texts = texts.source;
   options.distinct = texts.distinct;
   task.items_name = "texts";
   task.counts_tokens = true;
   if (task.name.empty()) task.name = "embeddings";
-  task.make = [options,
-               name = task.name](const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
-    EmbeddingsOptions made = options;
-    made.url = target.environment.url;
-    made.path = api_prefix(made.url) + "/embeddings";
-    if (made.model.empty()) made.model = target.environment.model;
-    if (made.model.empty()) return need_model(name);
-    made.api_key = target.environment.api_key;
-    made.seed = target.seed, made.salt = target.salt;
-    made.keep_alive = target.keep_alive, made.requests = target.requests;
-    SIS_ASSIGN(auto workload, EmbeddingsWorkload::create(made));
-    return std::unique_ptr<Workload>(std::move(workload));
-  };
+  task.make = maker<EmbeddingsWorkload>(
+      options, [name = task.name](EmbeddingsOptions& made, const TaskTarget& target) {
+        made.path = api_prefix(made.url) + "/embeddings";
+        return take_model(made.model, target, name);
+      });
 }
 
 void read_chat(PlanReader& reader, PlanTask& task) {
@@ -163,36 +121,23 @@ void read_chat(PlanReader& reader, PlanTask& task) {
   options.model = reader.text("model");
   options.system = reader.text("system");
   options.shared_prefix_words = reader.integer("shared_prefix", 0, 0, LengthSpec::kWordsMax);
-  options.max_tokens = reader.integer("max_tokens", 128, 1, 1'000'000);
-  options.temperature = reader.number("temperature", 0.7, 0, 100);
-  options.top_p = reader.number("top_p", 0.9, 0, 1);
-  options.stream = reader.flag("stream", true);
-  options.ignore_eos = reader.flag("ignore_eos", false);
-  if (const YamlTree* extra = reader.find("extra"); extra != nullptr) {
-    options.extra = extra->kind == Kind::kScalar ? extra->scalar : json_of_yaml(*extra);
+  read_generation(reader, options);
+  if (reader.find("extra") != nullptr) {
+    options.extra = object_text(reader, "extra");
     if (Status status = check_extra(options.extra); !status.ok())
       reader.fail("extra", status.error().message);
   }
-  TaskTexts texts = read_texts(reader, "prompt", "Hello, how are you?");
-  options.prompts = std::move(texts.texts);
-  options.lengths = texts.lengths;
+  const TaskTexts texts = read_texts(reader, "prompt", "Hello, how are you?");
+  options.prompts = texts.source;
   options.distinct = texts.distinct;
   task.counts_tokens = task.generates = true;
   task.streams = options.stream;
   if (task.name.empty()) task.name = "chat";
-  task.make = [options,
-               name = task.name](const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
-    ChatOptions made = options;
-    made.url = target.environment.url;
-    made.path = api_prefix(made.url) + "/chat/completions";
-    if (made.model.empty()) made.model = target.environment.model;
-    if (made.model.empty()) return need_model(name);
-    made.api_key = target.environment.api_key;
-    made.seed = target.seed, made.salt = target.salt;
-    made.keep_alive = target.keep_alive, made.requests = target.requests;
-    SIS_ASSIGN(auto workload, ChatWorkload::create(made));
-    return std::unique_ptr<Workload>(std::move(workload));
-  };
+  task.make =
+      maker<ChatWorkload>(options, [name = task.name](ChatOptions& made, const TaskTarget& target) {
+        made.path = api_prefix(made.url) + "/chat/completions";
+        return take_model(made.model, target, name);
+      });
 }
 
 struct TaskKind {
@@ -206,8 +151,6 @@ constexpr TaskKind kKinds[] = {
 };
 
 }  // namespace
-
-std::string json_of_yaml(const YamlTree& tree) { return to_json(tree).dump(); }
 
 Result<PlanTask> read_task(std::string_view origin, const YamlTree& tree, const std::string& path) {
   static const YamlTree kEmpty{.kind = Kind::kMap};

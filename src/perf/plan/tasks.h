@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/yaml_tree.h"
 #include "perf/plan/plan.h"
-#include "perf/plan/yaml_tree.h"
 
 namespace sis::perf {
 
@@ -16,8 +16,5 @@ namespace sis::perf {
 // Files are looked for relative to the folder of `origin`. What does not depend on the server is
 // checked and read now.
 Result<PlanTask> read_task(std::string_view origin, const YamlTree& tree, const std::string& path);
-
-// A YAML value as JSON: plain scalars by YAML's core schema, quoted ones as text.
-std::string json_of_yaml(const YamlTree& tree);
 
 }  // namespace sis::perf

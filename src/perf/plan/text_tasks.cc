@@ -5,61 +5,28 @@
 #include "perf/load/infer.h"
 #include "perf/load/rerank.h"
 #include "perf/plan/task_parts.h"
-#include "perf/plan/tasks.h"
 
 namespace sis::perf {
-namespace {
-
-TextSource source_of(const TaskTexts& texts) {
-  return {.text = {}, .texts = texts.texts, .lengths = texts.lengths};
-}
-
-// A JSON object of a plan, as YAML or as text.
-std::string object_text(PlanReader& reader, std::string_view key) {
-  const YamlTree* tree = reader.find(key);
-  if (tree == nullptr) return {};
-  return tree->kind == YamlTree::Kind::kScalar ? tree->scalar : json_of_yaml(*tree);
-}
-
-template <class Made>
-Result<std::unique_ptr<Workload>> made_of(Result<std::unique_ptr<Made>> workload) {
-  if (!workload.ok()) return std::move(workload).error();
-  return std::unique_ptr<Workload>(std::move(*workload));
-}
-
-}  // namespace
-
 void read_completions(PlanReader& reader, PlanTask& task) {
   CompletionsOptions options;
   options.model = reader.text("model");
   options.batch = static_cast<int>(reader.integer("batch", 1, 1, 1000));
-  options.max_tokens = reader.integer("max_tokens", 128, 1, 1'000'000);
-  options.temperature = reader.number("temperature", 0.7, 0, 100);
-  options.top_p = reader.number("top_p", 0.9, 0, 1);
-  options.stream = reader.flag("stream", true);
-  options.ignore_eos = reader.flag("ignore_eos", false);
+  read_generation(reader, options);
   options.extra = object_text(reader, "extra");
   if (!options.extra.empty())
     if (Status status = check_completions_extra(options.extra); !status.ok())
       reader.fail("extra", status.error().message);
   const TaskTexts texts = read_texts(reader, "prompt", "Hello, how are you?");
-  options.prompts = source_of(texts);
+  options.prompts = texts.source;
   options.distinct = texts.distinct;
   task.counts_tokens = task.generates = true;
   task.streams = options.stream;
   if (task.name.empty()) task.name = "completions";
-  task.make = [options,
-               name = task.name](const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
-    CompletionsOptions made = options;
-    made.url = target.environment.url;
-    made.path = api_prefix(made.url) + "/completions";
-    if (made.model.empty()) made.model = target.environment.model;
-    if (made.model.empty()) return need_model(name);
-    made.api_key = target.environment.api_key;
-    made.seed = target.seed, made.salt = target.salt;
-    made.keep_alive = target.keep_alive, made.requests = target.requests;
-    return made_of(CompletionsWorkload::create(made));
-  };
+  task.make = maker<CompletionsWorkload>(
+      options, [name = task.name](CompletionsOptions& made, const TaskTarget& target) {
+        made.path = api_prefix(made.url) + "/completions";
+        return take_model(made.model, target, name);
+      });
 }
 
 void read_rerank(PlanReader& reader, PlanTask& task) {
@@ -85,21 +52,17 @@ void read_rerank(PlanReader& reader, PlanTask& task) {
       reader.fail("document_lengths", spec.error().message);
   }
   const TaskTexts queries = read_texts(reader, "query", "which of these is about the sea?");
-  options.queries = source_of(queries);
+  options.queries = queries.source;
   options.distinct = queries.distinct;
   task.items_name = "documents";
   if (task.name.empty()) task.name = "rerank";
-  task.make = [options](const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
-    RerankOptions made = options;
-    made.url = target.environment.url;
-    // Shapes below /v1 or /v2 bring their own version.
-    if (api_prefix(made.url).empty()) made.url = without_v1(made.url);
-    if (made.model.empty()) made.model = target.environment.model;
-    made.api_key = target.environment.api_key;
-    made.seed = target.seed, made.salt = target.salt;
-    made.keep_alive = target.keep_alive, made.requests = target.requests;
-    return made_of(RerankWorkload::create(made));
-  };
+  task.make =
+      maker<RerankWorkload>(options, [](RerankOptions& made, const TaskTarget& target) -> Status {
+        // Shapes below /v1 or /v2 bring their own version.
+        if (api_prefix(made.url).empty()) made.url = without_v1(made.url);
+        if (made.model.empty()) made.model = target.environment.model;
+        return {};
+      });
 }
 
 void read_infer(PlanReader& reader, PlanTask& task) {
@@ -108,23 +71,16 @@ void read_infer(PlanReader& reader, PlanTask& task) {
   options.params = object_text(reader, "params");
   options.stream = reader.flag("stream", false);
   const TaskTexts texts = read_texts(reader, "prompt", "Hello, how are you?");
-  options.prompts = source_of(texts);
+  options.prompts = texts.source;
   options.distinct = texts.distinct;
   task.generates = true;
   task.streams = options.stream;
   if (task.name.empty()) task.name = options.stream ? "infer stream" : "infer";
-  task.make = [options,
-               name = task.name](const TaskTarget& target) -> Result<std::unique_ptr<Workload>> {
-    InferOptions made = options;
-    made.url = target.environment.url;
-    made.prefix = api_prefix(made.url);
-    if (made.model.empty()) made.model = target.environment.model;
-    if (made.model.empty()) return need_model(name);
-    made.token = target.environment.api_key;
-    made.seed = target.seed, made.salt = target.salt;
-    made.keep_alive = target.keep_alive, made.requests = target.requests;
-    return made_of(InferWorkload::create(made));
-  };
+  task.make = maker<InferWorkload>(
+      options, [name = task.name](InferOptions& made, const TaskTarget& target) {
+        made.prefix = api_prefix(made.url);
+        return take_model(made.model, target, name);
+      });
 }
 
 }  // namespace sis::perf

@@ -28,7 +28,7 @@ Status apply_setting(YamlTree& plan, const std::string& setting, std::string_vie
   const size_t equals = setting.find('=');
   if (equals == std::string::npos || equals == 0) return setting_error(setting, "want NAME=VALUE");
   const std::string name = setting.substr(0, equals);
-  auto value = parse_yaml_tree(setting.substr(equals + 1), concat("--set ", in_quotes(name)));
+  auto value = parse_yaml(setting.substr(equals + 1), concat("--set ", in_quotes(name)), kPlanYaml);
   if (!value.ok()) return value.error();
   value->line = 0;
 
@@ -74,7 +74,7 @@ class Filler {
       : variables_(variables), environment_(environment), origin_(origin) {}
 
   Status fill(YamlTree& tree, const std::string& path, int depth) {
-    if (depth > kPlanDepthMax || ++values_ > kPlanValuesMax)
+    if (depth > kPlanYaml.depth || ++values_ > kPlanYaml.values)
       return plan_error(origin_, tree, path, "too much once variables are filled in");
     for (auto& item : tree.items) SIS_TRY(fill(item, path, depth + 1));
     for (auto& member : tree.members)
@@ -109,7 +109,7 @@ class Filler {
         return take_whole(tree, path, name);
       SIS_ASSIGN(const std::string value, value_of(tree, path, name));
       out += value;
-      if (out.size() > static_cast<size_t>(kPlanBytesMax))
+      if (out.size() > static_cast<size_t>(kPlanYaml.file_bytes))
         return plan_error(origin_, tree, path, "too long once variables are filled in");
       i = end + 1;
     }
@@ -134,7 +134,7 @@ class Filler {
     SIS_ASSIGN(const YamlTree* value, variable(tree, path, name));
     const int line = tree.line;
     values_ += size_of(*value);
-    if (values_ > kPlanValuesMax)
+    if (values_ > kPlanYaml.values)
       return plan_error(origin_, tree, path, "too much once variables are filled in");
     tree = *value;
     tree.line = line;

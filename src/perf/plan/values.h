@@ -7,10 +7,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/yaml_tree.h"
 #include "perf/bench/flags.h"
-#include "perf/plan/yaml_tree.h"
 
 namespace sis::perf {
+
+inline constexpr YamlLimits kPlanYaml{
+    .file_bytes = 4 << 20, .values = 100000, .text_bytes = 8 << 20, .depth = 32};
 
 // Each "NAME=VALUE" sets a variable, or the value at a path like scenarios.load.vus or
 // scenarios.load.tasks.0.weight (the last key may be new). VALUE is YAML.

@@ -1,7 +1,6 @@
 #include "perf/report/machine.h"
 
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -27,15 +26,6 @@ Machine this_machine() {
   utsname names{};
   if (uname(&names) == 0) machine.kernel = concat(names.sysname, " ", names.release);
   return machine;
-}
-
-std::string utc_now() {
-  const time_t now = time(nullptr);
-  tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
 }
 
 }  // namespace sis::perf

@@ -13,7 +13,5 @@ struct Machine {
 };
 
 Machine this_machine();
-// Now as "2026-01-31T12:00:00Z".
-std::string utc_now();
 
 }  // namespace sis::perf

@@ -13,16 +13,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const Json* member(const Json& from, const char* name) {
-  const auto found = from.is_object() ? from.find(name) : from.end();
-  return found == from.end() ? nullptr : &*found;
-}
-
 Result<bool> read_enabled(const Json& config, const std::string& place, const char* object,
                           const char* field) {
-  const Json* outer = member(config, object);
+  const Json* outer = json_member(config, object);
   if (outer == nullptr) return false;
-  const Json* value = member(*outer, field);
+  const Json* value = json_member(*outer, field);
   if (value == nullptr || !value->is_boolean())
     return Error{Code::kUnavailable,
                  concat(place, ".", object, ".", field, ": want true or false, found ",
@@ -37,13 +32,14 @@ class ConfigReader {
   // Steps of an ensemble's configuration; nothing for other models.
   Status read_steps(const Json& config, const std::string& place,
                     std::vector<ComposingModel>& out) {
-    const Json* scheduling = member(config, "ensemble_scheduling");
+    const Json* scheduling = json_member(config, "ensemble_scheduling");
     if (scheduling == nullptr) return {};
-    const Json* steps = member(*scheduling, "step");
+    const Json* steps = json_member(*scheduling, "step");
     if (steps == nullptr || !steps->is_array())
       return Error{Code::kUnavailable, concat(place, ".ensemble_scheduling.step: want a list")};
     for (const Json& step : *steps) {
-      const Json *name = member(step, "model_name"), *version = member(step, "model_version");
+      const Json *name = json_member(step, "model_name"),
+                 *version = json_member(step, "model_version");
       if (name == nullptr || !name->is_string())
         return Error{Code::kUnavailable,
                      concat(place, ".ensemble_scheduling.step: want a model_name in each")};
@@ -96,19 +92,6 @@ KServeServer server_of(const PerfSettings& settings) {
   return {.url = settings.url, .headers = settings.headers, .verify_tls = settings.verify_tls};
 }
 
-Result<Json> get_json(const KServeServer& server, const std::string& path) {
-  net::FetchRequest request{.target = net::join_target(server.url, path),
-                            .headers = server.headers,
-                            .timeout = server.timeout,
-                            .verify_tls = server.verify_tls};
-  SIS_ASSIGN(const net::FetchResponse response, net::fetch(server.url, request));
-  const std::string place = concat("GET ", request.target);
-  if (response.status != 200)
-    return Error{Code::kUnavailable,
-                 concat(place, ": status ", response.status, ": ", error_message(response.body))};
-  return parse_json_text(response.body, place);
-}
-
 Result<PerfModel> fetch_perf_model(const PerfSettings& settings) {
   PerfModel model;
   model.version = settings.version;
@@ -128,7 +111,7 @@ Result<PerfModel> fetch_perf_model(const PerfSettings& settings) {
   model.composed = !model.children.empty();
 
   SIS_ASSIGN(const Json about, get_json(server, "/v2"));
-  const Json* extensions = member(about, "extensions");
+  const Json* extensions = json_member(about, "extensions");
   if (extensions == nullptr || !extensions->is_array())
     return Error{Code::kUnavailable, "GET /v2: want a list 'extensions'"};
   for (const Json& extension : *extensions) model.statistics |= extension == "statistics";

@@ -33,9 +33,6 @@ inline constexpr size_t kComposingMax = 256;
 
 KServeServer server_of(const PerfSettings& settings);
 
-// GET <path> as JSON; status other than 200 is an error with the server's own words. Blocks.
-Result<nlohmann::ordered_json> get_json(const KServeServer& server, const std::string& path);
-
 // Asks the server, in perf_analyzer's order: metadata, configuration, those of composing models,
 // the server's extensions. Errors: no such model; fields that are missing; ensembles that are too
 // deep, too wide or call themselves.

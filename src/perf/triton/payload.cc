@@ -59,8 +59,7 @@ class PayloadJudge final : public Judge {
  public:
   Judgement judge(uint64_t, const Answer& answer) override {
     if (answer.status >= 200 && answer.status < 400) return {.ok = true, .items = 1};
-    return {.status_fault = true,
-            .error = concat("status ", answer.status, ": ", error_message(answer.body))};
+    return wrong_status(answer);
   }
   std::unique_ptr<StreamJudge> make_stream() override { return std::make_unique<PayloadStream>(); }
 };

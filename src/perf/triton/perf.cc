@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "base/utc.h"
 #include "perf/join/server_join.h"
 #include "perf/load/kserve.h"
 #include "perf/report/summary.h"

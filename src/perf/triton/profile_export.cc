@@ -16,28 +16,6 @@ std::string dumped(const Json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-// Where the JSON object that `body` begins with ends; 0 when it does not.
-size_t json_object_bytes(std::string_view body) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < body.size(); ++i) {
-    const char c = body[i];
-    if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      ++depth;
-    } else if ((c == '}' || c == ']') && --depth == 0) {
-      return i + 1;
-    }
-  }
-  return 0;
-}
-
 // A single value stands without its list.
 Json value_of(Json list) {
   while (list.is_array() && list.size() == 1) list = Json(list.front());
@@ -64,7 +42,7 @@ std::string_view body_of(std::string_view request) {
 
 std::string tensors_as_json(std::string_view body, const char* json_list) {
   Json out = Json::object();
-  const size_t json_bytes = body.starts_with('{') ? json_object_bytes(body) : 0;
+  const size_t json_bytes = json_object_bytes(body);
   const Json document =
       Json::parse(body.substr(0, json_bytes), nullptr, /*allow_exceptions=*/false);
   if (!document.is_object() || !document.contains(json_list) || !document[json_list].is_array())

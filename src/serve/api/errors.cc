@@ -90,6 +90,13 @@ int http_status(Code code) {
   return 500;
 }
 
+Error model_not_loaded(std::string_view name) {
+  return Error{
+      Code::kNotFound,
+      concat("model ", in_quotes(name), " is not loaded; GET /v1/models lists those that are"),
+      "model", "model_not_found"};
+}
+
 net::HttpResponse error_response(const Error& error, Duration fallback) {
   auto response = render(http_status(error.code), error.message, error.param, error.reason);
   const bool passes = error.code == Code::kRateLimited || error.code == Code::kOverloaded ||

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "net/http_server.h"
@@ -9,6 +10,9 @@
 namespace sis::api {
 
 int http_status(Code code);
+
+// kNotFound for a request that names no loaded model.
+Error model_not_loaded(std::string_view name);
 
 // {"error":{"message","type","param","code"},"detail"}: read by OpenAI's SDKs and by clients of
 // servers that only say `detail`. Errors that pass carry Retry-After and retry-after-ms: when the

@@ -12,7 +12,8 @@
 
 #include "base/file.h"
 #include "base/strings.h"
-#include "serve/server/catalog_tree.h"
+#include "base/utc.h"
+#include "base/yaml_tree.h"
 #include "telemetry/json_text.h"
 
 namespace sis::server {
@@ -28,9 +29,9 @@ constexpr int64_t kEndpointBurst = 10;
 // One mapping of a file, read member by member; knows where it stands.
 class Reader {
  public:
-  Reader(const Tree& map, std::string_view origin) : map_(map), origin_(origin) {}
+  Reader(const YamlTree& map, std::string_view origin) : map_(map), origin_(origin) {}
 
-  Error error(const Tree& at, std::string_view what) const {
+  Error error(const YamlTree& at, std::string_view what) const {
     const int line = at.line > 0 ? at.line : map_.line;
     return {Code::kInvalidArgument, concat(origin_, " line ", line, ": ", what)};
   }
@@ -38,8 +39,8 @@ class Reader {
 
   // Only these members may be there. A member that nobody reads would be a limit that is not kept.
   Status know(std::initializer_list<std::string_view> names) const {
-    if (map_.kind != Tree::Kind::kMap) return error("want a mapping");
-    for (const TreeMember& member : map_.members)
+    if (map_.kind != YamlTree::Kind::kMap) return error("want a mapping");
+    for (const YamlMember& member : map_.members)
       if (std::find(names.begin(), names.end(), member.key) == names.end())
         return error(member.value, concat("unknown field ", in_quotes(member.key),
                                           " (known: ", join_list(std::vector(names)), ")"));
@@ -47,9 +48,9 @@ class Reader {
   }
   // Null when absent.
   Result<const std::string*> text(std::string_view name) const {
-    const Tree* value = map_.find(name);
-    if (!value || value->kind == Tree::Kind::kNull) return nullptr;
-    if (value->kind != Tree::Kind::kScalar) return error(*value, concat(name, ": want a text"));
+    const YamlTree* value = map_.find(name);
+    if (!value || value->kind == YamlTree::Kind::kNull) return nullptr;
+    if (value->kind != YamlTree::Kind::kScalar) return error(*value, concat(name, ": want a text"));
     return &value->scalar;
   }
   Status limit(std::string_view name, std::optional<int64_t>& out) const {
@@ -70,20 +71,20 @@ class Reader {
     return {};
   }
   Status patterns(std::string_view name, std::vector<std::string>& out) const {
-    const Tree* list = map_.find(name);
-    if (!list || list->kind == Tree::Kind::kNull) return {};
+    const YamlTree* list = map_.find(name);
+    if (!list || list->kind == YamlTree::Kind::kNull) return {};
     // An empty list would allow everything to the machine and nothing to its reader.
-    if (list->kind != Tree::Kind::kList || list->items.empty())
+    if (list->kind != YamlTree::Kind::kList || list->items.empty())
       return error(*list, concat(name, ": want a list of at least one name"));
     if (list->items.size() > admission::kPatternsMax)
       return error(*list, concat(name, ": ", list->items.size(), " names, want at most ",
                                  admission::kPatternsMax));
-    for (const Tree& item : list->items) {
+    for (const YamlTree& item : list->items) {
       const std::string& pattern = item.scalar;
       const bool plain = std::none_of(pattern.begin(), pattern.end(),
                                       [](unsigned char c) { return c < ' ' || c == 0x7F; });
       const size_t star = pattern.find('*');
-      if (item.kind != Tree::Kind::kScalar || pattern.empty() || !plain ||
+      if (item.kind != YamlTree::Kind::kScalar || pattern.empty() || !plain ||
           pattern.size() > kPatternBytesMax || (star != pattern.npos && star + 1 != pattern.size()))
         return error(
             item, concat(name, ": want a name, a '*' only at its end, got ", in_quotes(pattern)));
@@ -101,11 +102,11 @@ class Reader {
   }
 
  private:
-  const Tree& map_;
+  const YamlTree& map_;
   std::string_view origin_;
 };
 
-Result<ApiKey> read_key(const Tree& tree, std::string_view origin) {
+Result<ApiKey> read_key(const YamlTree& tree, std::string_view origin) {
   const Reader reader(tree, origin);
   SIS_TRY(reader.know({"name", "sha256", "rpm", "rph", "burst", "tokens_per_minute", "concurrent",
                        "priority", "models", "routes", "created", "expires"}));
@@ -205,26 +206,18 @@ Result<int64_t> parse_utc(const std::string& text) {
                       in_quotes(text))};
 }
 
-std::string utc_text(int64_t unix_seconds) {
-  const std::time_t time = unix_seconds;
-  std::tm parts = {};
-  gmtime_r(&time, &parts);
-  char text[40];
-  return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts));
-}
-
 Result<std::vector<ApiKey>> parse_keys(const std::string& text, std::string_view origin) {
-  SIS_ASSIGN(const Tree tree, parse_yaml(text, origin));
-  const Tree* list = &tree;
-  if (tree.kind == Tree::Kind::kMap) {
+  SIS_ASSIGN(const YamlTree tree, parse_yaml(text, origin));
+  const YamlTree* list = &tree;
+  if (tree.kind == YamlTree::Kind::kMap) {
     SIS_TRY(Reader(tree, origin).know({"keys"}));
     list = tree.find("keys");
   }
   std::vector<ApiKey> keys;
-  if (!list || list->kind == Tree::Kind::kNull) return keys;
-  if (list->kind != Tree::Kind::kList)
+  if (!list || list->kind == YamlTree::Kind::kNull) return keys;
+  if (list->kind != YamlTree::Kind::kList)
     return Reader(*list, origin).error("want `keys:` and a list of keys");
-  for (const Tree& item : list->items) {
+  for (const YamlTree& item : list->items) {
     SIS_ASSIGN(ApiKey key, read_key(item, origin));
     keys.push_back(std::move(key));
   }
@@ -278,7 +271,7 @@ Status change_keys_file(const std::filesystem::path& path,
   while (::flock(lock.fd, LOCK_EX) != 0)
     if (errno != EINTR) return system_error(lock_path, "cannot be locked");
   std::vector<ApiKey> keys;
-  auto text = read_file(path, kYamlBytesMax);
+  auto text = read_file(path, YamlLimits{}.file_bytes);
   if (text.ok()) {
     SIS_ASSIGN(keys, parse_keys(*text, path.string()));
   } else if (text.error().code != Code::kNotFound) {
@@ -293,24 +286,24 @@ Status change_keys_file(const std::filesystem::path& path,
 }
 
 Result<LimitsFile> parse_limits(const std::string& text, std::string_view origin) {
-  SIS_ASSIGN(const Tree tree, parse_yaml(text, origin));
+  SIS_ASSIGN(const YamlTree tree, parse_yaml(text, origin));
   LimitsFile file;
-  if (tree.kind == Tree::Kind::kNull) return file;
+  if (tree.kind == YamlTree::Kind::kNull) return file;
   SIS_TRY(Reader(tree, origin).know({"default", "endpoints"}));
-  if (const Tree* standing = tree.find("default");
-      standing && standing->kind != Tree::Kind::kNull) {
+  if (const YamlTree* standing = tree.find("default");
+      standing && standing->kind != YamlTree::Kind::kNull) {
     const Reader reader(*standing, origin);
     SIS_TRY(reader.know({"rpm", "rph", "burst", "tokens_per_minute", "concurrent"}));
     SIS_TRY(reader.limits(file.standing));
   }
-  const Tree* endpoints = tree.find("endpoints");
-  if (!endpoints || endpoints->kind == Tree::Kind::kNull) return file;
-  if (endpoints->kind != Tree::Kind::kList)
+  const YamlTree* endpoints = tree.find("endpoints");
+  if (!endpoints || endpoints->kind == YamlTree::Kind::kNull) return file;
+  if (endpoints->kind != YamlTree::Kind::kList)
     return Reader(*endpoints, origin).error("endpoints: want a list");
   if (endpoints->items.size() > kEndpointsMax)
     return Reader(*endpoints, origin)
         .error(concat("endpoints: ", endpoints->items.size(), ", want at most ", kEndpointsMax));
-  for (const Tree& item : endpoints->items) {
+  for (const YamlTree& item : endpoints->items) {
     const Reader reader(item, origin);
     SIS_TRY(reader.know({"path", "rpm", "rph", "burst", "tokens_per_minute"}));
     EndpointLimits entry;

@@ -39,9 +39,8 @@ struct LimitsFile {
 inline constexpr size_t kEndpointsMax = 100;
 Result<LimitsFile> parse_limits(const std::string& text, std::string_view origin);
 
-// "2027-01-31", "2027-01-31T12:00:00Z" to unix seconds and back (the long form).
+// "2027-01-31", "2027-01-31T12:00:00Z" to unix seconds.
 Result<int64_t> parse_utc(const std::string& text);
-std::string utc_text(int64_t unix_seconds);
 
 // A number of a limit, as the files and `sis keys` take it.
 Result<int64_t> parse_limit(std::string_view name, std::string_view text);

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/strings.h"
+#include "base/utc.h"
 
 namespace sis::server {
 namespace {

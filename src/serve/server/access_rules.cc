@@ -4,8 +4,8 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "base/yaml_tree.h"
 #include "serve/server/access_file.h"
-#include "serve/server/catalog_tree.h"
 #include "serve/server/settings_table.h"
 
 namespace sis::server {
@@ -44,7 +44,7 @@ Result<std::vector<ApiKey>> load_keys(const Settings& settings) {
     return parse_keys(std::string(value), "API_KEYS");
   SIS_ASSIGN(const std::string path, keys_file_of(settings));
   if (path.empty()) return parse_pairs(settings, value);
-  auto text = read_file(path, kYamlBytesMax);
+  auto text = read_file(path, YamlLimits{}.file_bytes);
   if (!text.ok()) return prefixed("API_KEYS", std::move(text).error());
   return parse_keys(*text, path);
 }
@@ -118,7 +118,7 @@ Result<AccessRules> load_access_rules(const Settings& settings) {
 
   LimitsFile file;
   if (const std::string& path = settings.text("RATE_LIMITS_FILE"); !path.empty()) {
-    auto text = read_file(path, kYamlBytesMax);
+    auto text = read_file(path, YamlLimits{}.file_bytes);
     if (!text.ok()) return prefixed("RATE_LIMITS_FILE", std::move(text).error());
     SIS_ASSIGN(file, parse_limits(*text, path));
   }

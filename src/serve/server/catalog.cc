@@ -11,7 +11,7 @@
 
 #include "base/settings.h"
 #include "base/strings.h"
-#include "serve/server/catalog_tree.h"
+#include "base/yaml_tree.h"
 
 namespace sis::server {
 namespace {
@@ -63,28 +63,29 @@ constexpr const char* kKnownFields[] = {"name",
                                         "upstream_api_key",
                                         "upstream_headers"};
 
-const char* kind_of_tree(const Tree& tree) {
+const char* kind_of_tree(const YamlTree& tree) {
   switch (tree.kind) {
-    case Tree::Kind::kNull:
+    case YamlTree::Kind::kNull:
       return "nothing";
-    case Tree::Kind::kScalar:
+    case YamlTree::Kind::kScalar:
       return "a single value";
-    case Tree::Kind::kList:
+    case YamlTree::Kind::kList:
       return "a list";
-    case Tree::Kind::kMap:
+    case YamlTree::Kind::kMap:
       return "a mapping";
   }
   return "nothing";
 }
 
 // The text of a scalar member; empty when absent, null or not a scalar.
-std::string_view scalar_or_empty(const Tree& map, std::string_view key) {
-  const Tree* member = map.find(key);
-  return member && member->kind == Tree::Kind::kScalar ? trim(member->scalar) : std::string_view();
+std::string_view scalar_or_empty(const YamlTree& map, std::string_view key) {
+  const YamlTree* member = map.find(key);
+  return member && member->kind == YamlTree::Kind::kScalar ? trim(member->scalar)
+                                                           : std::string_view();
 }
 
 // API name of an unchecked item, for matching overlays.
-std::string_view name_of(const Tree& item) {
+std::string_view name_of(const YamlTree& item) {
   const auto name = scalar_or_empty(item, "name");
   return name.empty() ? scalar_or_empty(item, "hf_repo_id") : name;
 }
@@ -92,17 +93,17 @@ std::string_view name_of(const Tree& item) {
 // Reads one entry's fields; the first fault is kept and names entry and field.
 class EntryReader {
  public:
-  EntryReader(const Tree& item, std::string place) : item_(item), place_(std::move(place)) {}
+  EntryReader(const YamlTree& item, std::string place) : item_(item), place_(std::move(place)) {}
 
   // nullptr when the field is absent or null.
-  const Tree* field(std::string_view key) const {
-    const Tree* member = item_.find(key);
-    return member && member->kind != Tree::Kind::kNull ? member : nullptr;
+  const YamlTree* field(std::string_view key) const {
+    const YamlTree* member = item_.find(key);
+    return member && member->kind != YamlTree::Kind::kNull ? member : nullptr;
   }
   std::optional<std::string> text(std::string_view key) {
-    const Tree* member = field(key);
+    const YamlTree* member = field(key);
     if (!member) return std::nullopt;
-    if (member->kind != Tree::Kind::kScalar) {
+    if (member->kind != YamlTree::Kind::kScalar) {
       fault(concat(key, ": want text, got ", kind_of_tree(*member)));
       return std::nullopt;
     }
@@ -129,7 +130,7 @@ class EntryReader {
   const std::string& place() const { return place_; }
 
  private:
-  const Tree& item_;
+  const YamlTree& item_;
   std::string place_;
   std::optional<Error> fault_;
 };
@@ -157,12 +158,12 @@ void read_kind(EntryReader& in, ModelEntry& entry) {
 
 void read_dimensions(EntryReader& in, ModelEntry& entry) {
   entry.matryoshka = in.flag("matryoshka");
-  const Tree* list = in.field("dimensions");
+  const YamlTree* list = in.field("dimensions");
   if (!list) return;
   const auto bad = [&] { in.fault("dimensions: want a list of integers from 1 to 65536"); };
-  if (list->kind != Tree::Kind::kList) return bad();
-  for (const Tree& item : list->items) {
-    const auto value = item.kind == Tree::Kind::kScalar ? parse_int(item.scalar) : std::nullopt;
+  if (list->kind != YamlTree::Kind::kList) return bad();
+  for (const YamlTree& item : list->items) {
+    const auto value = item.kind == YamlTree::Kind::kScalar ? parse_int(item.scalar) : std::nullopt;
     if (!value || *value < 1 || *value > 65536) return bad();
     entry.dimensions.push_back(static_cast<int>(*value));
   }
@@ -188,12 +189,12 @@ void read_kv_cache(EntryReader& in, ModelEntry& entry) {
 }
 
 void read_mock(EntryReader& in, ModelEntry& entry) {
-  const Tree* map = in.field("mock");
+  const YamlTree* map = in.field("mock");
   if (!map) return;
   if (!entry.mock)
     return in.fault(concat("mock: only for the handlers mock_chat and mock_embedding, not ",
                            in_quotes(entry.handler)));
-  if (map->kind != Tree::Kind::kMap)
+  if (map->kind != YamlTree::Kind::kMap)
     return in.fault(concat("mock: want a mapping, got ", kind_of_tree(*map)));
   std::string known;
   for (const MockField& field : mock_fields())
@@ -205,13 +206,13 @@ void read_mock(EntryReader& in, ModelEntry& entry) {
     // A load test with a misspelt delay would measure something else.
     if (!found)
       return in.fault(concat("mock: no field ", in_quotes(member.key), "; known: ", known));
-    const auto value = member.value.kind == Tree::Kind::kScalar
+    const auto value = member.value.kind == YamlTree::Kind::kScalar
                            ? parse_double(trim(member.value.scalar))
                            : std::nullopt;
     if (!value || *value < found->least || *value > found->most)
       return in.fault(concat("mock: ", found->name, ": want a number from ", found->least, " to ",
                              found->most, ", got ",
-                             member.value.kind == Tree::Kind::kScalar
+                             member.value.kind == YamlTree::Kind::kScalar
                                  ? in_quotes(member.value.scalar)
                                  : kind_of_tree(member.value)));
     (*entry.mock)[found->name] = *value;
@@ -219,9 +220,9 @@ void read_mock(EntryReader& in, ModelEntry& entry) {
 }
 
 void read_defaults(EntryReader& in, ModelEntry& entry, std::vector<std::string>& warnings) {
-  const Tree* map = in.field("defaults");
+  const YamlTree* map = in.field("defaults");
   if (!map) return;
-  if (map->kind != Tree::Kind::kMap)
+  if (map->kind != YamlTree::Kind::kMap)
     return in.fault(concat("defaults: want a mapping, got ", kind_of_tree(*map)));
   EntryReader defaults(*map, concat(in.place(), ": defaults"));
   const auto number_in = [](double least, double most) {
@@ -259,16 +260,16 @@ void read_upstream(EntryReader& in, ModelEntry& entry) {
       });
   upstream.api_key_env = in.text("upstream_api_key_env");
   upstream.api_key = in.text("upstream_api_key");
-  if (const Tree* headers = in.field("upstream_headers")) {
-    if (headers->kind != Tree::Kind::kMap)
+  if (const YamlTree* headers = in.field("upstream_headers")) {
+    if (headers->kind != YamlTree::Kind::kMap)
       return in.fault(concat("upstream_headers: want a mapping, got ", kind_of_tree(*headers)));
-    for (const auto& [name, value] : headers->members) {
+    for (const auto& [name, line, value] : headers->members) {
       // Neither part may break out of its header line.
       const bool name_ok = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                std::strchr("!#$%&'*+-.^_`|~", c) != nullptr;
       });
-      const bool value_ok = value.kind == Tree::Kind::kScalar &&
+      const bool value_ok = value.kind == YamlTree::Kind::kScalar &&
                             std::none_of(value.scalar.begin(), value.scalar.end(), [](char c) {
                               return (c >= 0 && c < ' ' && c != '\t') || c == 0x7F;
                             });
@@ -279,8 +280,8 @@ void read_upstream(EntryReader& in, ModelEntry& entry) {
   }
 }
 
-Result<ModelEntry> read_entry(const Tree& item, const std::string& place, const std::string& folder,
-                              std::vector<std::string>& warnings) {
+Result<ModelEntry> read_entry(const YamlTree& item, const std::string& place,
+                              const std::string& folder, std::vector<std::string>& warnings) {
   EntryReader in(item, place);
   ModelEntry entry;
   entry.hf_repo_id = in.text("hf_repo_id").value_or("");
@@ -341,28 +342,28 @@ Result<std::string> read_file(const std::string& path) {
                                                              std::fclose);
   if (!file)
     return Error{Code::kInvalidArgument, concat(path, ": cannot be read: ", std::strerror(errno))};
-  std::string text(kYamlBytesMax + 1, '\0');
+  std::string text(YamlLimits{}.file_bytes + 1, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), file.get()));
   return text;
 }
 
 // The items under `models:`, each a mapping.
-Result<std::vector<Tree>> read_items(const std::string& path) {
+Result<std::vector<YamlTree>> read_items(const std::string& path) {
   SIS_ASSIGN(const std::string text, read_file(path));
-  SIS_ASSIGN(Tree tree, parse_yaml(text, path));
+  SIS_ASSIGN(YamlTree tree, parse_yaml(text, path));
   const auto wrong = [&](std::string what) {
     return Error{Code::kInvalidArgument, concat(path, ": ", what)};
   };
-  if (tree.kind != Tree::Kind::kMap)
+  if (tree.kind != YamlTree::Kind::kMap)
     return wrong(concat("want a mapping with the key 'models', got ", kind_of_tree(tree)));
-  const Tree* models = tree.find("models");
+  const YamlTree* models = tree.find("models");
   if (!models) return wrong("the key 'models' is missing");
-  if (models->kind != Tree::Kind::kList)
+  if (models->kind != YamlTree::Kind::kList)
     return wrong(concat("models: want a list, got ", kind_of_tree(*models)));
   if (models->items.size() > kModelsMax)
     return wrong(concat("models: ", models->items.size(), " entries, want at most ", kModelsMax));
   for (size_t i = 0; i < models->items.size(); ++i)
-    if (models->items[i].kind != Tree::Kind::kMap)
+    if (models->items[i].kind != YamlTree::Kind::kMap)
       return wrong(concat("models: entry ", i + 1, ": want a mapping, got ",
                           kind_of_tree(models->items[i])));
   return models->items;
@@ -381,24 +382,24 @@ std::string overlay_path(const std::string& path) {
   return "";
 }
 
-void lay_over(std::vector<Tree>& items, const std::vector<Tree>& overlay) {
+void lay_over(std::vector<YamlTree>& items, const std::vector<YamlTree>& overlay) {
   // Entries of the overlay match the catalog's, never each other.
   const size_t base_count = items.size();
-  for (const Tree& entry : overlay) {
+  for (const YamlTree& entry : overlay) {
     const auto base_end = items.begin() + static_cast<int64_t>(base_count);
     const auto name = scalar_or_empty(entry, "name");
     const auto repo = scalar_or_empty(entry, "hf_repo_id");
-    auto match = std::find_if(items.begin(), base_end, [&](const Tree& item) {
+    auto match = std::find_if(items.begin(), base_end, [&](const YamlTree& item) {
       return !name.empty() && name_of(item) == name;
     });
     if (match == base_end)
-      match = std::find_if(items.begin(), base_end, [&](const Tree& item) {
+      match = std::find_if(items.begin(), base_end, [&](const YamlTree& item) {
         return !repo.empty() && scalar_or_empty(item, "hf_repo_id") == repo;
       });
     if (match == base_end)
       items.push_back(entry);
     else
-      merge_tree(*match, entry);
+      merge_yaml(*match, entry);
   }
 }
 
@@ -570,7 +571,7 @@ Result<Catalog> load_catalog(const std::string& path, bool missing_ok) {
   }
   const std::string folder = std::filesystem::path(path).parent_path().string();
   for (size_t i = 0; i < items->size(); ++i) {
-    const Tree& item = (*items)[i];
+    const YamlTree& item = (*items)[i];
     const auto name = name_of(item);
     const std::string place = name.empty()
                                   ? concat(path, ": entry ", i + 1)

@@ -7,7 +7,6 @@
 #include <map>
 
 #include "base/strings.h"
-#include "serve/server/catalog_tree.h"
 #include "serve/server/model_folder.h"
 
 namespace sis::server {
@@ -203,14 +202,6 @@ TEST_F(CatalogFiles, HostileYaml) {
   EXPECT_NE(error(wide + "]").find("bytes of text once aliases"), std::string::npos);
   EXPECT_NE(error(std::string(2 << 20, '#')).find("want at most 1048576"), std::string::npos);
   EXPECT_NE(error("models: \xFF\xFE").find("want UTF-8"), std::string::npos);
-}
-
-TEST(CatalogTree, MergeKeys) {
-  const auto tree = parse_yaml("base: &b {x: 1, y: 2}\nm: {<<: *b, y: 3}\n", "t");
-  ASSERT_TRUE(tree.ok()) << tree.error().message;
-  EXPECT_EQ(tree->find("m")->find("x")->scalar, "1");
-  EXPECT_EQ(tree->find("m")->find("y")->scalar, "3");
-  EXPECT_FALSE(parse_yaml("m: {<<: 4}", "t").ok());
 }
 
 TEST_F(CatalogFiles, Selection) {

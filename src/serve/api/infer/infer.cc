@@ -2,6 +2,7 @@
 
 #include "base/strings.h"
 #include "serve/api/client.h"
+#include "serve/api/errors.h"
 #include "serve/api/infer/infer_text.h"
 #include "serve/api/json_body.h"
 #include "serve/api/plain_errors.h"
@@ -56,21 +57,11 @@ void InferRoutes::start(const std::shared_ptr<Generation>& generation, bool stre
   const Model* model = nullptr;
   const FindModel find = [&](const std::string& name) -> Result<FoundModel> {
     const auto it = models_.find(name);
-    if (it == models_.end())
-      return Error{
-          Code::kNotFound,
-          concat("model ", in_quotes(name), " is not loaded; GET /v1/models lists those that are"),
-          "model", "model_not_found"};
+    if (it == models_.end()) return model_not_loaded(name);
     model = &it->second;
     generation->found_model(name, *model->observer);
     SIS_TRY(check_client_model(generation->request(), name));
-    if (!model->service) return FoundModel{};
-    const tasks::TextModel& text = model->service->model();
-    return FoundModel{
-        .facts = {.name = name,
-                  .vocab_size = std::max(text.vocab_size, text.tokenizer->vocab_size()),
-                  .structured_outputs = model->structured_outputs},
-        .text = &text};
+    return model_for_parsing(name, *model);
   };
   auto call = parse_infer(generation->request().body, options_.limits, find);
   if (!call.ok()) return generation->refuse(call.error());

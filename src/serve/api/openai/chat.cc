@@ -21,6 +21,15 @@ constexpr std::string_view kNoEffectFields[] = {
 
 }  // namespace
 
+FoundModel model_for_parsing(const std::string& name, const GenerationModel& model) {
+  if (model.service == nullptr) return {};
+  const tasks::TextModel& text = model.service->model();
+  return {.facts = {.name = name,
+                    .vocab_size = std::max(text.vocab_size, text.tokenizer->vocab_size()),
+                    .structured_outputs = model.structured_outputs},
+          .text = &text};
+}
+
 ChatRoutes::ChatRoutes(const ChatOptions& options, admission::Gate& gate, TaskPool& prep,
                        TaskPool& writers, const Clock& clock, RequestObserver& unknown,
                        telemetry::Logger log)
@@ -66,21 +75,11 @@ void ChatRoutes::start(const std::shared_ptr<Generation>& generation, Parse pars
   const Entry* entry = nullptr;
   const FindModel find = [&](const std::string& name) -> Result<FoundModel> {
     const auto it = models_.find(name);
-    if (it == models_.end())
-      return Error{
-          Code::kNotFound,
-          concat("model ", in_quotes(name), " is not loaded; GET /v1/models lists those that are"),
-          "model", "model_not_found"};
+    if (it == models_.end()) return model_not_loaded(name);
     entry = &it->second;
     generation->found_model(name, *entry->observer);
     SIS_TRY(check_client_model(generation->request(), name));
-    if (entry->model.service == nullptr) return FoundModel{};
-    const tasks::TextModel& text = entry->model.service->model();
-    return FoundModel{
-        .facts = {.name = name,
-                  .vocab_size = std::max(text.vocab_size, text.tokenizer->vocab_size()),
-                  .structured_outputs = entry->model.structured_outputs},
-        .text = &text};
+    return model_for_parsing(name, entry->model);
   };
   auto plan = (this->*parse)(generation->request().body, find);
   if (!plan.ok()) return generation->refuse(plan.error());

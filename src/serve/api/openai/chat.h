@@ -21,6 +21,9 @@
 
 namespace sis::api {
 
+// What parsing must know of the model; nothing when it does not generate.
+FoundModel model_for_parsing(const std::string& name, const GenerationModel& model);
+
 struct ChatOptions {
   GenerationOptions generation;
   bool strict_fields = false;  // unknown fields are refused

@@ -79,17 +79,13 @@ Status EmbeddingsRoute::check(const EmbeddingsCall& call, const Model& model) co
 
 void EmbeddingsRoute::parse_and_submit(const std::shared_ptr<Request>& request) const {
   const Model* model = nullptr;
-  auto call = parse_embeddings(
-      request->http().body, options_.limits, [&](const std::string& name) -> Status {
-        const auto it = models_.find(name);
-        if (it == models_.end())
-          return Error{Code::kNotFound,
-                       concat("model ", in_quotes(name),
-                              " is not loaded; GET /v1/models lists those that are"),
-                       "model", "model_not_found"};
-        model = &it->second;
-        return request->found_model(name, *model->observer);
-      });
+  auto call = parse_embeddings(request->http().body, options_.limits,
+                               [&](const std::string& name) -> Status {
+                                 const auto it = models_.find(name);
+                                 if (it == models_.end()) return model_not_loaded(name);
+                                 model = &it->second;
+                                 return request->found_model(name, *model->observer);
+                               });
   if (!call.ok()) return request->refuse(call.error());
   request->call = std::move(*call);
   if (const auto status = check(request->call, *model); !status.ok())

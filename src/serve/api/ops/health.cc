@@ -1,22 +1,12 @@
 #include "serve/api/ops/health.h"
 
-#include <chrono>
-
 #include "base/strings.h"
+#include "base/utc.h"
 
 namespace sis::api {
 namespace {
 
 using nlohmann::json;
-
-std::string utc_now() {
-  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 json queues_json(const std::vector<QueueView>& queues) {
   json out = json::array();

@@ -1,9 +1,9 @@
 #include "serve/api/predict/classify_json.h"
 
 #include <algorithm>
-#include <ctime>
 
 #include "base/strings.h"
+#include "base/utc.h"
 #include "serve/api/json_body.h"
 #include "serve/api/json_text.h"
 #include "serve/api/predict/error_shape.h"
@@ -135,15 +135,6 @@ Result<bool> read_inputs(const JsonElement& inputs, const ScoreOptions& options,
   for (const JsonElement item : array)
     SIS_TRY(read_item(item, concat("inputs[", request.inputs.size(), "]"), options, request));
   return true;
-}
-
-std::string utc_text(int64_t unix_seconds) {
-  const auto time = static_cast<std::time_t>(unix_seconds);
-  std::tm parts{};
-  gmtime_r(&time, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
 }
 
 }  // namespace

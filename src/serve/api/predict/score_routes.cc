@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "serve/api/errors.h"
 #include "serve/api/json_body.h"
 #include "serve/api/predict/classify_json.h"
 #include "serve/api/predict/rerank_json.h"
@@ -157,11 +158,7 @@ Result<const ScoreRoutes::Loaded*> ScoreRoutes::find(Route route, const JsonObje
                           name.empty() ? std::string(json_kind(*field)) : in_quotes(name)),
                    "model");
   const auto it = models_.find(name);
-  if (it == models_.end())
-    return Error{
-        Code::kNotFound,
-        concat("model ", in_quotes(name), " is not loaded; GET /v1/models lists those that are"),
-        "model", "model_not_found"};
+  if (it == models_.end()) return model_not_loaded(name);
   return &it->second;
 }
 

@@ -35,10 +35,7 @@ Result<const tasks::TextModel*> TextRoutes::find(const net::HttpRequest& request
     return Error{Code::kInvalidArgument,
                  with_template ? "no loaded model has a chat template" : "no model is loaded",
                  "model"};
-  return Error{
-      Code::kNotFound,
-      concat("model ", in_quotes(name), " is not loaded; GET /v1/models lists those that are"),
-      "model", "model_not_found"};
+  return model_not_loaded(name);
 }
 
 void TextRoutes::run(std::shared_ptr<net::Exchange> exchange, Work work) const {

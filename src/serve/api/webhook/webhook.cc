@@ -1,9 +1,9 @@
 #include "serve/api/webhook/webhook.h"
 
-#include <ctime>
 #include <utility>
 
 #include "base/strings.h"
+#include "base/utc.h"
 #include "serve/api/json_body.h"
 #include "serve/api/plain_errors.h"
 #include "serve/api/webhook/webhook_signature.h"
@@ -39,15 +39,6 @@ Result<Event> parse_event(std::string_view body) {
       !(timestamp.is_number() || timestamp.is_string()))
     return invalid("timestamp: want a number or a string", "timestamp");
   return event;
-}
-
-std::string utc_text(double unix_seconds) {
-  const auto time = static_cast<std::time_t>(unix_seconds);
-  std::tm parts{};
-  gmtime_r(&time, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
 }
 
 }  // namespace
@@ -124,7 +115,7 @@ WebhookRoute::Answered WebhookRoute::check(const net::HttpRequest& request) {
   std::string body = R"({"success":true,"id":)";
   telemetry::append_json_string(body, event->id);
   body += R"(,"received_at":)";
-  telemetry::append_json_string(body, utc_text(now));
+  telemetry::append_json_string(body, utc_text(static_cast<int64_t>(now)));
   body += '}';
   if (begun.state != IdempotencyMap::State::kNew) return {{.body = std::move(body)}, "duplicate"};
   log_.log(telemetry::Level::kInfo, "webhook_event", request.request_id,

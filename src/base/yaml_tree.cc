@@ -1,4 +1,4 @@
-#include "perf/plan/yaml_tree.h"
+#include "base/yaml_tree.h"
 
 #include <yaml-cpp/yaml.h>
 
@@ -6,23 +6,23 @@
 
 #include "base/strings.h"
 
-namespace sis::perf {
+namespace sis {
 namespace {
 
 int line_of(const YAML::Node& node) { return node.Mark().is_null() ? 0 : node.Mark().line + 1; }
 
 class Converter {
  public:
-  explicit Converter(std::string_view origin) : origin_(origin) {}
+  Converter(std::string_view origin, const YamlLimits& limits) : origin_(origin), limits_(limits) {}
 
   Result<YamlTree> convert(const YAML::Node& node, int depth) {
     YamlTree tree;
     tree.line = line_of(node);
-    if (depth > kPlanDepthMax)
-      return error(tree.line, concat("nested deeper than ", kPlanDepthMax));
-    if (++values_ > kPlanValuesMax)
+    if (depth > limits_.depth)
+      return error(tree.line, concat("nested deeper than ", limits_.depth));
+    if (++values_ > limits_.values)
       return error(tree.line,
-                   concat("more than ", kPlanValuesMax, " values once aliases are expanded"));
+                   concat("more than ", limits_.values, " values once aliases are expanded"));
     switch (node.Type()) {
       case YAML::NodeType::Undefined:
       case YAML::NodeType::Null:
@@ -32,8 +32,8 @@ class Converter {
         tree.scalar = node.Scalar();
         tree.quoted = node.Tag() == "!";
         scalar_bytes_ += static_cast<int64_t>(tree.scalar.size());
-        if (scalar_bytes_ > 2 * kPlanBytesMax)
-          return error(tree.line, concat("more than ", 2 * kPlanBytesMax,
+        if (scalar_bytes_ > limits_.text_bytes)
+          return error(tree.line, concat("more than ", limits_.text_bytes,
                                          " bytes of text once aliases are expanded"));
         return tree;
       case YAML::NodeType::Sequence:
@@ -91,6 +91,7 @@ class Converter {
   }
 
   std::string_view origin_;
+  const YamlLimits& limits_;
   int values_ = 0;
   int64_t scalar_bytes_ = 0;
 };
@@ -107,13 +108,14 @@ YamlTree* YamlTree::find(std::string_view key) {
   return const_cast<YamlTree*>(static_cast<const YamlTree*>(this)->find(key));
 }
 
-Result<YamlTree> parse_yaml_tree(const std::string& text, std::string_view origin) {
-  if (static_cast<int64_t>(text.size()) > kPlanBytesMax)
+Result<YamlTree> parse_yaml(const std::string& text, std::string_view origin,
+                            const YamlLimits& limits) {
+  if (static_cast<int64_t>(text.size()) > limits.file_bytes)
     return Error{Code::kTooLarge,
-                 concat(origin, ": ", text.size(), " bytes, want at most ", kPlanBytesMax)};
+                 concat(origin, ": ", text.size(), " bytes, want at most ", limits.file_bytes)};
   if (!is_utf8(text)) return Error{Code::kInvalidArgument, concat(origin, ": want UTF-8 text")};
   try {
-    return Converter(origin).convert(YAML::Load(text), 0);
+    return Converter(origin, limits).convert(YAML::Load(text), 0);
   } catch (const YAML::Exception& e) {
     return Error{Code::kInvalidArgument, concat(origin, " line ", e.mark.line + 1, ": ", e.msg)};
   } catch (const std::exception& e) {
@@ -121,4 +123,17 @@ Result<YamlTree> parse_yaml_tree(const std::string& text, std::string_view origi
   }
 }
 
-}  // namespace sis::perf
+void merge_yaml(YamlTree& base, const YamlTree& overlay) {
+  if (base.kind != YamlTree::Kind::kMap || overlay.kind != YamlTree::Kind::kMap) {
+    base = overlay;
+    return;
+  }
+  for (const YamlMember& laid : overlay.members) {
+    if (YamlTree* member = base.find(laid.key))
+      merge_yaml(*member, laid.value);
+    else
+      base.members.push_back(laid);
+  }
+}
+
+}  // namespace sis

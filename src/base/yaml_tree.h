@@ -1,4 +1,5 @@
-// A YAML file as a plain tree of bounded size, each value with its line.
+// A YAML file as a plain tree of bounded size, each value with its line: what catalogs, key files
+// and plans are read from, so that the parser stays in one .cc.
 //
 // Anchors, aliases and `<<` merge keys are resolved here and count against the bounds as often as
 // they are used, so that a small file cannot stand for a huge document. Pure; any thread.
@@ -11,7 +12,7 @@
 
 #include "base/result.h"
 
-namespace sis::perf {
+namespace sis {
 
 struct YamlMember;
 
@@ -34,11 +35,19 @@ struct YamlMember {
   YamlTree value;
 };
 
-inline constexpr int64_t kPlanBytesMax = 4 << 20;
-inline constexpr int kPlanValuesMax = 100000;
-inline constexpr int kPlanDepthMax = 32;
+// As they stand: for the server's files.
+struct YamlLimits {
+  int64_t file_bytes = 1 << 20;
+  int values = 50000;            // this and the next once aliases are expanded
+  int64_t text_bytes = 4 << 20;  // of all scalars
+  int depth = 16;
+};
 
-// Errors start with `origin`: "plan.yaml line 7: ...".
-Result<YamlTree> parse_yaml_tree(const std::string& text, std::string_view origin);
+// Errors start with `origin`: "models.yaml line 7: ...".
+Result<YamlTree> parse_yaml(const std::string& text, std::string_view origin,
+                            const YamlLimits& limits = {});
 
-}  // namespace sis::perf
+// `overlay` laid over `base`: maps member by member, everything else replaced.
+void merge_yaml(YamlTree& base, const YamlTree& overlay);
+
+}  // namespace sis
