@@ -348,7 +348,7 @@ std::vector<SettingDef> http() {
       {.name = "COMPRESS_MIN_BYTES", .type = kInt, .initial = "1024", .least = 0, .most = kBytesMax,
        .unit = "bytes", .help = "smaller answers are not compressed"},
       {.name = "CORS_ORIGINS", .type = kList, .initial = "*",
-       .help = "origins browsers may call from"},
+       .help = "origins browsers may call from; their scripts may read all headers of this server"},
       {.name = "TLS_CERT_FILE", .type = kPath,
        .help = "PEM certificate chain; with TLS_KEY_FILE turns TLS on"},
       {.name = "TLS_KEY_FILE", .type = kPath, .help = "PEM private key"},
