@@ -99,7 +99,9 @@ class AppImpl final : public App {
   }
 
   Status bind() {
-    SIS_TRY(open_cache());
+    SIS_TRY(open_redis());
+    open_cache();
+    open_rate_counter();
     SIS_ASSIGN(auto rules, load_access_rules(settings_));
     front_door_.set_rules(std::move(rules));
     add_routes();
@@ -123,7 +125,9 @@ class AppImpl final : public App {
  private:
   static constexpr size_t kPrepQueueMax = 4096;
 
-  Status open_cache();
+  Status open_redis();
+  void open_cache();
+  void open_rate_counter();
   void add_routes();
   void refresh_gauges();
   Status load();
@@ -160,6 +164,7 @@ class AppImpl final : public App {
   std::shared_ptr<net::RedisClient> redis_;  // shared with its users; null: none is wanted
   std::unique_ptr<cache::ResponseCache> cache_;
   std::vector<std::shared_ptr<void>> cache_metrics_;
+  std::shared_ptr<void> rate_limit_redis_up_;
   // Before whom and behind what requests wait; what follows holds places and lanes of these.
   GateMeter embedding_gate_meter_{&metrics_.embedding_queue_rejections};
   GateMeter chat_gate_meter_{&metrics_.embedding_queue_rejections};

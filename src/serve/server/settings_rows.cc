@@ -446,6 +446,10 @@ std::vector<SettingDef> infer_routes() {
                " space at the ends, also the case of ASCII letters"},
       {.name = "RESPONSE_CACHE_CHAT", .type = kBool, .initial = "0",
        .help = "cache chats whose answer is certain: temperature 0, one choice, not streamed"},
+      {.name = "RATE_LIMIT_BACKEND", .type = kEnum, .fallbacks = {{"CACHE_BACKEND"}},
+       .choices = {"memory", "redis"},
+       .help = "where requests are counted: in each process, or in REDIS_URL for all processes; while"
+               " Redis cannot be had, in each process"},
       {.name = "RATE_LIMIT_RPM", .type = kInt, .initial = "600", .least = 1, .most = 1e9,
        .help = "requests per client and window; not set: /v1/infer only"},
       {.name = "RATE_LIMIT_WINDOW_SEC", .type = kSeconds, .initial = "60", .least = 0.001,
