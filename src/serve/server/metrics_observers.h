@@ -15,15 +15,15 @@
 
 namespace sis::server {
 
-// Requests that the front door turned away.
+// Requests that the front door turned away, and those that a client's limits refused.
 class RefusalMeter final : public FrontDoorObserver {
  public:
   explicit RefusalMeter(ServerMetrics& metrics) : general_(metrics) {}
 
   void on_refusal(int status, Duration latency) override {
-    if (status == 429) general_.rate_limit_hits.add();
     general_.finished(status, to_ms(latency));
   }
+  void on_limit() override { general_.rate_limit_hits.add(); }
 
  private:
   ServerMetrics& general_;
