@@ -1,7 +1,7 @@
 #include "serve/server/app_options.h"
 
 #include "base/strings.h"
-#include "serve/api/errors.h"
+#include "serve/api/surface.h"
 #include "serve/server/settings_table.h"
 
 namespace sis::server {
@@ -54,8 +54,8 @@ net::ServerOptions server_options(const Settings& settings) {
   options.cors_exposed = kExposedHeaders;
   options.tls_certificate_file = settings.text("TLS_CERT_FILE");
   options.tls_key_file = settings.text("TLS_KEY_FILE");
-  options.render_error = [](int status, const std::string& message, const std::string&) {
-    return api::status_response(status, message);
+  options.render_error = [](int status, const std::string& message, const std::string& path) {
+    return api::surface_status(path, status, message);
   };
   return options;
 }
