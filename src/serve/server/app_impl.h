@@ -1,6 +1,7 @@
 // All parts of the running server and how they hold together. Only the app*.cc files include it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -135,6 +136,14 @@ class AppImpl final : public App {
   void reload();
   int wait_for_signal();
   api::HealthView health() const;
+  // Models are kept by what they do and listed as they were named.
+  template <class Item, class NameOf>
+  void in_load_order(std::vector<Item>& items, NameOf name_of) const {
+    const auto place = [&](const Item& item) {
+      return std::ranges::find(entries_, name_of(item), &ModelEntry::name) - entries_.begin();
+    };
+    std::ranges::stable_sort(items, {}, place);
+  }
   // Those that the client may use.
   std::vector<api::ModelView> model_views(const net::HttpRequest& request) const;
   void serve_model(const std::shared_ptr<net::Exchange>& exchange) const;
