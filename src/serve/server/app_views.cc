@@ -21,6 +21,7 @@ void AppImpl::refresh_gauges() {
         const int64_t queued = entry.service->requests_queued();
         metrics_.embedding(entry.name).batch_queue_size.set(static_cast<double>(queued));
         depth += queued;
+        active += entry.service->is_computing();
       }
     for (const auto& entry : pool_.chats()) {
       const auto gauges = entry->generator->gauges();

@@ -1,6 +1,7 @@
 #include "serve/tasks/embed.h"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -113,6 +114,8 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
   TaskPool& prep;
   const Clock& clock;
   EmbedObserver& observer;
+
+  std::atomic<bool> computing{false};
 
   std::mutex mutex;
   cache::Lru<TextKey, std::shared_ptr<const Embedded>, cache::TextKeyHash> cache;
@@ -352,6 +355,7 @@ void EmbedService::State::step(ops::Context& context) {
   for (const auto& pending : admitted)
     prep.post_always([self = shared_from_this(), pending] { self->prepare(pending); });
   if (batch.texts.empty()) return;
+  computing = true;
 
   int32_t* ids = context.workspace.take<int32_t>(batch.tokens);
   int32_t* offsets = context.workspace.take<int32_t>(static_cast<int64_t>(batch.texts.size()) + 1);
@@ -375,6 +379,7 @@ void EmbedService::State::step(ops::Context& context) {
                    .offsets = {offsets, batch.texts.size() + 1},
                    .types = {types, types ? static_cast<size_t>(batch.tokens) : 0}});
   const Duration compute = clock.now() - begin;
+  computing = false;
   if (batch.tokens >= kTokensMeasured) {
     const double seconds = to_seconds(compute) / batch.tokens;
     token_s = token_s == 0 ? seconds : token_s + (seconds - token_s) / 8;
@@ -415,6 +420,7 @@ void EmbedService::State::step(ops::Context& context) {
 
 // The texts of the failed step fail everyone who waits for them; the queue stays as it is.
 void EmbedService::State::failed(const std::string&) {
+  computing = false;
   Finished finished;
   {
     std::lock_guard lock(mutex);
@@ -565,6 +571,8 @@ int64_t EmbedService::requests_queued() const {
   std::lock_guard lock(state_->mutex);
   return state_->queue.requests() + state_->preparing + static_cast<int64_t>(state_->room.size());
 }
+
+bool EmbedService::is_computing() const { return state_->computing; }
 
 int64_t EmbedService::requests_open() const {
   std::lock_guard lock(state_->mutex);

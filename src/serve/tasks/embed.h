@@ -105,6 +105,7 @@ class EmbedService {
   const EmbedModel& model() const;
   int64_t requests_queued() const;  // in the queue or waiting for room
   int64_t requests_open() const;    // admitted and unanswered
+  bool is_computing() const;        // a batch is on the device
   const EmbedOptions& options() const;
 
  private:

@@ -323,7 +323,9 @@ TEST_F(EmbedTest, TheClientsDeadlineComesFirst) {
 TEST_F(EmbedTest, TellsItsWork) {
   start({});
   EXPECT_FALSE(service_->is_cached(texts({"f"})));
+  EXPECT_FALSE(service_->is_computing());
   auto blocker = hold_device("f");
+  EXPECT_TRUE(service_->is_computing());
   std::vector<int64_t> told;
   std::mutex mutex;
   const auto ask = [&](std::vector<std::string> inputs) {
@@ -341,6 +343,7 @@ TEST_F(EmbedTest, TellsItsWork) {
   ASSERT_TRUE(fresh.get().ok());
   ASSERT_TRUE(joined.get().ok());
   ASSERT_TRUE(blocker.get().ok());
+  EXPECT_FALSE(service_->is_computing());
   EXPECT_TRUE(service_->is_cached(texts({"f", "a a"})));
   EXPECT_FALSE(service_->is_cached(texts({"f", "c"})));
   auto cached = ask({"b"});
