@@ -102,7 +102,8 @@ struct ServerOptions {
   Duration write_timeout = from_seconds(30);  // a reader that takes nothing for so long is dropped
   size_t compress_bytes_min = 1024;
   size_t stream_buffer_bytes = 1 << 20;
-  std::vector<std::string> cors_origins = {"*"};   // empty: no CORS headers
+  std::vector<std::string> cors_origins = {"*"};  // empty: no CORS headers
+  std::string cors_exposed = "X-Request-ID";  // headers of answers that scripts may read, by commas
   std::string tls_certificate_file, tls_key_file;  // PEM; both or neither
   // Body for what is refused before a handler sees it (400, 408, 413, 417, 431, 503, 505).
   std::function<HttpResponse(int status, const std::string& message, const std::string& path)>

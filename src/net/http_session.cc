@@ -223,7 +223,9 @@ std::string HttpSession::fixed_lines(const HttpRequest& request, const RequestHe
     lines.append("Access-Control-Allow-Origin: ").append(origin).append("\r\n");
   else
     return lines;
-  if (!head.preflight) lines.append("Access-Control-Expose-Headers: X-Request-ID\r\n");
+  const auto& exposed = context_.options.cors_exposed;
+  if (!head.preflight && !exposed.empty())
+    lines.append("Access-Control-Expose-Headers: ").append(exposed).append("\r\n");
   return lines;
 }
 

@@ -143,16 +143,21 @@ TEST_F(HttpSessionTest, TellsBrowsersWhatTheyMayRead) {
   text = out();
   EXPECT_NE(text.find("Access-Control-Allow-Origin: *\r\n"), text.npos);
   EXPECT_NE(text.find("Access-Control-Expose-Headers: X-Request-ID\r\n"), text.npos);
+  feed(get("/"));  // no browser asks without saying from where
+  take()->respond({});
+  EXPECT_EQ(out().find("Access-Control-Expose-Headers"), std::string::npos);
   feed("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_NE(out().find("Allow: GET"), std::string::npos);
 
   options.cors_origins = {"https://a.example"};
+  options.cors_exposed = "X-Request-ID, Retry-After";
   open();
   feed(get("/", "Origin: https://a.example\r\n") + get("/", "Origin: https://evil.example\r\n"));
   take()->respond({});
   text = out();
   EXPECT_NE(text.find("Access-Control-Allow-Origin: https://a.example\r\n"), text.npos);
   EXPECT_NE(text.find("Vary: Origin\r\n"), text.npos);
+  EXPECT_NE(text.find("Access-Control-Expose-Headers: X-Request-ID, Retry-After\r\n"), text.npos);
   take()->respond({});
   EXPECT_EQ(out().find("Access-Control"), std::string::npos);
 

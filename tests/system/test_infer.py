@@ -135,6 +135,28 @@ class Infer(unittest.TestCase):
         self.assertFalse([line for line in self.server.log if "hunter2" in line or SECRET in line])
 
 
+class Order(unittest.TestCase):
+    def test_key_then_body_then_limit(self):
+        settings = {"TRUTHGPT_API_TOKEN": "a-token-of-this-test", "RATE_LIMIT_RPM": "2"}
+        with Server(BINARY, settings, ["--mock"]) as server:
+            def ask(prompt="x", token="a-token-of-this-test", path="/v1/infer"):
+                body = json.dumps({"model": "mock-chat", "prompt": prompt, "params": {"max_new_tokens": 2}})
+                status, headers, text = server.request("POST", path, body, {**JSON, "Authorization": f"Bearer {token}"})
+                return status, headers, text if status == 200 else json.loads(text)
+            self.assertEqual(ask("", "wrong")[0], 401)
+            self.assertEqual([ask("")[0] for _ in range(5)], [422] * 5)
+            statuses = [ask(path=path) for path in ("/v1/infer", "/v1/infer/stream", "/v1/infer", "/v1/infer/stream")]
+            self.assertEqual([status for status, _, _ in statuses], [200, 200, 429, 429])
+            self.assertEqual([headers["x-ratelimit-remaining-requests"] for _, headers, _ in statuses], ["1", "0", "0", "0"])
+            for _, headers, error in statuses[2:]:
+                self.assertEqual(error["error"], "rate_limit_exceeded")
+                self.assertGreaterEqual(int(headers["Retry-After"]), 1)
+            self.assertEqual(ask("")[0], 422, "what is wrong with it is told whether it would fit or not")
+            self.assertEqual(ask("", "wrong")[0], 401)
+            self.assertEqual(server.metric("rate_limit_hits_total"), 2)
+            self.assertEqual(server.metric("inference_errors_4xx_total"), 10, "each counts once")
+
+
 if __name__ == "__main__":
     BINARY = sys.argv.pop(1)
     unittest.main(verbosity=2)

@@ -226,6 +226,38 @@ class Keys(unittest.TestCase):
             self.assertNotIn(sha256(secret), said)
 
 
+# What a browser shows to scripts without being told, and what is of no use to them.
+SHOWN = {"cache-control", "content-length", "content-type"}
+NOT_FOR_SCRIPTS = {"date", "server", "connection", "transfer-encoding", "vary", "x-accel-buffering", "location", "content-encoding"}
+
+
+class Browsers(unittest.TestCase):
+    def test_scripts_may_read_every_header_of_ours(self):
+        seen = set()
+        keys = keys_list(("a", "key-a", {"rpm": 1000, "tokens_per_minute": 100000}), ("few", "key-few", {"rph": 1}))
+        with Server(BINARY, {"API_KEYS": keys}, ["--mock"]) as server:
+            def ask(method, path, key="key-a", body=None, **headers):
+                status, answered, _ = server.request(method, path, body, {**bearer(key), **JSON, "Origin": "https://page.example", **headers})
+                self.assertEqual(answered["Access-Control-Allow-Origin"], "*", path)
+                exposed = {name.strip().lower() for name in answered["Access-Control-Expose-Headers"].split(",")}
+                sent = {name.lower() for name in answered.keys() if not name.lower().startswith("access-control-")}
+                self.assertEqual(sent - SHOWN - NOT_FOR_SCRIPTS - exposed, set(), path)
+                seen.update(sent)
+                return status
+            prompt = json.dumps({"model": "mock-chat", "prompt": "x", "params": {"temperature": 0}, "idempotency_key": "once"})
+            self.assertEqual([ask("POST", "/v1/infer", body=prompt) for _ in range(2)], [200, 200])
+            self.assertEqual(ask("POST", "/v1/infer/stream", body=prompt), 200)
+            trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+            self.assertEqual(ask("GET", "/v1/models", **trace), 200)
+            self.assertEqual(ask("GET", "/v1/models", key="wrong"), 401)
+            self.assertEqual(ask("GET", "/v1/infer"), 405)
+            self.assertEqual(ask("GET", "/nowhere"), 404)
+            self.assertEqual([ask("GET", "/v1/models", key="key-few") for _ in range(2)], [200, 429])
+        for name in ("x-request-id", "server-timing", "traceresponse", "x-response-time", "x-cache", "idempotent-replayed", "retry-after", "retry-after-ms",
+                     "x-should-retry", "x-ratelimit-remaining-requests", "x-ratelimit-limit-tokens", "www-authenticate", "allow"):
+            self.assertIn(name, seen)
+
+
 class Limits(Folder):
     def test_requests_per_window(self):
         with Server(BINARY, {"RATE_LIMIT_RPM": "3", "RATE_LIMIT_WINDOW_SEC": "2"}) as server:

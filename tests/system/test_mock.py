@@ -87,6 +87,48 @@ class Answers(unittest.TestCase):
             self.assertIn("the old river é😀", json.loads(text)["prompt"])
 
 
+class Told(unittest.TestCase):
+    def test_models_are_listed_as_they_were_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            catalog = Path(folder) / "models.yaml"
+            catalog.write_text("models:\n  - {name: talks, handler: mock_chat}\n  - {name: vectors, handler: mock_embedding}\n"
+                               "  - {name: talks-too, handler: mock_chat}\n")
+            names = ["talks", "vectors", "talks-too"]
+            settings = {"MODEL_CONFIG_PATH": str(catalog), "MODELS": ",".join(names), "WARMUP_STEPS": "2", "WARMUP_SKIPLIST": "vectors"}
+            with Server(BINARY, settings) as server:
+                models = json.loads(server.request("GET", "/v1/models")[2])["data"]
+                self.assertEqual([model["id"] for model in models], names)
+                health = json.loads(server.request("GET", "/health")[2])
+                self.assertEqual((health["models"], health["warmup"]["ok_models"]), (names, names))
+                self.assertEqual([queue["model"] for queue in health["chat_batch_queues"]], ["talks", "talks-too"])
+                lines = [json.loads(line) for line in server.log]
+                told = [(line["message"], line.get("model"), line.get("workers")) for line in lines if line["message"].startswith("warmup_")]
+                steps = {name: [("warmup_plan", name, 1)] + [("warmup_step_ok", name, None)] * 2 + [("warmup_ok", name, None)]
+                         for name in ("talks", "talks-too")}
+                self.assertEqual(told, [("warmup_skip", "vectors", None), *steps["talks"], *steps["talks-too"], ("warmup_completed", None, None),
+                                        ("warmup_pool_ready", "talks", 1), ("warmup_pool_ready", "talks-too", 1)])
+            with Server(BINARY, {**settings, "ENABLE_CHAT_BATCHING": "0"}) as server:
+                health = json.loads(server.request("GET", "/health")[2])
+                self.assertEqual(health["chat_batch_queues"], [], "nobody waits in a line for company")
+                self.assertEqual([queue["model"] for queue in health["embedding_batch_queues"]], ["vectors"])
+
+    def test_a_line_that_is_full_and_one_that_is_slow(self):
+        settings = {"MOCK_DECODE_US_PER_STEP": "20000", "CHAT_BATCH_MAX_SIZE": "1", "CHAT_BATCH_QUEUE_SIZE": "2", "CHAT_BATCH_WINDOW_MS": "0",
+                    "CHAT_QUEUE_MAX_WAIT_MS": "300", "CHAT_PREFIX_CACHE": "0"}
+        with Server(BINARY, settings, ["--mock"]) as server:
+            def lines(message):
+                return [entry for entry in map(json.loads, list(server.log)) if entry["message"] == message]
+            with concurrent.futures.ThreadPoolExecutor(12) as pool:
+                statuses = [status for status, _, _ in pool.map(lambda i: chat(server, f"{i}", max_tokens=60, ignore_eos=True), range(12))]
+            self.assertGreaterEqual(statuses.count(429), 9, statuses)
+            self.assertTrue(until(lambda: lines("chat_batch_queue_full") and lines("chat_batch_items_dropped_due_to_queue_wait")), server.log)
+            full, dropped = lines("chat_batch_queue_full")[0], lines("chat_batch_items_dropped_due_to_queue_wait")[0]
+            self.assertEqual((full["model"], full["queue_size"], full["max_queue_size"]), ("mock-chat", 2, 2))
+            self.assertEqual((dropped["model"], dropped["max_queue_size"], dropped["queue_max_wait_sec"]), ("mock-chat", 2, 0.3))
+            self.assertGreaterEqual(dropped["dropped"], 1)
+            self.assertGreater(dropped["oldest_wait_sec"], 0.3)
+
+
 class Times(unittest.TestCase):
     def test_settings_and_catalog_set_the_times(self):
         with tempfile.TemporaryDirectory() as folder:

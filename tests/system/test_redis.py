@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The response cache on a real redis-server that is killed, paused, restarted, flushed and replaced by something else.
+"""The response cache and the rate limit on a real redis-server that is killed, paused, restarted, flushed and replaced by something else.
 
 What must hold: no request ever fails because of Redis, none waits for it longer than REDIS_TIMEOUT_MS, answers are the
 right ones, and the cache comes back by itself. Standard library only; wants redis-server.
@@ -373,6 +373,87 @@ class RedisCache(unittest.TestCase):
         # Only who was on the way when Redis stopped waited for it, and everybody at most once.
         self.assertLess(paused.median_ms(), quiet.median_ms() + BUDGET_MS / 2)
         self.assertEqual(self.server.metric("inference_errors_5xx_total"), 0)
+
+
+class RateLimit(unittest.TestCase):
+    """Several servers, one limit, whatever the cache does."""
+
+    def setUp(self):
+        self.port = free_port()
+        self.redis, self.servers = None, []
+
+    def tearDown(self):
+        for server in self.servers:
+            server.stop()
+        if self.redis:
+            self.redis.kill()
+
+    def start(self, **settings):
+        server = Server(BINARY, {"REDIS_URL": f"redis://127.0.0.1:{self.port}/0", "REDIS_TIMEOUT_MS": str(BUDGET_MS),
+                                 "RATE_LIMIT_RPM": "6", **settings}, ["--mock"])
+        self.servers.append(server)
+        return server
+
+    def up(self, server):
+        return server.metric("rate_limit_redis_up") == 1
+
+    def take(self, *servers):
+        """(status, what remains) of one request to each."""
+        answers = [server.request("GET", "/v1/models") for server in servers]
+        return [(status, int(headers["x-ratelimit-remaining-requests"])) for status, headers, _ in answers]
+
+    def redis_keys(self):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as client:
+            client.sendall(b"*2\r\n$4\r\nKEYS\r\n$1\r\n*\r\n")
+            return [line for line in client.recv(1 << 16).decode().split("\r\n") if line.startswith("inference:")]
+
+    def test_one_limit_without_a_shared_cache(self):
+        self.redis = Redis(self.port)
+        one, two = (self.start(RATE_LIMIT_BACKEND="redis") for _ in range(2))
+        self.assertTrue(until(lambda: self.up(one) and self.up(two)))
+        self.assertEqual(self.take(one, two, one, two, one, two), [(200, left) for left in (5, 4, 3, 2, 1, 0)])
+        self.assertEqual(self.take(one, two), [(429, 0), (429, 0)])
+        self.assertEqual(one.metric("inference_cache_redis_up"), 0, "the cache stays in memory")
+        self.assertEqual([key for key in self.redis_keys() if ":rate:" not in key], [])
+        # Without Redis each counts for itself; with it again they go on together.
+        self.redis.kill()
+        self.assertTrue(until(lambda: not self.up(one) and not self.up(two)))
+        self.assertEqual(self.take(one, two, one, two), [(200, 5), (200, 5), (200, 4), (200, 4)])
+        self.assertEqual([self.take(one)[0][0] for _ in range(5)], [200] * 4 + [429])
+        self.redis = Redis(self.port)
+        self.assertTrue(until(lambda: self.up(one) and self.up(two)))
+        self.assertEqual(self.take(one, two, one), [(200, 5), (200, 4), (200, 3)])
+        self.assertEqual(one.metric("inference_errors_5xx_total"), 0)
+
+    def test_a_paused_redis_holds_nobody_up(self):
+        self.redis = Redis(self.port)
+        server = self.start(RATE_LIMIT_BACKEND="redis")
+        self.assertTrue(until(lambda: self.up(server)))
+        self.assertEqual(self.take(server), [(200, 5)])
+        os.kill(self.redis.process.pid, signal.SIGSTOP)
+        begin = time.monotonic()
+        self.assertEqual(self.take(server, server), [(200, 5), (200, 4)], "counted here")
+        self.assertLess(time.monotonic() - begin, (2 * BUDGET_MS + SLACK_MS) / 1000)
+
+    def test_a_shared_cache_without_a_shared_limit(self):
+        self.redis = Redis(self.port)
+        one, two = (self.start(CACHE_BACKEND="redis", RATE_LIMIT_BACKEND="memory") for _ in range(2))
+        self.assertTrue(until(lambda: one.metric("inference_cache_redis_up") == 1 and two.metric("inference_cache_redis_up") == 1))
+        self.assertEqual(self.take(one, two, one), [(200, 5), (200, 5), (200, 4)])
+        self.assertEqual(self.redis_keys(), [])
+        with self.assertRaises(KeyError):
+            one.metric("rate_limit_redis_up")
+
+    def test_the_cache_s_backend_unless_told_otherwise(self):
+        self.redis = Redis(self.port)
+        one, two = (self.start(CACHE_BACKEND="redis") for _ in range(2))
+        self.assertTrue(until(lambda: self.up(one) and self.up(two)))
+        self.assertEqual(self.take(one, two), [(200, 5), (200, 4)])
+
+    def test_no_url(self):
+        server = self.start(RATE_LIMIT_BACKEND="redis", REDIS_URL="")
+        self.assertEqual(self.take(server), [(200, 5)])
+        self.assertTrue(any("rate_limit_backend" in line and "REDIS_URL is not set" in line for line in server.log))
 
 
 if __name__ == "__main__":

@@ -134,6 +134,10 @@ class GeneratorObserver {
   virtual void on_admission(int32_t running, Duration waited) = 0;
   virtual void on_preemption() = 0;
   virtual void on_tokens_after_cancel(int32_t tokens) = 0;  // rows computed for nobody
+  // The line was full for a newcomer: so many wait. The submitting thread.
+  virtual void on_line_full(int32_t /*waiting*/) {}
+  // So many left the line because they had waited too long, the oldest for so long; others wait on.
+  virtual void on_line_expired(int32_t /*dropped*/, int32_t /*waiting*/, Duration /*oldest*/) {}
 };
 
 class Generator {

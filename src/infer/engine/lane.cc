@@ -154,10 +154,15 @@ void GeneratorLane::forget_ended() {
 }
 
 void GeneratorLane::report_plan(TimePoint now) {
-  for (Sequence* sequence : plan_.expired)
+  Duration oldest{};
+  for (Sequence* sequence : plan_.expired) {
+    oldest = std::max(oldest, now - sequence->submitted);
     end(*choice_of(*sequence).request,
         Error{Code::kOverloaded,
               concat("generator: not admitted within ", to_ms(options_.queue_wait_max), " ms")});
+  }
+  if (!plan_.expired.empty())
+    observer_.on_line_expired(static_cast<int32_t>(plan_.expired.size()), inbox_->waiting, oldest);
   for (Sequence* sequence : plan_.preempted) {
     ++choice_of(*sequence).request->stats.preemptions;
     observer_.on_preemption();

@@ -77,6 +77,7 @@ Result<std::unique_ptr<Generator::Ticket>> GeneratorLane::submit(GenerateRequest
     }
   }
   if (!refusal) return std::unique_ptr<Generator::Ticket>(std::move(ticket));
+  if (code == Code::kOverloaded) observer_.on_line_full(inbox_->waiting);
   request->ended = true;
   return Error{code, concat("generator: ", refusal)};
 }

@@ -1,5 +1,7 @@
 #include "serve/api/client.h"
 
+#include <utility>
+
 namespace sis::api {
 
 std::string_view client_name(const net::HttpRequest& request) {
@@ -20,6 +22,11 @@ int client_priority(const net::HttpRequest& request) {
 
 void charge_client(const net::HttpRequest& request, int64_t tokens) {
   if (Client* client = client_of(request)) client->used_tokens(tokens);
+}
+
+void admit_client(const net::HttpRequest& request, std::function<void(const Error* refusal)> done) {
+  if (Client* client = client_of(request)) return client->admit(std::move(done));
+  done(nullptr);
 }
 
 }  // namespace sis::api

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,10 @@ class Client : public net::Companion {
   // kForbidden when its key is for other models.
   virtual Status check_model(const std::string& model) const = 0;
   virtual bool may_see_model(std::string_view model) const = 0;
+  // Takes a place among the client's requests in progress and charges its rate limits, where the
+  // front door has left that to the route. Calls `done` exactly once, before it returns or later on
+  // another thread: with the refusal, or null. The request has to live until then.
+  virtual void admit(std::function<void(const Error* refusal)> done) = 0;
   // Prompt and completion of the whole request. Before the end of the answer; the first call
   // counts.
   virtual void used_tokens(int64_t tokens) = 0;
@@ -37,5 +42,6 @@ std::string_view client_name(const net::HttpRequest& request);  // "" without a 
 Status check_client_model(const net::HttpRequest& request, const std::string& model);
 void charge_client(const net::HttpRequest& request, int64_t tokens);
 int client_priority(const net::HttpRequest& request);
+void admit_client(const net::HttpRequest& request, std::function<void(const Error* refusal)> done);
 
 }  // namespace sis::api

@@ -9,6 +9,9 @@
 namespace sis::api {
 namespace {
 
+// Clients give up on their own when they are to wait for longer.
+constexpr Duration kWorthWaiting = std::chrono::seconds(120);
+
 struct Wire {
   const char* type;
   const char* code;  // null: none
@@ -110,6 +113,7 @@ net::HttpResponse error_response(const Error& error, Duration fallback) {
         "Retry-After", concat(std::max<int64_t>(1, static_cast<int64_t>(std::ceil(seconds)))));
     response.headers.emplace_back("retry-after-ms",
                                   concat(static_cast<int64_t>(std::ceil(seconds * 1000))));
+    if (retry_after > kWorthWaiting) response.headers.emplace_back("x-should-retry", "false");
   }
   return response;
 }

@@ -16,7 +16,8 @@ Error model_not_loaded(std::string_view name);
 
 // {"error":{"message","type","param","code"},"detail"}: read by OpenAI's SDKs and by clients of
 // servers that only say `detail`. Errors that pass carry Retry-After and retry-after-ms: when the
-// error itself says, or after `fallback` when that is above zero.
+// error itself says, or after `fallback` when that is above zero; and x-should-retry: false when
+// that is too far away to wait for.
 net::HttpResponse error_response(const Error& error, Duration fallback = Duration::zero());
 // The same for statuses that no Code stands for (404 of a path, 405, 413, 431, ...).
 net::HttpResponse status_response(int status, const std::string& message);

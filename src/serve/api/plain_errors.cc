@@ -8,14 +8,18 @@ namespace {
 
 const char* word_of(int status) {
   switch (status) {
-    case 400:
-      return "invalid_request";
+    case 307:
+      return "moved";
     case 401:
       return "unauthorized";
     case 403:
       return "forbidden";
     case 404:
       return "not_found";
+    case 405:
+      return "method_not_allowed";
+    case 408:
+      return "request_timeout";
     case 409:
       return "conflict";
     case 413:
@@ -33,7 +37,7 @@ const char* word_of(int status) {
     case 504:
       return "timeout";
     default:
-      return "internal_error";
+      return status < 500 ? "invalid_request" : "internal_error";
   }
 }
 

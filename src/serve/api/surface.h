@@ -12,5 +12,7 @@ namespace sis::api {
 // {"error","detail"}. Everything else as error_response(). Status and retry headers are the same
 // everywhere.
 net::HttpResponse surface_error(std::string_view path, const Error& error);
+// The same for statuses that no Code stands for (404 of a path, 405, 413, 431, ...).
+net::HttpResponse surface_status(std::string_view path, int status, const std::string& message);
 
 }  // namespace sis::api

@@ -19,6 +19,7 @@ using simdjson::dom::element;
 using simdjson::dom::element_type;
 
 constexpr size_t kDepthMax = 64;
+constexpr size_t kKeptBytesMax = 256 << 10;              // a parser takes ten times that
 constexpr double kExactIntegerMax = 9007199254740992.0;  // 2^53
 
 void append_framed(std::string& out, std::string_view bytes) {
@@ -105,12 +106,20 @@ std::string CacheKey::hex() const {
 }
 
 Result<std::string> canonical_json(std::string_view json, Names skip) {
-  simdjson::dom::parser parser;
-  const simdjson::padded_string padded(json);
-  if (parser.allocate(padded.size(), kDepthMax) != simdjson::SUCCESS)
+  // A thread keeps its parser and the padded copy; a huge document's are given back.
+  thread_local simdjson::dom::parser parser;
+  thread_local std::string padded;
+  if (parser.capacity() > kKeptBytesMax) parser = simdjson::dom::parser();
+  if (padded.capacity() > kKeptBytesMax) padded = std::string();
+  padded.reserve(json.size() + simdjson::SIMDJSON_PADDING);
+  padded.assign(json);
+  if ((parser.capacity() < json.size() || parser.max_depth() != kDepthMax) &&
+      parser.allocate(json.size(), kDepthMax) != simdjson::SUCCESS)
     return Error{Code::kInternal, concat("cache key: no memory for ", json.size(), " bytes")};
   element document;
-  if (const auto fault = parser.parse(padded).get(document); fault != simdjson::SUCCESS)
+  if (const auto fault =
+          parser.parse(padded.data(), padded.size(), /*realloc_if_needed=*/false).get(document);
+      fault != simdjson::SUCCESS)
     return Error{Code::kInvalidArgument,
                  concat("cache key: want JSON at most ", kDepthMax, " levels deep, got ",
                         in_quotes(json, 40), ": ", simdjson::error_message(fault))};

@@ -45,7 +45,13 @@ Status AppImpl::load() {
              auto& lane = chat_gate_.add_lane(model, {.parallel = sequences_max(settings_)});
              lanes_[model] = &lane;
              chat_gate_meter_.add_lane(lane, metrics_.chat(model).queue_rejections);
-             return std::make_unique<ChatStepMeter>(metrics_, model, lane, token_rate_.tokens());
+             auto line = std::make_unique<LineLog>(
+                 LineLog::Options{.model = model,
+                                  .queue_max = settings_.integer("CHAT_BATCH_QUEUE_SIZE"),
+                                  .wait_max = settings_.duration("CHAT_QUEUE_MAX_WAIT_MS")},
+                 clock_, log_.named("sis.chat"));
+             return std::make_unique<ChatStepMeter>(metrics_, model, lane, token_rate_.tokens(),
+                                                    std::move(line));
            },
        .keeper = {.on_state = [this](const std::string& model, auto state,
                                      bool opened) { metrics_.breaker_state(model, state, opened); },
@@ -112,13 +118,21 @@ Status AppImpl::load() {
   }
   if (settings_.flag("ENABLE_WARMUP")) {
     warmup_ = pool_.warm();
+    const auto show = [&](const auto& models, int workers) {
+      for (const auto& [name, capability] : models) {
+        const char* executor = capability == "chat-completion" ? "chat-worker" : "embed-worker";
+        warmup_workers_.with({name, capability, executor}).set(workers);
+        log_.info(workers > 0 ? "warmup_pool_ready" : "warmup_pool_unready",
+                  {{"model", name},
+                   {"capability", capability},
+                   {"executor", executor},
+                   {"workers", workers}});
+      }
+    };
+    show(warmup_.warmed, 1);
+    show(warmup_.failed, 0);
     if (!warmup_.failures.empty())
       return Error{Code::kInternal, concat("warm-up failed: ", join_list(warmup_.failures))};
-    for (const auto& [name, capability] : warmup_.warmed)
-      warmup_workers_
-          .with(
-              {name, capability, capability == "chat-completion" ? "chat-worker" : "embed-worker"})
-          .set(1);
   }
   return {};
 }

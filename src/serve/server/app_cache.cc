@@ -1,4 +1,4 @@
-// The response cache: where it keeps, within which bounds, and what it tells.
+// Redis and what may be kept there: the response cache, and the counts of the rate limit.
 #include "serve/cache/memory_cache.h"
 #include "serve/cache/redis_cache.h"
 #include "serve/server/app_impl.h"
@@ -14,7 +14,38 @@ cache::PromptForm prompt_form(const Settings& settings) {
 
 }  // namespace
 
-Status AppImpl::open_cache() {
+// One client for all that want one; null when nothing does, or when nobody says where Redis is.
+Status AppImpl::open_redis() {
+  bool wanted = false;
+  const std::string& text = settings_.text("REDIS_URL");
+  for (const auto& [setting, event] : {std::pair{"CACHE_BACKEND", "cache_backend"},
+                                       {"RATE_LIMIT_BACKEND", "rate_limit_backend"}}) {
+    if (settings_.text(setting) != "redis") continue;
+    wanted = true;
+    if (text.empty())
+      log_.warning(event, {{"backend", "memory"}, {"reason", "REDIS_URL is not set"}});
+  }
+  if (!wanted || text.empty()) return {};
+  auto url = net::parse_redis_url(text);
+  if (!url.ok())
+    return prefixed("REDIS_URL (" + settings_.source_of("REDIS_URL") + ")", url.error());
+  redis_ = net::RedisClient::create(*url, {}, log_.named("sis.redis"));
+  return {};
+}
+
+void AppImpl::open_rate_counter() {
+  if (!redis_ || settings_.text("RATE_LIMIT_BACKEND") != "redis") return;
+  shared_rate_counter_ = std::make_unique<RedisRateCounter>(redis_, rate_counter_,
+                                                            settings_.duration("REDIS_TIMEOUT_MS"));
+  front_door_.use_counter(*shared_rate_counter_);
+  rate_limit_redis_up_ = registry_.gauge_callback(
+      "rate_limit_redis_up", "1 while requests are counted in Redis, for all processes.", {},
+      [this] {
+        return std::vector<telemetry::Sample>{{{}, redis_->healthy() ? 1.0 : 0.0}};
+      });
+}
+
+void AppImpl::open_cache() {
   const auto entry_bytes_max = static_cast<size_t>(settings_.integer("CACHE_ENTRY_MAX_BYTES"));
   std::shared_ptr<cache::CacheBackend> backend = std::make_shared<cache::MemoryCache>(
       cache::MemoryCacheOptions{
@@ -22,24 +53,11 @@ Status AppImpl::open_cache() {
           .bytes_max = static_cast<size_t>(settings_.integer("CACHE_MAX_BYTES")),
           .entry_bytes_max = entry_bytes_max},
       clock_);
-  if (settings_.text("CACHE_BACKEND") == "redis") {
-    const std::string& text = settings_.text("REDIS_URL");
-    if (text.empty()) {
-      log_.warning("cache_backend", {{"backend", "memory"}, {"reason", "REDIS_URL is not set"}});
-    } else {
-      auto url = net::parse_redis_url(text);
-      if (!url.ok())
-        return prefixed("REDIS_URL (" + settings_.source_of("REDIS_URL") + ")", url.error());
-      redis_ = net::RedisClient::create(*url, {}, log_.named("sis.redis"));
-      backend = std::make_shared<cache::RedisCache>(
-          cache::RedisCacheOptions{.budget = settings_.duration("REDIS_TIMEOUT_MS"),
-                                   .entry_bytes_max = entry_bytes_max},
-          redis_, std::move(backend));
-      shared_rate_counter_ = std::make_unique<RedisRateCounter>(
-          redis_, rate_counter_, settings_.duration("REDIS_TIMEOUT_MS"));
-      front_door_.use_counter(*shared_rate_counter_);
-    }
-  }
+  if (redis_ && settings_.text("CACHE_BACKEND") == "redis")
+    backend = std::make_shared<cache::RedisCache>(
+        cache::RedisCacheOptions{.budget = settings_.duration("REDIS_TIMEOUT_MS"),
+                                 .entry_bytes_max = entry_bytes_max},
+        redis_, std::move(backend));
   cache_ = std::make_unique<cache::ResponseCache>(
       cache::ResponseCacheOptions{.ttl = settings_.duration("CACHE_DEFAULT_TTL"),
                                   .prompt_form = prompt_form(settings_),
@@ -66,7 +84,6 @@ Status AppImpl::open_cache() {
                                "1 while the cache is in Redis and Redis answers.", {},
                                sample([](const Stats& stats) { return stats.outside_healthy; })),
   };
-  return {};
 }
 
 }  // namespace sis::server

@@ -1,6 +1,7 @@
 // All parts of the running server and how they hold together. Only the app*.cc files include it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -99,7 +100,9 @@ class AppImpl final : public App {
   }
 
   Status bind() {
-    SIS_TRY(open_cache());
+    SIS_TRY(open_redis());
+    open_cache();
+    open_rate_counter();
     SIS_ASSIGN(auto rules, load_access_rules(settings_));
     front_door_.set_rules(std::move(rules));
     add_routes();
@@ -123,7 +126,9 @@ class AppImpl final : public App {
  private:
   static constexpr size_t kPrepQueueMax = 4096;
 
-  Status open_cache();
+  Status open_redis();
+  void open_cache();
+  void open_rate_counter();
   void add_routes();
   void refresh_gauges();
   Status load();
@@ -131,6 +136,14 @@ class AppImpl final : public App {
   void reload();
   int wait_for_signal();
   api::HealthView health() const;
+  // Models are kept by what they do and listed as they were named.
+  template <class Item, class NameOf>
+  void in_load_order(std::vector<Item>& items, NameOf name_of) const {
+    const auto place = [&](const Item& item) {
+      return std::ranges::find(entries_, name_of(item), &ModelEntry::name) - entries_.begin();
+    };
+    std::ranges::stable_sort(items, {}, place);
+  }
   // Those that the client may use.
   std::vector<api::ModelView> model_views(const net::HttpRequest& request) const;
   void serve_model(const std::shared_ptr<net::Exchange>& exchange) const;
@@ -160,6 +173,7 @@ class AppImpl final : public App {
   std::shared_ptr<net::RedisClient> redis_;  // shared with its users; null: none is wanted
   std::unique_ptr<cache::ResponseCache> cache_;
   std::vector<std::shared_ptr<void>> cache_metrics_;
+  std::shared_ptr<void> rate_limit_redis_up_;
   // Before whom and behind what requests wait; what follows holds places and lanes of these.
   GateMeter embedding_gate_meter_{&metrics_.embedding_queue_rejections};
   GateMeter chat_gate_meter_{&metrics_.embedding_queue_rejections};

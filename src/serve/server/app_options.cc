@@ -1,10 +1,21 @@
 #include "serve/server/app_options.h"
 
 #include "base/strings.h"
-#include "serve/api/errors.h"
+#include "serve/api/surface.h"
 #include "serve/server/settings_table.h"
 
 namespace sis::server {
+namespace {
+
+// Every header of ours that a page's script could want: browsers hide what is not named, and leave
+// `*` out where a request has credentials.
+constexpr const char* kExposedHeaders =
+    "X-Request-ID, X-Response-Time, Server-Timing, traceresponse, X-Cache, Idempotent-Replayed, "
+    "Retry-After, retry-after-ms, x-should-retry, WWW-Authenticate, Allow, "
+    "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
+
+}  // namespace
 
 Result<Isa> choose_isa(const Settings& settings) {
   const std::string& word = settings.text("CPU_ISA");
@@ -40,10 +51,11 @@ net::ServerOptions server_options(const Settings& settings) {
   options.write_timeout = settings.duration("WRITE_TIMEOUT_SEC");
   options.compress_bytes_min = static_cast<size_t>(settings.integer("COMPRESS_MIN_BYTES"));
   options.cors_origins = settings.list("CORS_ORIGINS");
+  options.cors_exposed = kExposedHeaders;
   options.tls_certificate_file = settings.text("TLS_CERT_FILE");
   options.tls_key_file = settings.text("TLS_KEY_FILE");
-  options.render_error = [](int status, const std::string& message, const std::string&) {
-    return api::status_response(status, message);
+  options.render_error = [](int status, const std::string& message, const std::string& path) {
+    return api::surface_status(path, status, message);
   };
   return options;
 }

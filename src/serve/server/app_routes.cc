@@ -1,5 +1,6 @@
 // Which path means what.
 #include "serve/api/errors.h"
+#include "serve/api/surface.h"
 #include "serve/server/app_impl.h"
 #include "version.h"
 
@@ -62,10 +63,11 @@ void AppImpl::add_routes() {
   const auto when_ready = [this](auto handle) {
     return [this, handle](std::shared_ptr<net::Exchange> exchange) {
       if (ready_ && !draining_) return handle(std::move(exchange));
-      exchange->respond(
-          api::error_response({Code::kUnavailable, draining_ ? "the server is shutting down"
-                                                             : "the models are still loading"},
-                              std::chrono::seconds(1)));
+      exchange->respond(api::surface_error(
+          exchange->request().path,
+          {Code::kUnavailable,
+           draining_ ? "the server is shutting down" : "the models are still loading", "", "",
+           std::chrono::seconds(1)}));
     };
   };
   router_.add("POST", "/v1/embeddings",

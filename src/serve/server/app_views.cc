@@ -21,6 +21,7 @@ void AppImpl::refresh_gauges() {
         const int64_t queued = entry.service->requests_queued();
         metrics_.embedding(entry.name).batch_queue_size.set(static_cast<double>(queued));
         depth += queued;
+        active += entry.service->is_computing();
       }
     for (const auto& entry : pool_.chats()) {
       const auto gauges = entry->generator->gauges();
@@ -64,6 +65,11 @@ api::HealthView AppImpl::health() const {
                                 entry->generator->options().queue_requests_max});
     view.warmup.ok_models.push_back(entry->name);
   }
+  // Without batching there is no line that requests of several clients stand in.
+  if (!settings_.flag("ENABLE_CHAT_BATCHING")) view.chat_queues.clear();
+  for (auto* names : {&view.models, &view.warmup.ok_models})
+    in_load_order(
+        *names, [](const std::string& name) -> auto& { return name; });
   for (const auto& breaker : pool_.keeper().breakers())
     view.circuit_breakers[breaker->name()] = admission::breaker_state_name(breaker->state());
   for (const auto& [name, capability] : warmup_.warmed)
@@ -94,6 +100,8 @@ std::vector<api::ModelView> AppImpl::model_views(const net::HttpRequest& request
                      .created = entry.loaded_at,
                      .capabilities = score_capabilities(entry),
                      .tokens_max = entry.service->model().tokens_max});
+  in_load_order(
+      views, [](const api::ModelView& view) -> auto& { return view.id; });
   if (const auto* client = api::client_of(request))
     std::erase_if(views, [&](const auto& view) { return !client->may_see_model(view.id); });
   return views;

@@ -24,8 +24,8 @@ using admission::RateWindow;
 constexpr const char* kOpenPaths[] = {"/",      "/health", "/healthz", "/live",
                                       "/livez", "/ready",  "/readyz",  "/metrics"};
 constexpr int64_t kBytesPerToken = 4;  // of an estimate; English text has about as many
-// Clients give up on their own when they are to wait for longer.
-constexpr Duration kWorthWaiting = std::chrono::seconds(120);
+// Their bodies are read before the rate limit is asked: 422 goes before 429.
+constexpr const char* kReadFirst[] = {"/v1/infer", "/v1/infer/stream"};
 
 std::string_view without_slashes(std::string_view path) {
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
@@ -52,6 +52,11 @@ RateClient address_of(const net::HttpRequest& request, const AccessRules& rules)
       if (iequals(name, "x-forwarded-for")) forwarded.push_back(value);
   return {RateClient::Kind::kAddress, admission::rate_name_of(admission::client_address(
                                           request.peer, forwarded, rules.proxies))};
+}
+
+bool is_read_first(const net::HttpRequest& request) {
+  return request.method == "POST" && std::find(std::begin(kReadFirst), std::end(kReadFirst),
+                                               request.path) != std::end(kReadFirst);
 }
 
 std::string span_text(Duration length) {
@@ -84,6 +89,28 @@ class FrontDoor::Visitor final : public api::Client {
                  concat("key ", in_quotes(name()), " may not use model ", in_quotes(model)),
                  "model", "model_not_allowed"};
   }
+  void admit(std::function<void(const Error*)> done) override {
+    if (std::exchange(asked_, true)) return done(nullptr);
+    if (!enter()) {
+      door_.observer_.on_limit();
+      const Error full{Code::kRateLimited,
+                       concat("rate limit: ", *rules_->grant(key_).concurrent,
+                              " requests at once; one has to end first"),
+                       "", "rate_limit_exceeded", std::chrono::seconds(1)};
+      return done(&full);
+    }
+    if (charges_ == 0) return done(nullptr);
+    door_.counter_->take(client_, {charged_.data(), static_cast<size_t>(charges_)},
+                         [this, done = std::move(done)](const RateVerdict& verdict) {
+                           verdict_ = verdict;
+                           settled_ = !verdict.allowed();  // refused: nothing was charged
+                           judged_ = true;
+                           if (verdict.allowed()) return done(nullptr);
+                           door_.observer_.on_limit();
+                           const Error error = refusal();
+                           done(&error);
+                         });
+  }
   void used_tokens(int64_t tokens) override {
     if (settled_.exchange(true)) return;
     for (int i = tokens_from_; i < charges_; ++i) {
@@ -97,6 +124,7 @@ class FrontDoor::Visitor final : public api::Client {
   // An answer that is an error has cost no tokens.
   void on_head(net::HttpResponse& head) override {
     if (head.status >= 400) used_tokens(0);
+    if (!judged_) return;
     const auto add = [&](const char* what, int64_t limit, int64_t remaining, Duration reset) {
       head.headers.emplace_back(concat("x-ratelimit-limit-", what), concat(limit));
       head.headers.emplace_back(concat("x-ratelimit-remaining-", what), concat(remaining));
@@ -119,14 +147,8 @@ class FrontDoor::Visitor final : public api::Client {
   }
   void on_end() override { leave(); }
 
-  // Takes a place among the client's requests in progress.
-  bool enter() {
-    const auto& most = rules_->grant(key_).concurrent;
-    if (!most) return true;
-    inside_ = door_.in_flight_.enter(client_, *most);
-    return inside_;
-  }
-  std::span<const RateCharge> plan_charges(const net::HttpRequest& request, std::string_view path) {
+  // What admit() will charge; before it.
+  void plan_charges(const net::HttpRequest& request, std::string_view path) {
     const Grant& grant = rules_->grant(key_);
     const EndpointRule* endpoint = rules_->endpoint(path);
     const auto charge = [this](const RateWindow& window, int64_t cost) {
@@ -141,11 +163,15 @@ class FrontDoor::Visitor final : public api::Client {
       if (grant.windows.tokens) charge(*grant.windows.tokens, tokens);
       if (endpoint && endpoint->windows.tokens) charge(*endpoint->windows.tokens, tokens);
     }
-    return {charged_.data(), static_cast<size_t>(charges_)};
   }
-  void set_verdict(const RateVerdict& verdict) {
-    verdict_ = verdict;
-    if (!verdict.allowed()) settled_ = true;  // nothing was charged
+
+ private:
+  // Takes a place among the client's requests in progress.
+  bool enter() {
+    const auto& most = rules_->grant(key_).concurrent;
+    if (!most) return true;
+    inside_ = door_.in_flight_.enter(client_, *most);
+    return inside_;
   }
   Error refusal() const {
     const auto at = static_cast<size_t>(verdict_.refused_by);
@@ -157,10 +183,6 @@ class FrontDoor::Visitor final : public api::Client {
                    admission::reset_text(verdict_.retry_after)),
             "", "rate_limit_exceeded", verdict_.retry_after};
   }
-  const RateClient& client() const { return client_; }
-  const ApiKey* key() const { return key_; }
-
- private:
   // Index of the window with the least left, -1 for none.
   int tightest(int from, int to) const {
     int best = -1;
@@ -179,9 +201,10 @@ class FrontDoor::Visitor final : public api::Client {
   const ApiKey* const key_;
   const RateClient client_;
   std::array<RateCharge, admission::kRateWindowsMax> charged_{};
-  int charges_ = 0, tokens_from_ = 0;  // tokens' windows are the last ones
+  int charges_ = 0, tokens_from_ = 0;    // tokens' windows are the last ones
+  bool asked_ = false, judged_ = false;  // admit() was called; verdict_ is there
   RateVerdict verdict_;
-  std::atomic<bool> inside_{false}, settled_{false};
+  std::atomic<bool> inside_{false}, settled_{true};  // nothing charged is nothing to settle
   std::atomic<int64_t> used_tokens_{-1};
 };
 
@@ -227,20 +250,12 @@ void FrontDoor::handle(std::shared_ptr<net::Exchange> exchange) {
     return next_(std::move(exchange));
   auto client = key ? RateClient{RateClient::Kind::kKey, key->name} : address_of(request, *rules);
   const auto visitor = std::make_shared<Visitor>(*this, rules, key, std::move(client));
-  const auto charges = visitor->plan_charges(request, path);
-  if (!visitor->enter())
-    return refuse(exchange,
-                  {Code::kRateLimited,
-                   concat("rate limit: ", *rules->grant(key).concurrent,
-                          " requests at once; one has to end first"),
-                   "", "rate_limit_exceeded", std::chrono::seconds(1)},
-                  visitor->name());
-  if (charges.empty()) return let_in(exchange, visitor);
-  counter_->take(visitor->client(), charges, [this, exchange, visitor](const RateVerdict& verdict) {
-    visitor->set_verdict(verdict);
-    if (verdict.allowed()) return let_in(exchange, visitor);
+  visitor->plan_charges(request, path);
+  if (is_read_first(request)) return let_in(exchange, visitor);
+  visitor->admit([this, exchange, visitor](const Error* refusal) {
+    if (!refusal) return let_in(exchange, visitor);
     exchange->request().companion = visitor;  // adds the limits to the answer
-    refuse(exchange, visitor->refusal(), visitor->name());
+    refuse(exchange, *refusal, visitor->name());
   });
 }
 
@@ -260,6 +275,7 @@ void FrontDoor::turn_away_unknown(const Exchange& exchange, const AccessRules& r
   counter_->take(address_of(exchange->request(), rules), charges,
                  [this, exchange, error](const RateVerdict& verdict) {
                    if (verdict.allowed()) return refuse(exchange, error, "");
+                   observer_.on_limit();
                    refuse(exchange,
                           {Code::kRateLimited, "rate limit: too many requests without a valid key",
                            "", "rate_limit_exceeded", verdict.retry_after},
@@ -272,7 +288,6 @@ void FrontDoor::refuse(const Exchange& exchange, const Error& error, std::string
   auto response = api::surface_error(request.path, error);
   if (error.code == Code::kUnauthenticated)
     response.headers.emplace_back("WWW-Authenticate", "Bearer");
-  if (error.retry_after > kWorthWaiting) response.headers.emplace_back("x-should-retry", "false");
   observer_.on_refusal(response.status, clock_.now() - request.received_at);
   const auto trace = api::RequestTrace::of(exchange);
   trace->set_client(client);

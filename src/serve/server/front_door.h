@@ -1,4 +1,6 @@
-// What stands before the router: key, then rate limit, then the route.
+// What stands before the router: key, then rate limit, then the route. On the routes of the
+// inference API the rate limit comes after what is wrong with the request itself: there the route
+// asks for it, see api::Client::admit().
 //
 // Runs on the connection's I/O thread and does not block. Whoever passes is left with the request
 // as an api::Client. /, health, readiness and metrics are open; every other path, known or not,
@@ -19,11 +21,14 @@
 
 namespace sis::server {
 
-// Hears of every request that was turned away. Any thread.
+// Any thread.
 class FrontDoorObserver {
  public:
   virtual ~FrontDoorObserver() = default;
+  // A request was turned away here.
   virtual void on_refusal(int status, Duration latency) = 0;
+  // One was refused by a limit of its client's, here or by the route that asked.
+  virtual void on_limit() = 0;
 };
 
 class FrontDoor {

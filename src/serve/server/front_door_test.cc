@@ -43,6 +43,7 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 class FrontDoorTest : public testing::Test, FrontDoorObserver {
  protected:
   void on_refusal(int status, Duration) override { refusals.push_back(status); }
+  void on_limit() override { ++limited; }
 
   void use(std::vector<std::pair<std::string, std::string>> environment) {
     const auto settings =
@@ -79,6 +80,7 @@ class FrontDoorTest : public testing::Test, FrontDoorObserver {
   ManualClock clock;
   admission::LocalRateCounter counter{clock, 1000};
   std::vector<int> refusals;
+  int limited = 0;
   bool hold = false;  // passed requests stay unanswered, here
   std::vector<std::shared_ptr<net::Exchange>> held;
   FrontDoor door{counter, clock, *this, {}, [this](std::shared_ptr<net::Exchange> exchange) {
@@ -199,6 +201,7 @@ TEST_F(FrontDoorTest, LimitsEachClientAndSaysSo) {
   EXPECT_EQ(refused->header("x-ratelimit-remaining-requests"), "0");
   EXPECT_NE(refused->answer.body.find("rate_limit_exceeded"), std::string::npos);
   EXPECT_EQ(refusals, std::vector<int>{429});
+  EXPECT_EQ(limited, 1);
   EXPECT_EQ(status("/v1/models", "", {}, "10.9.8.8"), 200);
   EXPECT_EQ(status("/health"), 200);
   clock.advance(std::chrono::milliseconds(39500));
@@ -274,6 +277,50 @@ TEST_F(FrontDoorTest, CountsRequestsInProgress) {
   ask("/v1/models", "a");
   EXPECT_EQ(held.size(), 3u);
   EXPECT_EQ(two->answer.status, 0);
+}
+
+// The inference API tells what is wrong with a request before that there are too many of them, so
+// its routes ask for the limit when they have read the body. What they refuse before costs nothing.
+TEST_F(FrontDoorTest, TheInferenceApiAsksForItsLimitItself) {
+  use({{"TRUTHGPT_API_TOKEN", "t0ken"},
+       {"RATE_LIMIT_RPM", "1"},
+       {"API_KEYS", "[" + item("a", "rpm: 1, tokens_per_minute: 100, concurrent: 1") + "]"}});
+  hold = true;
+  const auto admit = [](const std::shared_ptr<FakeExchange>& exchange) {
+    std::string said = "nothing";
+    api::admit_client(exchange->request(),
+                      [&](const Error* refusal) { said = refusal ? refusal->message : "welcome"; });
+    return said;
+  };
+  for (const char* token : {"t0ken", "a"}) {
+    for (int i = 0; i < 3; ++i) {
+      const auto invalid = ask("/v1/infer", token, {}, std::string(156, 'x'));
+      ASSERT_EQ(invalid->answer.status, 0);
+      invalid->respond({.status = 422});
+      EXPECT_EQ(invalid->header("x-ratelimit-remaining-requests"), "");
+    }
+    const auto first = ask("/v1/infer", token, {}, std::string(156, 'x'));
+    EXPECT_EQ(admit(first), "welcome");
+    EXPECT_EQ(admit(first), "welcome");  // asked once, charged once
+    const auto second = ask("/v1/infer/stream", token, {}, "{}");
+    EXPECT_EQ(limited, 0);
+    const std::string said = admit(second);
+    EXPECT_TRUE(said.starts_with("rate limit: 1 requests")) << said;
+    EXPECT_EQ(limited, 1);
+    second->respond({.status = 429});
+    first->respond({});
+    EXPECT_EQ(first->header("x-ratelimit-remaining-requests"), "0");
+    const auto third = ask("/v1/infer", token, {}, "{}");
+    EXPECT_TRUE(admit(third).starts_with("rate limit: 1 requests per minute"));
+    third->respond({.status = 429});
+    EXPECT_EQ(third->header("x-ratelimit-limit-requests"), "1");
+    EXPECT_EQ(ask("/v1/infer", token)->answer.status, 429);  // GET: nothing to read
+    EXPECT_EQ(ask("/v1/infer/", token, {}, "{}")->answer.status, 429);
+    EXPECT_EQ(refusals, (std::vector<int>{429, 429}));
+    refusals.clear();
+    limited = 0;
+  }
+  EXPECT_EQ(ask("/v1/infer", "wrong", {}, "{}")->answer.status, 401);
 }
 
 TEST_F(FrontDoorTest, NewRulesKeepWhatWasUsed) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <map>
+#include <memory>
 #include <mutex>
 
 #include "infer/engine/generator.h"
@@ -10,20 +11,21 @@
 #include "serve/api/observer.h"
 #include "serve/cache/response_cache.h"
 #include "serve/server/front_door.h"
+#include "serve/server/line_log.h"
 #include "serve/server/metrics_table.h"
 #include "serve/tasks/embed.h"
 
 namespace sis::server {
 
-// Requests that the front door turned away.
+// Requests that the front door turned away, and those that a client's limits refused.
 class RefusalMeter final : public FrontDoorObserver {
  public:
   explicit RefusalMeter(ServerMetrics& metrics) : general_(metrics) {}
 
   void on_refusal(int status, Duration latency) override {
-    if (status == 429) general_.rate_limit_hits.add();
     general_.finished(status, to_ms(latency));
   }
+  void on_limit() override { general_.rate_limit_hits.add(); }
 
  private:
   ServerMetrics& general_;
@@ -155,13 +157,17 @@ class ChatRequestMeter final : public api::GenerateObserver {
   ChatMetrics& own_;
 };
 
-// Steps and admissions of one chat model.
+// Steps, admissions and the line of one chat model.
 class ChatStepMeter final : public engine::GeneratorObserver {
  public:
   // Counts what all models decode in `decoded`.
   ChatStepMeter(ServerMetrics& metrics, const std::string& model, admission::Lane& lane,
-                std::atomic<int64_t>& decoded)
-      : general_(metrics), own_(metrics.chat(model)), lane_(lane), decoded_(decoded) {}
+                std::atomic<int64_t>& decoded, std::unique_ptr<LineLog> line)
+      : general_(metrics),
+        own_(metrics.chat(model)),
+        lane_(lane),
+        decoded_(decoded),
+        line_(std::move(line)) {}
 
   void on_step(int32_t prefill_tokens, int32_t decode_rows, Duration compute) override {
     lane_.on_step(prefill_tokens, decode_rows, compute);
@@ -177,12 +183,17 @@ class ChatStepMeter final : public engine::GeneratorObserver {
   }
   void on_preemption() override { own_.requeues.add(); }
   void on_tokens_after_cancel(int32_t tokens) override { own_.tokens_after_disconnect.add(tokens); }
+  void on_line_full(int32_t waiting) override { line_->full(waiting); }
+  void on_line_expired(int32_t dropped, int32_t waiting, Duration oldest) override {
+    line_->expired(dropped, waiting, oldest);
+  }
 
  private:
   ServerMetrics& general_;
   ChatMetrics& own_;
   admission::Lane& lane_;
   std::atomic<int64_t>& decoded_;
+  const std::unique_ptr<LineLog> line_;
 };
 
 }  // namespace sis::server

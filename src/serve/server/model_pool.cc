@@ -185,10 +185,11 @@ ModelPool::Warmup ModelPool::warm() {
   Warmup result;
   const auto run = [&](const std::string& name, const char* capability, auto once) {
     if (!warms(name)) return;
+    const int64_t steps = std::max<int64_t>(1, settings_.integer("WARMUP_STEPS"));
+    log_.info("warmup_plan",
+              {{"model", name}, {"capability", capability}, {"steps", steps}, {"workers", 1}});
     std::string failure;
-    for (int64_t step = 0;
-         step < std::max<int64_t>(1, settings_.integer("WARMUP_STEPS")) && failure.empty();
-         ++step) {
+    for (int64_t step = 0; step < steps && failure.empty(); ++step) {
       const auto begin = clock_.now();
       failure = once();
       if (failure.empty())
@@ -202,6 +203,7 @@ ModelPool::Warmup ModelPool::warm() {
     } else {
       log_.error("warmup_failed", {{"model", name}, {"reason", failure}});
       result.failures.push_back(name + ": " + failure);
+      result.failed.push_back({name, capability});
     }
   };
   for (const auto& entry : embedders_)
@@ -214,6 +216,13 @@ ModelPool::Warmup ModelPool::warm() {
       const auto status = warm_chat_model(*entry);
       return status.ok() ? std::string() : status.error().message;
     });
+  log_.info("warmup_completed",
+            {{"models", result.warmed.size()}, {"failed", result.failed.size()}});
+  if (!result.failed.empty()) {
+    std::vector<std::string> names;
+    for (const auto& [name, capability] : result.failed) names.push_back(name);
+    log_.error("warmup_failed_models", {{"models", join_list(names)}});
+  }
   return result;
 }
 

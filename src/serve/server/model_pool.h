@@ -54,7 +54,7 @@ class ModelPool {
     struct Model {
       std::string name, capability;
     };
-    std::vector<Model> warmed;
+    std::vector<Model> warmed, failed;
     std::vector<std::string> failures;  // "name: reason"
   };
   Warmup warm();

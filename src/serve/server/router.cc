@@ -2,8 +2,8 @@
 
 #include "base/check.h"
 #include "base/strings.h"
-#include "serve/api/errors.h"
 #include "serve/api/request_trace.h"
+#include "serve/api/surface.h"
 
 namespace sis::server {
 
@@ -37,13 +37,13 @@ void Router::handle(std::shared_ptr<net::Exchange> exchange) const {
     std::string_view shorter = request.path;
     while (shorter.size() > 1 && shorter.ends_with('/')) shorter.remove_suffix(1);
     if (shorter.size() != request.path.size() && find(shorter)) {
-      auto response = api::status_response(307, concat("moved to ", shorter));
+      auto response = api::surface_status(request.path, 307, concat("moved to ", shorter));
       response.headers.emplace_back(
           "Location", concat(shorter, request.query.empty() ? "" : "?", request.query));
       return exchange->respond(std::move(response));
     }
     return exchange->respond(
-        api::status_response(404, concat("no route ", in_quotes(request.path))));
+        api::surface_status(request.path, 404, concat("no route ", in_quotes(request.path))));
   }
   api::RequestTrace::of(exchange)->set_route(route->pattern);
   const auto method = route->methods.find(request.method);
@@ -51,8 +51,9 @@ void Router::handle(std::shared_ptr<net::Exchange> exchange) const {
     std::string allowed;
     for (const auto& [name, handler] : route->methods)
       allowed += (allowed.empty() ? "" : ", ") + name;
-    auto response = api::status_response(
-        405, concat(request.method, " is not allowed on ", request.path, " (", allowed, ")"));
+    auto response = api::surface_status(
+        request.path, 405,
+        concat(request.method, " is not allowed on ", request.path, " (", allowed, ")"));
     response.headers.emplace_back("Allow", allowed);
     return exchange->respond(std::move(response));
   }

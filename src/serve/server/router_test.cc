@@ -58,5 +58,28 @@ TEST(Router, FindsRedirectsAndRefuses) {
   EXPECT_EQ(ask("GET", "/nope/")->answer.status, 404);
 }
 
+// A path that nobody has is answered in the words of the API it looks like.
+TEST(Router, RefusesInTheWordsOfTheApi) {
+  Router router;
+  for (const char* path : {"/v1/embeddings", "/v1/infer", "/predict", "/v2/rerank"})
+    router.add("POST", path, [](auto exchange) { exchange->respond({}); });
+  const auto body = [&](const char* path) {
+    auto exchange = std::make_shared<FakeExchange>("GET", path);
+    router.handle(exchange);
+    return std::to_string(exchange->answer.status) + " " + exchange->answer.body;
+  };
+  const auto begins = [&](const char* path, const char* text) {
+    EXPECT_TRUE(body(path).starts_with(text)) << body(path);
+  };
+  begins("/v1/embeddings", R"(405 {"error":{"message":)");
+  begins("/v1/nowhere", R"(404 {"error":{"message":)");
+  begins("/v2/rerank", R"(405 {"error":{"message":)");
+  begins("/v1/infer", R"(405 {"error":"method_not_allowed","detail":"GET is not allowed on )");
+  begins("/v1/infer/nowhere", R"(404 {"error":"not_found","detail":"no route )");
+  begins("/v1/infer/", R"(307 {"error":"moved","detail":)");
+  begins("/predict", R"(405 {"error":"method_not_allowed","detail":)");
+  begins("/v2/models/x", R"(404 {"error":"no route )");
+}
+
 }  // namespace
 }  // namespace sis::server

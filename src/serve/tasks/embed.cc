@@ -1,6 +1,7 @@
 #include "serve/tasks/embed.h"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -9,7 +10,6 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "serve/cache/lru.h"
-#include "serve/cache/text_key.h"
 
 namespace sis::tasks {
 namespace {
@@ -106,6 +106,12 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
     if (input.pair) return cache::pair_key(input.text, *input.pair, salt);
     return cache::text_key(input.text, salt);
   }
+  // Outside of the mutex: a long text takes its time.
+  void make_keys(EmbedRequest& request) const {
+    if (!request.keys.empty()) return;
+    request.keys.reserve(request.inputs.size());
+    for (size_t i = 0; i < request.inputs.size(); ++i) request.keys.push_back(key_of(request, i));
+  }
 
   EmbedModel model;
   const EmbedOptions options;
@@ -113,6 +119,8 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
   TaskPool& prep;
   const Clock& clock;
   EmbedObserver& observer;
+
+  std::atomic<bool> computing{false};
 
   std::mutex mutex;
   cache::Lru<TextKey, std::shared_ptr<const Embedded>, cache::TextKeyHash> cache;
@@ -180,9 +188,9 @@ std::unique_ptr<EmbedService::Ticket> EmbedService::State::submit(EmbedRequest r
 // Fills what is cached, joins what is on its way, books the rest. True when its texts are to be
 // tokenised now.
 bool EmbedService::State::look_up(const PendingPtr& pending, TimePoint now, Finished& finished) {
+  make_keys(pending->request);
   const auto& inputs = pending->request.inputs;
-  std::vector<TextKey> keys(inputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i) keys[i] = key_of(pending->request, i);
+  const auto& keys = pending->request.keys;
 
   int hits = 0;
   bool prepare_now = false, joins = false;
@@ -352,6 +360,7 @@ void EmbedService::State::step(ops::Context& context) {
   for (const auto& pending : admitted)
     prep.post_always([self = shared_from_this(), pending] { self->prepare(pending); });
   if (batch.texts.empty()) return;
+  computing = true;
 
   int32_t* ids = context.workspace.take<int32_t>(batch.tokens);
   int32_t* offsets = context.workspace.take<int32_t>(static_cast<int64_t>(batch.texts.size()) + 1);
@@ -375,6 +384,7 @@ void EmbedService::State::step(ops::Context& context) {
                    .offsets = {offsets, batch.texts.size() + 1},
                    .types = {types, types ? static_cast<size_t>(batch.tokens) : 0}});
   const Duration compute = clock.now() - begin;
+  computing = false;
   if (batch.tokens >= kTokensMeasured) {
     const double seconds = to_seconds(compute) / batch.tokens;
     token_s = token_s == 0 ? seconds : token_s + (seconds - token_s) / 8;
@@ -415,6 +425,7 @@ void EmbedService::State::step(ops::Context& context) {
 
 // The texts of the failed step fail everyone who waits for them; the queue stays as it is.
 void EmbedService::State::failed(const std::string&) {
+  computing = false;
   Finished finished;
   {
     std::lock_guard lock(mutex);
@@ -458,7 +469,7 @@ void EmbedService::State::drop_waiters_of(const Pending* pending) {
   for (const auto& [text, index] : pending->fresh) drop(text);
   for (size_t i = 0; i < pending->request.inputs.size(); ++i) {
     if (pending->answer.items.size() > i && pending->answer.items[i]) continue;
-    const auto it = in_flight.find(key_of(pending->request, i));
+    const auto it = in_flight.find(pending->request.keys[i]);
     if (it != in_flight.end()) drop(TextPtr(it->second));
   }
 }
@@ -546,13 +557,11 @@ std::unique_ptr<EmbedService::Ticket> EmbedService::submit(EmbedRequest request,
   return state_->submit(std::move(request), std::move(done));
 }
 
-bool EmbedService::is_cached(const EmbedRequest& request) const {
-  for (size_t i = 0; i < request.inputs.size(); ++i) {
-    const auto key = state_->key_of(request, i);
-    const std::lock_guard lock(state_->mutex);
-    if (!state_->cache.contains(key)) return false;
-  }
-  return true;
+bool EmbedService::is_cached(EmbedRequest& request) const {
+  state_->make_keys(request);
+  const std::lock_guard lock(state_->mutex);
+  return std::all_of(request.keys.begin(), request.keys.end(),
+                     [this](const TextKey& key) { return state_->cache.contains(key); });
 }
 
 void EmbedService::sweep() { state_->sweep(); }
@@ -565,6 +574,8 @@ int64_t EmbedService::requests_queued() const {
   std::lock_guard lock(state_->mutex);
   return state_->queue.requests() + state_->preparing + static_cast<int64_t>(state_->room.size());
 }
+
+bool EmbedService::is_computing() const { return state_->computing; }
 
 int64_t EmbedService::requests_open() const {
   std::lock_guard lock(state_->mutex);

@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "base/task_pool.h"
 #include "infer/engine/device_executor.h"
+#include "serve/cache/text_key.h"
 #include "serve/tasks/embed_model.h"
 #include "serve/tasks/embed_queue.h"
 
@@ -38,6 +39,8 @@ struct EmbedRequest {
   // Told once how many tokens the device has to compute for this request (0: others have asked for
   // the same texts), inside submit() or on the prep pool.
   std::function<void(int64_t tokens)> on_tokens;
+  // Of the inputs, once the service has made them; they must not change after that.
+  std::vector<cache::TextKey> keys = {};
 };
 
 struct Embedded {
@@ -92,8 +95,9 @@ class EmbedService {
   // the vocabulary), kOverloaded, kDeadline, kUnavailable.
   std::unique_ptr<Ticket> submit(EmbedRequest request, Done done);
 
-  // Whether all its texts are in the cache now, so that it needs nothing of the device.
-  bool is_cached(const EmbedRequest& request) const;
+  // Whether all its texts are in the cache now, so that it needs nothing of the device. Makes its
+  // keys, which submit() then need not.
+  bool is_cached(EmbedRequest& request) const;
 
   // Ends what is over its deadline; to be called every few milliseconds.
   void sweep();
@@ -105,6 +109,7 @@ class EmbedService {
   const EmbedModel& model() const;
   int64_t requests_queued() const;  // in the queue or waiting for room
   int64_t requests_open() const;    // admitted and unanswered
+  bool is_computing() const;        // a batch is on the device
   const EmbedOptions& options() const;
 
  private:

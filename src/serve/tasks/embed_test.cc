@@ -120,6 +120,11 @@ class EmbedTest : public testing::Test {
     return request;
   }
 
+  bool is_cached(std::vector<std::string> inputs) {
+    auto request = texts(std::move(inputs));
+    return service_->is_cached(request);
+  }
+
   struct Call {
     std::future<Result<EmbedAnswer>> answer;
     std::unique_ptr<EmbedService::Ticket> ticket;
@@ -322,8 +327,10 @@ TEST_F(EmbedTest, TheClientsDeadlineComesFirst) {
 // What a request brings to the device is told once: its new texts, nothing for joined ones.
 TEST_F(EmbedTest, TellsItsWork) {
   start({});
-  EXPECT_FALSE(service_->is_cached(texts({"f"})));
+  EXPECT_FALSE(is_cached({"f"}));
+  EXPECT_FALSE(service_->is_computing());
   auto blocker = hold_device("f");
+  EXPECT_TRUE(service_->is_computing());
   std::vector<int64_t> told;
   std::mutex mutex;
   const auto ask = [&](std::vector<std::string> inputs) {
@@ -341,10 +348,16 @@ TEST_F(EmbedTest, TellsItsWork) {
   ASSERT_TRUE(fresh.get().ok());
   ASSERT_TRUE(joined.get().ok());
   ASSERT_TRUE(blocker.get().ok());
-  EXPECT_TRUE(service_->is_cached(texts({"f", "a a"})));
-  EXPECT_FALSE(service_->is_cached(texts({"f", "c"})));
+  EXPECT_FALSE(service_->is_computing());
+  EXPECT_TRUE(is_cached({"f", "a a"}));
+  EXPECT_FALSE(is_cached({"f", "c"}));
   auto cached = ask({"b"});
   EXPECT_TRUE(cached.get().ok());
+  auto looked_up = texts({"b", "f"});  // its keys are made before it is submitted
+  EXPECT_TRUE(service_->is_cached(looked_up));
+  const auto answer = submit(std::move(looked_up)).get();
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(answer->cache_hits, 2);
   const std::lock_guard lock(mutex);
   std::sort(told.begin(), told.end());            // who joins may be told first
   EXPECT_EQ(told, (std::vector<int64_t>{0, 7}));  // nothing is told of what was cached

@@ -49,8 +49,11 @@ void InferRoutes::handle(std::shared_ptr<net::Exchange> exchange, bool stream) {
         plain_status_response(415, concat("Content-Type: want application/json, got ",
                                           in_quotes(http.header("Content-Type")))));
   if (http.body.size() <= options_.parse_inline_bytes_max) return start(generation, stream);
-  if (!prep_.post([this, generation, stream] { start(generation, stream); }))
-    generation->refuse({Code::kOverloaded, "too many large requests wait to be read"});
+  admit_client(http, [this, generation, stream](const Error* refusal) {
+    if (refusal) return generation->refuse(*refusal);
+    if (!prep_.post([this, generation, stream] { start(generation, stream); }))
+      generation->refuse({Code::kOverloaded, "too many large requests wait to be read"});
+  });
 }
 
 void InferRoutes::start(const std::shared_ptr<Generation>& generation, bool stream) {
@@ -65,23 +68,32 @@ void InferRoutes::start(const std::shared_ptr<Generation>& generation, bool stre
   };
   auto call = parse_infer(generation->request().body, options_.limits, find);
   if (!call.ok()) return generation->refuse(call.error());
+  const auto read = std::make_shared<InferCall>(std::move(*call));  // shared: functions are copied
+  admit_client(generation->request(),
+               [this, generation, model, read, stream](const Error* refusal) {
+                 if (refusal) return generation->refuse(*refusal);
+                 carry_out(generation, *model, std::move(*read), stream);
+               });
+}
 
+void InferRoutes::carry_out(const std::shared_ptr<Generation>& generation, const Model& model,
+                            InferCall call, bool stream) {
   const InferHead head{.id = generation->request().request_id,
-                       .model = call->model,
+                       .model = call.model,
                        .received_at = generation->request().received_at};
   IdempotencyMap::Lease lease;
-  if (!stream && !begin(*generation, *call, head, lease)) return;
+  if (!stream && !begin(*generation, call, head, lease)) return;
 
   GenerationPlan plan{.stream = stream};
   plan.printer = infer_printer(head, clock_,
                                [held = std::make_shared<IdempotencyMap::Lease>(std::move(lease))](
                                    std::string result) { held->publish(std::move(result)); });
-  plan.calls.push_back(std::move(call->call));
+  plan.calls.push_back(std::move(call.call));
   if (stream) streams_.add(generation);
   if (cache_ != nullptr)
-    plan.cache = certain_answer(*cache_, generation->request(), *model, plan,
-                                {.prompt = call->prompt, .params = call->params});
-  generation->run(*model, std::move(plan));
+    plan.cache = certain_answer(*cache_, generation->request(), model, plan,
+                                {.prompt = call.prompt, .params = call.params});
+  generation->run(model, std::move(plan));
 }
 
 bool InferRoutes::begin(Generation& generation, const InferCall& call, const InferHead& head,

@@ -1,10 +1,11 @@
 // The routes POST /v1/infer and POST /v1/infer/stream: one prompt to one text, on the services that
 // chat runs on.
 //
-// Order of checks: content type (415) -> body (422) -> model (404) -> params (422) -> idempotency
-// key (its answer; 409 while the first request runs; 422 with another body) -> circuit breaker
-// (503) -> the model's queue (429). Errors are {"error","detail"}. Built before serving, then
-// read-only but for idempotency keys and open streams.
+// Order of checks: content type (415) -> body (422) -> model (404) -> params (422) -> the client's
+// rate limit (429) -> idempotency key (its answer; 409 while the first request runs; 422 with
+// another body) -> circuit breaker (503) -> the model's queue (429). A body too large to be read
+// where it comes in is charged to its client before it is read. Errors are {"error","detail"}.
+// Built before serving, then read-only but for idempotency keys and open streams.
 #pragma once
 
 #include <map>
@@ -51,6 +52,8 @@ class InferRoutes {
  private:
   void handle(std::shared_ptr<net::Exchange> exchange, bool stream);
   void start(const std::shared_ptr<Generation>& generation, bool stream);
+  void carry_out(const std::shared_ptr<Generation>& generation, const Model& model, InferCall call,
+                 bool stream);
   // False: answered already. Else the lease, if there is one, is to keep the answer.
   bool begin(Generation& generation, const InferCall& call, const InferHead& head,
              IdempotencyMap::Lease& lease);

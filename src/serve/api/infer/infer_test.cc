@@ -7,6 +7,7 @@
 #include <regex>
 
 #include "net/raw_client.h"
+#include "serve/api/client.h"
 #include "serve/api/openai/chat_fixture.h"
 
 namespace sis::api {
@@ -54,6 +55,7 @@ struct Served {
     http.port = 0;
     auto created = net::HttpServer::create(http, [this](std::shared_ptr<net::Exchange> plain) {
       auto exchange = around.traced(std::move(plain));
+      exchange->request().companion = client_of_all;
       if (exchange->request().path == "/v1/infer/stream")
         routes.stream(std::move(exchange));
       else
@@ -73,6 +75,7 @@ struct Served {
   Counts counts, unknown;
   TaskPool prep{"test-prep", 1, 100}, writers{"test-writer", 1, 100};
   testing::Around around{clock};
+  std::shared_ptr<net::Companion> client_of_all;  // as the front door leaves it; shared as there
   InferRoutes routes;
   std::unique_ptr<net::HttpServer> server;
 };
@@ -190,6 +193,62 @@ TEST(InferRoute, RefusesInItsOwnWords) {
   const RawAnswer gone = other.read();
   EXPECT_EQ(gone.status, 404);
   EXPECT_EQ(json::parse(gone.body)["detail"], "they are off");
+}
+
+// A client with so many requests left.
+struct LimitedClient final : Client {
+  const std::string& name() const override { return name_; }
+  int priority() const override { return 0; }
+  Status check_model(const std::string&) const override { return {}; }
+  bool may_see_model(std::string_view) const override { return true; }
+  void admit(std::function<void(const Error*)> done) override {
+    if (left-- > 0) return done(nullptr);
+    const Error error{Code::kRateLimited, "too many", "", "rate_limit_exceeded",
+                      std::chrono::minutes(3)};
+    done(&error);
+  }
+  void used_tokens(int64_t) override {}
+  void on_head(net::HttpResponse&) override {}
+  void on_end() override {}
+  std::atomic<int> left{1};
+
+ private:
+  const std::string name_;
+};
+
+// What is wrong with a request is told before that there are too many of them, and costs nothing;
+// before everything else comes the limit. Only a body too large to be read at once has to wait.
+TEST(InferRoute, TheLimitComesAfterTheBody) {
+  Served served;
+  const auto limited = std::make_shared<LimitedClient>();
+  served.client_of_all = limited;
+  auto client = served.client();
+  const auto answer = [&](const std::string& request) {
+    client.send(request);
+    return client.read();
+  };
+  const std::string invalid = infer(R"("params":{"top_p":3})");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(answer(invalid).status, 422);
+  EXPECT_EQ(limited->left, 1);
+  client.send(infer(R"("idempotency_key":"k")"));
+  say(served.service.take(), {"a"}, FinishReason::kStop);
+  EXPECT_EQ(client.read().status, 200);
+  EXPECT_EQ(answer(invalid).status, 422);
+  EXPECT_EQ(answer(post("/v1/infer", R"({"model":"x","prompt":"a"})")).status, 404);
+  for (const std::string& request :
+       {infer(R"("idempotency_key":"k")"), infer("", "/v1/infer/stream")}) {
+    const RawAnswer refused = answer(request);
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_EQ(json::parse(refused.body)["error"], "rate_limit_exceeded");
+    EXPECT_TRUE(refused.has("Retry-After: 180")) << refused.head;
+    EXPECT_TRUE(refused.has("x-should-retry: false")) << refused.head;
+  }
+  const std::string large =
+      infer(concat(R"("params":{"top_p":3},"x":")", std::string(20000, 'x'), "\""));
+  EXPECT_EQ(answer(large).status, 429);
+  limited->left = 1;
+  EXPECT_EQ(answer(large).status, 422);
+  EXPECT_EQ(limited->left, 0);
 }
 
 TEST(InferRoute, IdempotencyKeys) {
