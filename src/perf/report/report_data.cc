@@ -229,6 +229,10 @@ RunData read_run(const Json& value, const std::string& place, std::optional<Erro
   out.arrivals = in.text("arrivals");
   out.verdict = in.text("verdict");
   out.verdict_reason = in.text("verdict_reason");
+  out.scenario = in.text("scenario");
+  out.warmup = in.boolean("warmup", false);
+  out.began_s = in.maybe_number("began_s");
+  out.ended_s = in.maybe_number("ended_s");
   out.measured = in.find("requests") != nullptr;
   out.connections = in.count("connections");
   out.threads = in.count("threads");
@@ -300,6 +304,7 @@ std::string RunData::title() const {
   if (!model.empty()) out += concat(" ", model);
   if (level_concurrency) out += concat(", concurrency ", count_text(*level_concurrency));
   if (level_rate) out += concat(", ", count_text(*level_rate), " requests/s");
+  if (warmup) out += ", warm-up";
   return out;
 }
 

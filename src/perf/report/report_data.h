@@ -68,7 +68,10 @@ struct ErrorData {
 
 struct RunData {
   std::string what, model, url, peer, load, loop, arrivals, verdict, verdict_reason;
-  bool measured = false;  // false: the run could not begin
+  std::string scenario;                    // of a plan; empty: it is of none
+  bool warmup = false;                     // a plan's scenario that is not in its totals
+  std::optional<double> began_s, ended_s;  // after the plan's start
+  bool measured = false;                   // false: the run could not begin
   uint64_t connections = 0, threads = 0, pipeline = 0, seed = 0;
   bool keep_alive = true;
   std::optional<double> rate;  // wanted, open loop
