@@ -222,8 +222,12 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   if (end >= next_window_) pass_on(end);
   Tally& own = set_->own;
   if (!stopped_ && lost_at_end()) own.gave_up = true;
+  uint64_t never_taken = 0;
+  if (open_)
+    never_taken = open_->give_up_due(std::min(phase_end_, end), quota_left_,
+                                     [&](Duration waited) { own.unsent_waited.record(waited); });
   if (open_ && phase_end_ != TimePoint::max())
-    own.unsent += open_->count_due(std::min(phase_end_, end), quota_left_);
+    own.unsent += never_taken;
   else if (requests > 0 && !finished)
     own.unsent += quota_left_;
   own.abandoned = in_flight_;

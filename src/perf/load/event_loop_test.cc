@@ -379,6 +379,32 @@ TEST(EventLoop, OpenLoopCountsWhatWasNeverSent) {
   EXPECT_GT(tally.unsent, 350u);
 }
 
+// A stall over the end of the sending time: few of the requests it held up were ever sent, and the
+// percentiles of those answered know nothing of it. The others are charged with what they waited.
+TEST(EventLoop, OpenLoopKnowsHowLongTheUnsentWaited) {
+  ScriptedServer server([](Peer& peer) {
+    for (std::string request; !(request = peer.read_request()).empty();) {
+      if (std::stoi(number_of(request)) == 100) peer.wait(milliseconds(700));
+      peer.send(plain_answer(number_of(request)));
+    }
+  });
+  auto options = options_for(server, 1, 0);
+  options.rate = 250;
+  options.duration = from_ms(800);  // the stall is from about 390 ms to 1.09 s
+  options.warmup_requests = 3;      // charged to nobody
+  const Tally tally = run(options, NumberedWorkload());
+  EXPECT_EQ(tally.sent + tally.unsent, 200u);
+  EXPECT_GE(tally.unsent, 102u);  // all after request 100
+  ASSERT_EQ(tally.unsent_waited.count(), tally.unsent);
+  // They are the last ones of the schedule: due 4, 8, 12 ... ms before the end.
+  EXPECT_NEAR(tally.unsent_waited.min_ms(), 4, 1e-3);
+  EXPECT_NEAR(tally.unsent_waited.max_ms(), 4.0 * static_cast<double>(tally.unsent), 1e-3);
+  const Histogram all = tally.latency_all_due();
+  EXPECT_EQ(all.count(), 200u);
+  EXPECT_GE(all.quantile_ms(0.95), 350);
+  EXPECT_EQ(tally.latency.count(), tally.ok);  // measured ones only
+}
+
 TEST(EventLoop, ConnectionPerRequest) {
   ScriptedServer server([](Peer& peer) {
     for (std::string request; !(request = peer.read_request()).empty();)

@@ -87,7 +87,7 @@ std::string csv_report(const Report& report) {
     }
     out += us(receive);
     for (const double q : {0.5, 0.9, 0.95, 0.99})
-      out += concat(",", us(run->latency.quantile_ms(q)));
+      out += concat(",", us(run->latency_to_judge().quantile_ms(q)));
     if (named) out += concat(",", csv_field(name_of(*run)));
     out += "\n";
   }

@@ -113,7 +113,7 @@ void add_run(const RunData& run, Builder& out) {
   out.trend("http_req_duration", good);
   out.trend("http_req_duration", run.failed);
   out.trend("http_req_duration{expected_response:true}", good);
-  out.trend("latency", run.latency);
+  out.trend("latency", run.latency_to_judge());
   out.trend("http_req_blocked", run.waited);
   out.trend("http_req_connecting", run.http.connecting);
   out.trend("http_req_tls_handshaking", run.http.tls_handshaking);

@@ -199,6 +199,8 @@ void read_results(const ObjectReader& in, RunData& out) {
   out.failed = read_histogram(in, "failed_latency_ms");
   out.late = read_histogram(in, "late_ms");
   out.waited = read_histogram(in, "waited_for_connection_ms");
+  out.unsent_waited = read_histogram(in, "unsent_waited_ms");
+  out.latency_all_due = read_histogram(in, "latency_all_due_ms");
   out.http = read_http(in);
   out.ttft = read_histogram(in, "ttft_ms");
   out.itl = read_histogram(in, "itl_ms");

@@ -115,13 +115,20 @@ Verdict judge_run(const RunOptions& options, const RunResult& result) {
       return {VerdictKind::kGeneratorSaturated,
               fmt::format("its own sends were late: p99 {} ms, max {} ms, CPU {:.0f} %",
                           short_number(late_p99), short_number(tally.late.max_ms()), cpu)};
-    const double waited_p99 = tally.waited.quantile_ms(0.99);
+    // Those that still waited at the end count as well: they would hide a stall at the end.
+    Histogram waited = tally.waited;
+    waited.merge(tally.unsent_waited);
+    const double waited_p99 = waited.quantile_ms(0.99);
     const double due = static_cast<double>(tally.sent + tally.unsent);
     if (tally.unsent > 0 && static_cast<double>(tally.sent) < kRateReached * due)
       return {VerdictKind::kServerSaturated,
-              fmt::format("{} of {} due requests were never sent: all {} connections were busy",
+              fmt::format("{} of {} due requests were never sent: all {} connections were busy{}",
                           with_commas(tally.unsent), with_commas(tally.sent + tally.unsent),
-                          options.connections)};
+                          options.connections,
+                          tally.unsent_waited.empty()
+                              ? std::string()
+                              : fmt::format(", and they had waited up to {} ms",
+                                            short_number(tally.unsent_waited.max_ms())))};
     if (waited_p99 > std::max(kLateMs, tally.service.quantile_ms(0.5)))
       return {
           VerdictKind::kServerSaturated,
@@ -173,6 +180,10 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
   if (!tally.latency.empty()) {
     line("latency ms",
          histogram_text(tally.latency) + (options.is_open() ? "  (from the intended send)" : ""));
+    if (!tally.unsent_waited.empty())
+      line("all due ms", fmt::format("{}  (at least: with {} never sent)",
+                                     histogram_text(tally.latency_all_due()),
+                                     with_commas(tally.unsent_waited.count())));
     if (options.is_open())
       line("service ms", histogram_text(tally.service) + "  (from the actual send)");
     if (options.is_open()) {
@@ -185,6 +196,13 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
                short_number(tally.late.quantile_ms(0.5)),
                short_number(tally.late.quantile_ms(0.99)), short_number(tally.late.max_ms()),
                short_number(tally.waited.quantile_ms(0.99)), short_number(tally.waited.max_ms())));
+      if (!tally.unsent_waited.empty())
+        line("unsent", fmt::format("{} were due and never sent; when sending ended they had "
+                                   "waited: p50 {}  p99 {}  max {} ms",
+                                   with_commas(tally.unsent_waited.count()),
+                                   short_number(tally.unsent_waited.quantile_ms(0.5)),
+                                   short_number(tally.unsent_waited.quantile_ms(0.99)),
+                                   short_number(tally.unsent_waited.max_ms())));
     }
   }
   if (label.generates) generation_time_lines(tally, options, line);
@@ -319,6 +337,11 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
     out["service_ms"] = histogram_json(tally.service, true);
     out["late_ms"] = histogram_json(tally.late, false);
     out["waited_for_connection_ms"] = histogram_json(tally.waited, false);
+    if (!tally.unsent_waited.empty()) {
+      out["unsent_waited_ms"] = histogram_json(tally.unsent_waited, true);
+      if (!tally.latency.empty())
+        out["latency_all_due_ms"] = histogram_json(tally.latency_all_due(), true);
+    }
   }
   out["failed_latency_ms"] = histogram_json(tally.failed_latency, true);
   out["read_delay_max_ms"] = histogram_json(tally.poll_delay, false);

@@ -1,7 +1,9 @@
 // A finished run in words and as JSON.
 //
 // Latencies count from the moment a request should have been sent. In an open loop the time from
-// the actual send stands beside it; in a closed loop both are the same. Throughput is good answers
+// the actual send stands beside it; in a closed loop both are the same. Requests that were due but
+// never sent have no latency, only a least one: where there are any, a second distribution has them
+// as well ("all due"). Throughput is good answers
 // per second of wall time. The verdict says whether the figures describe the server or the
 // generator.
 #pragma once

@@ -250,6 +250,13 @@ TEST(Conclusion, SaysWhatTheFiguresSay) {
   EXPECT_TRUE(says("warm-up was too short")) << all(document);
   run["service_ms"] = times_json({{10, 990}});
   EXPECT_TRUE(says("Counted from the actual send, p99 would look like 10.0 ms")) << all(document);
+  run["unsent_waited_ms"] = times_json({{500, 110}});
+  run["latency_all_due_ms"] = times_json({{10, 900}, {502, 200}});
+  EXPECT_TRUE(
+      says("110 more requests were due and never sent. With what they had waited at the "
+           "end, p99 of all is at least 502 ms."))
+      << all(document);
+  EXPECT_NE(report_text(report_of(document)).find("all due, at least"), std::string::npos);
   run["verdict"] = "generator saturated";
   EXPECT_TRUE(says("limit of the load generator"));
   document["runs"][0] = with_server(run_json());
