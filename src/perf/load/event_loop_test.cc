@@ -10,6 +10,7 @@
 #include "net/http_client_test_server.h"
 #include "perf/load/plain_http.h"
 #include "perf/load/run.h"
+#include "perf/report/verdict.h"
 
 namespace sis::perf {
 namespace {
@@ -307,6 +308,44 @@ TEST(EventLoop, GivesUpWhenTheServerIsGone) {
   EXPECT_EQ(tally.ok, 20u);
   EXPECT_GT(tally.connect_failures, 0u);
   EXPECT_EQ(tally.ok + tally.failed + tally.unsent, 100'000u);
+}
+
+// A server that goes too shortly before the end for giving up: the run is not whole all the same.
+// One that merely closes connections is there until the end.
+TEST(EventLoop, AServerThatIsGoneAtTheEndMakesTheRunIncomplete) {
+  for (const double rate : {0.0, 400.0}) {
+    for (const bool goes : {true, false}) {
+      std::atomic<int> answered{0};
+      std::function<void()> stop_listening;
+      ScriptedServer server([&](Peer& peer) {
+        for (std::string request; !(request = peer.read_request()).empty();) {
+          const int number = ++answered;
+          if (number > 20 && goes) {
+            if (number == 21) stop_listening();
+            return;
+          }
+          peer.send(plain_answer(number_of(request)));
+          if (number % 10 == 0) return;
+          if (!goes) peer.wait(milliseconds(1));
+        }
+      });
+      stop_listening = [&] { server.stop_listening(); };
+      auto options = options_for(server, 2, 0);
+      options.rate = rate;
+      options.duration = from_ms(400);
+      options.give_up_after = from_seconds(100);
+      const auto result = run_load(options, NumberedWorkload(), nullptr, nullptr);
+      ASSERT_TRUE(result.ok()) << result.error().message;
+      EXPECT_EQ(result->tally.gave_up, goes) << rate;
+      const Verdict verdict = judge_run(options, *result);
+      EXPECT_EQ(verdict.kind == VerdictKind::kIncomplete, goes) << rate << verdict.reason;
+      if (goes) {
+        EXPECT_EQ(result->tally.ok, 20u) << rate;
+        EXPECT_NE(verdict.reason.find("could not be reached any more"), std::string::npos)
+            << verdict.reason;
+      }
+    }
+  }
 }
 
 TEST(EventLoop, StopEndsTheRunAndKeepsWhatWasMeasured) {

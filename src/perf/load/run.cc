@@ -174,7 +174,8 @@ Result<RunResult> run_load(const RunOptions& options, const Workload& workload,
     show(progress_of(workers, start()));
   }
 
-  RunResult result{.tally = {}, .peer = endpoint.text(), .threads = threads};
+  RunResult result{
+      .tally = {}, .peer = endpoint.text(), .threads = threads, .cores = available_cores()};
   merger.finish(result);
   for (size_t i = 0; workload.parts() > 1 && i < workload.parts(); ++i)
     result.part_names.push_back(workload.part_name(i));

@@ -120,6 +120,7 @@ struct RunResult {
   uint64_t next_index = 0;  // no request had this number or a higher one
   std::string peer;         // the address that was used
   int threads = 1;
+  int cores = 0;  // that the generator could run on; 0: unknown
 };
 
 // Blocks until the run is over or `stop` is set. `show` is called about five times a second from

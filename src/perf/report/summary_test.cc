@@ -197,48 +197,6 @@ TEST(Summary, GeneratedTextHasItsOwnLines) {
   EXPECT_EQ(json["itl_ms"]["count"], 9);
 }
 
-TEST(Verdict, TellsServerFromGenerator) {
-  RunOptions closed = example_options(), open = example_options();
-  open.rate = 1000;
-  const auto kind = [](const RunOptions& options, const std::function<void(Tally&)>& change) {
-    RunResult result = example_result();
-    change(result.tally);
-    return judge_run(options, result).kind;
-  };
-  EXPECT_EQ(kind(closed, [](Tally&) {}), VerdictKind::kValid);
-  EXPECT_EQ(kind(closed, [](Tally& t) { t.cpu_share_max = 0.99; }),
-            VerdictKind::kGeneratorSaturated);
-  EXPECT_EQ(kind(closed, [](Tally& t) { t.gave_up = true; }), VerdictKind::kIncomplete);
-  EXPECT_EQ(kind(closed, [](Tally& t) { t.interrupted = true; }), VerdictKind::kIncomplete);
-  EXPECT_EQ(kind(closed, [](Tally& t) { t.ok = 0; }), VerdictKind::kFailed);
-  EXPECT_EQ(kind(open, [](Tally& t) { t.late.record(milliseconds(0), 1000); }),
-            VerdictKind::kValid);
-  EXPECT_EQ(kind(open, [](Tally& t) { t.late.record(milliseconds(20), 1000); }),
-            VerdictKind::kGeneratorSaturated);
-  EXPECT_EQ(kind(open, [](Tally& t) { t.waited.record(milliseconds(500), 1000); }),
-            VerdictKind::kServerSaturated);
-  EXPECT_EQ(kind(open, [](Tally& t) { t.unsent = 500; }), VerdictKind::kServerSaturated);
-  // 1.5 % never sent: too few to count by, yet with what they waited they are the last percent.
-  EXPECT_EQ(kind(open,
-                 [](Tally& t) {
-                   t.waited.record(milliseconds(0), 1000);
-                   t.service.record(milliseconds(5), 1000);
-                   t.unsent = 15;
-                   t.unsent_waited.record(milliseconds(300), 15);
-                 }),
-            VerdictKind::kServerSaturated);
-  EXPECT_EQ(kind(open,
-                 [](Tally& t) {
-                   t.waited.record(milliseconds(0), 1000);
-                   t.service.record(milliseconds(5), 1000);
-                   t.unsent = 5;  // a moment without a free connection at the end
-                   t.unsent_waited.record(milliseconds(1), 5);
-                 }),
-            VerdictKind::kValid);
-  // An open loop spins near due sends: its CPU says nothing while the sends are on time.
-  EXPECT_EQ(kind(open, [](Tally& t) { t.cpu_share_max = 1; }), VerdictKind::kValid);
-}
-
 TEST(Tally, MergeAddsUpAndKeepsTheEarliestErrors) {
   Tally a = example_result().tally;
   Tally b = example_result().tally;
