@@ -90,6 +90,8 @@ EventLoop::EventLoop(const LoopOptions& options, const Workload& workload, Windo
     connection.stream_judge = judge_->make_stream();
   }
   SIS_CHECK(!thinks() || options.pipeline == 1, "think times with pipelining");
+  SIS_CHECK(options.requests_per_user == 0 || (!options.open_loop && !users_vary()),
+            "requests per user without steady users");
   free_.reserve(connections_.size());
   thinkers_.reserve(connections_.size());
   sweep_every_ = std::clamp<Duration>(options.timeout / 100, milliseconds(1),
@@ -187,6 +189,8 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   users_ = users_wanted(start);
   for (Connection& connection : connections_) {
     connection.listed = connection.thinking = false;
+    connection.turns_left =
+        measuring_ && options_.requests_per_user > 0 ? options_.requests_per_user : UINT64_MAX;
     if (!is_user(connection)) {
       if (connection.state != State::kClosed) set_closed(connection);
     } else if (connection.state == State::kReady) {
@@ -255,6 +259,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
 bool EventLoop::lost_at_end() const {
   bool refused = false;
   for (const Connection& connection : connections_) {
+    if (connection.turns_left == 0) continue;  // its user has left
     if (connection.state == State::kReady) return false;
     if (connection.state == State::kClosed && connection.served > 0) return false;
     refused |= connection.state == State::kBackoff;

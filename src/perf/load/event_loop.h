@@ -49,8 +49,9 @@ struct LoopOptions {
   Duration think_min{}, think_max{};  // between an answer and the user's next request
   uint64_t seed = 1;                  // of think times
   std::optional<Schedule::Options> open_loop;
-  uint64_t requests = 0;  // of this loop; 0: no limit
-  Duration duration{};    // of sending; 0: no limit
+  uint64_t requests = 0;           // of this loop; 0: no limit
+  uint64_t requests_per_user = 0;  // closed loop, steady users; 0: no limit
+  Duration duration{};             // of sending; 0: no limit
   uint64_t warmup_requests = 0;
   Duration warmup_duration{};
   uint64_t first_index = 0, index_step = 1;  // request numbers of this loop
@@ -102,6 +103,7 @@ class EventLoop {
     size_t first = 0, in_flight = 0;
     size_t written_slots = 0, written_bytes = 0;  // of the requests in flight
     uint64_t served = 0;                          // answers on this connection
+    uint64_t turns_left = UINT64_MAX;             // requests its user may still send
     State state = State::kClosed;
     bool listed = false;    // in free_
     bool thinking = false;  // in thinkers_
@@ -135,7 +137,9 @@ class EventLoop {
   // Users (event_loop_users.cc).
   bool users_vary() const { return options_.users != nullptr || options_.users_now != nullptr; }
   bool thinks() const { return options_.think_max > Duration{}; }
-  bool is_user(const Connection& connection) const { return number_of(connection) < users_; }
+  bool is_user(const Connection& connection) const {
+    return number_of(connection) < users_ && connection.turns_left > 0;
+  }
   size_t users_wanted(TimePoint now) const;
   void change_users(TimePoint now);
   void next_turn(Connection& connection, TimePoint now);

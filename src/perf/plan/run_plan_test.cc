@@ -163,6 +163,25 @@ thresholds:
   std::filesystem::remove_all(folder);
 }
 
+// Each user makes its own iterations, and what max_duration cuts off counts as dropped, as in k6.
+TEST_F(RunPlan, EveryUserMakesItsIterations) {
+  const Output output = run(R"(
+scenarios:
+  each: {executor: per-vu-iterations, vus: 3, iterations: 5, tasks: [{http: {path: /a}}]}
+  cut: {executor: per-vu-iterations, vus: 2, iterations: 500, max_duration: 200ms, tasks: [{http: {path: /slow}}]}
+thresholds:
+  http_reqs{scenario:each}: ['count==15']
+  dropped_iterations{scenario:cut}: ['count>900']
+)",
+                            {"--json", "-"});
+  EXPECT_EQ(output.exit_code, 0) << output.messages;
+  EXPECT_EQ(server_.seen("/a"), 15);
+  const auto runs = nlohmann::json::parse(output.out)["runs"];
+  EXPECT_EQ(runs[0]["executor"], "per-vu-iterations");
+  EXPECT_EQ(runs[0]["requests_wanted"], 15);
+  EXPECT_EQ(runs[1]["requests"].get<int>() + runs[1]["unsent"].get<int>(), 1000);
+}
+
 TEST_F(RunPlan, CrossedThresholdsExitWith99) {
   const Output output =
       run("scenarios: {a: {executor: shared-iterations, iterations: 5, tasks: [{http: {path: "
