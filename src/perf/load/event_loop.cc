@@ -19,14 +19,10 @@
 namespace sis::perf {
 namespace {
 
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr size_t kReadBytes = 256 << 10;
 constexpr int kEventsMax = 256;
-// Closer than this to the next due send the loop polls without sleeping: a wake-up costs about as
-// much.
-constexpr Duration kSpinBefore = microseconds(40);
 
 TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 
@@ -175,6 +171,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   ok_ = failed_ = latency_us_sum_ = 0;
   timeline_.clear();
   idle_ = Duration{};
+  dense_ = false;
   sending_ = true;
   stopped_ = false;
   bool finished = false;
@@ -289,7 +286,10 @@ Duration EventLoop::poll_timeout(TimePoint now) const {
   TimePoint until = std::min(next_sweep_, next_window_);
   if (sending_ && phase_end_ != TimePoint::max()) until = std::min(until, phase_end_);
   TimePoint due = TimePoint::max();
-  if (sending_ && open_ && !free_.empty()) due = open_->next_due();
+  if (sending_ && open_) {
+    if (dense_) return Duration{};
+    if (!free_.empty()) due = open_->next_due();
+  }
   if (sending_ && !thinkers_.empty()) due = thinkers_.front().until;
   if (due != TimePoint::max()) {
     if (due - now < kSpinBefore) return Duration{};
@@ -306,7 +306,7 @@ void EventLoop::poll_once(TimePoint now) {
   if (n < 0 && errno == ENOSYS)  // kernels before 5.11: whole milliseconds, the rest is polled
     n = epoll_wait(epoll_, events.data(), kEventsMax, static_cast<int>(wait_ns / 1'000'000));
   const TimePoint polled = clock_now();
-  if (options_.spin && n == 0) idle_ += polled - now;
+  if (wait_ns == 0 && n == 0) idle_ += polled - now;
   for (int i = 0; i < n; ++i) {
     on_event(connections_[events[static_cast<size_t>(i)].data.u32],
              events[static_cast<size_t>(i)].events, polled);

@@ -122,6 +122,10 @@ class EventLoop {
     bool operator<(const Thinker& other) const { return until > other.until; }  // earliest on top
   };
 
+  // Closer than this to the next due send the loop polls without sleeping: being woken takes half
+  // of it and now and then all.
+  static constexpr Duration kSpinBefore = std::chrono::microseconds(100);
+
   // One phase (warm-up or measured) from first send to last answer.
   void run_phase(uint64_t requests, Duration duration, TimePoint start);
   void connect_all();
@@ -189,6 +193,10 @@ class EventLoop {
   std::vector<Connection> connections_;
   std::vector<char> buffer_;
   std::vector<uint32_t> free_;  // open loop: connections without a request
+  // Open loop: the next request is due so soon after the last one that sleeping between them makes
+  // no sense. Nor does it while every connection is busy: whoever sleeps then hands the core to
+  // others, and has to get it back when the answers come.
+  bool dense_ = false;
   std::string connect_error_;
 
   // Of the current phase.
@@ -208,7 +216,7 @@ class EventLoop {
   uint64_t ok_ = 0, failed_ = 0, latency_us_sum_ = 0;
   size_t errors_kept_ = 0;
   std::vector<Second> timeline_;
-  Duration idle_{};  // spinning: polls that found nothing
+  Duration idle_{};  // polls without sleeping that found nothing
 };
 
 }  // namespace sis::perf

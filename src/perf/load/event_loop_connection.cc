@@ -146,6 +146,7 @@ void EventLoop::send_due(TimePoint now) {
     Tally& tally = tally_of(add_slot(connection, taken->intended, now));
     tally.late.record(taken->late);
     tally.waited.record(taken->waited);
+    dense_ = open_->next_due() - taken->intended <= kSpinBefore;
     if (fresh)
       start_connect(connection, now);
     else

@@ -444,6 +444,26 @@ TEST(EventLoop, OpenLoopKnowsHowLongTheUnsentWaited) {
   EXPECT_EQ(tally.latency.count(), tally.ok);  // measured ones only
 }
 
+// At a rate where requests are due every few microseconds the loop never sleeps, not even while
+// every connection is busy; its polls in vain do not count as being busy itself.
+TEST(EventLoop, DenseOpenLoopsPollAndSayHowBusyTheyAre) {
+  ScriptedServer server([](Peer& peer) {
+    for (std::string request; !(request = peer.read_request()).empty();) {
+      peer.wait(milliseconds(100));
+      peer.send(plain_answer(number_of(request)));
+    }
+  });
+  auto options = options_for(server, 2, 0);
+  options.duration = from_ms(300);
+  options.rate = 50'000;
+  Tally tally = run(options, NumberedWorkload());
+  EXPECT_GE(tally.cpu_s + tally.cpu_wait_s, 0.15);
+  EXPECT_LT(tally.cpu_share_max, 0.5);
+  options.rate = 20;  // asleep nearly all the time
+  tally = run(options, NumberedWorkload());
+  EXPECT_LT(tally.cpu_s, 0.15);
+}
+
 TEST(EventLoop, ConnectionPerRequest) {
   ScriptedServer server([](Peer& peer) {
     for (std::string request; !(request = peer.read_request()).empty();)
