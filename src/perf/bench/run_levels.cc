@@ -47,15 +47,16 @@ LevelRun level_run(double value, const RunOptions& options, const RunResult& res
   };
   out.requests_per_s = rate(tally.ok, tally.ok_in_window);
   out.tokens_per_s = rate(tally.generation.output_tokens, tally.generation.output_tokens_in_window);
-  out.p50_ms = tally.latency.quantile_ms(0.5);
-  out.p90_ms = tally.latency.quantile_ms(0.9);
-  out.p99_ms = tally.latency.quantile_ms(0.99);
+  const Histogram latency = tally.latency_all_due();
+  out.p50_ms = latency.quantile_ms(0.5);
+  out.p90_ms = latency.quantile_ms(0.9);
+  out.p99_ms = latency.quantile_ms(0.99);
   out.requests = tally.ok + tally.failed;
   out.failures = tally.failed;
   if (limit) {
-    const double value_ms = !limit->quantile        ? tally.latency.mean_ms()
-                            : *limit->quantile == 1 ? tally.latency.max_ms()
-                                                    : tally.latency.quantile_ms(*limit->quantile);
+    const double value_ms = !limit->quantile        ? latency.mean_ms()
+                            : *limit->quantile == 1 ? latency.max_ms()
+                                                    : latency.quantile_ms(*limit->quantile);
     out.kept =
         tally.ok > 0 && value_ms < limit->limit_ms &&
         static_cast<double>(tally.failed) <= kFailedShareMax * static_cast<double>(out.requests) &&

@@ -71,6 +71,10 @@ const Histogram* live_trend(const Tally& tally, Trend which) {
 
 }  // namespace
 
+const char* latency_key(const Json& run) {
+  return json_member(run, "latency_all_due_ms") != nullptr ? "latency_all_due_ms" : "latency_ms";
+}
+
 std::optional<double> number_at(const Json& object, const char* key) {
   const Json* value = json_member(object, key);
   if (value == nullptr || !value->is_number()) return std::nullopt;
@@ -94,7 +98,8 @@ std::optional<TrendData> JsonSource::trend(Trend which) const {
   for (const TrendPlace& place : kTrendPlaces) {
     if (place.trend != which) continue;
     const Json* group = place.group == nullptr ? &run_ : json_member(run_, place.group);
-    const Json* histogram = group == nullptr ? nullptr : json_member(*group, place.key);
+    const char* key = which == Trend::kLatency ? latency_key(run_) : place.key;
+    const Json* histogram = group == nullptr ? nullptr : json_member(*group, key);
     return histogram == nullptr ? std::nullopt : trend_of(*histogram);
   }
   return std::nullopt;
@@ -131,6 +136,9 @@ std::optional<double> JsonSource::figure(Figure which) const {
 }
 
 std::optional<TrendData> LiveSource::trend(Trend which) const {
+  if (which == Trend::kLatency && !live_.total->latency.empty() &&
+      !live_.total->unsent_waited.empty())
+    return trend_of(live_.total->latency_all_due());
   const Histogram* histogram = live_trend(*live_.total, which);
   if (histogram == nullptr || histogram->empty()) return std::nullopt;
   return trend_of(*histogram);

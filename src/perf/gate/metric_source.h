@@ -68,6 +68,9 @@ class LiveSource final : public MetricSource {
   LiveFigures live_;
 };
 
+// Where a run has the latencies that limits are set on: with the requests that were due and never
+// sent, when there are any.
+const char* latency_key(const nlohmann::ordered_json& run);
 // A number at `object[key]`, if there is one.
 std::optional<double> number_at(const nlohmann::ordered_json& object, const char* key);
 // The part called `name` of a run, or the run itself when that is its scenario; null when there is

@@ -83,7 +83,8 @@ Figures figures_of(const Json& run) {
   for (const Place& place : kPlaces) {
     const Json* from = &run;
     if (place.histogram != nullptr) {
-      const auto found = run.find(place.histogram);
+      const bool latency = std::string_view(place.histogram) == "latency_ms";
+      const auto found = run.find(latency ? latency_key(run) : place.histogram);
       from = found == run.end() || !found->is_object() ? nullptr : &*found;
     }
     if (from != nullptr) put(figures, place.metric, number_at(*from, place.key));

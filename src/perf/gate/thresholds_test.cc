@@ -98,6 +98,30 @@ TEST(Thresholds, FindTheFiguresOfARun) {
   }
 }
 
+// A limit on latency is not kept by sending less: what was due and never sent counts, at the end
+// and while the run goes on.
+TEST(Thresholds, LatencyKnowsWhatWasNeverSent) {
+  Json run = known_run();
+  run["service_ms"] = run["latency_ms"];
+  EXPECT_TRUE(check({"latency:p(99)<1000"}, run)[0].ok);
+  Histogram all = steps(990);
+  all.record(from_ms(3000), 100);
+  run["latency_all_due_ms"] = histogram_json(all, true);
+  EXPECT_FALSE(check({"latency:p(99)<1000"}, run)[0].ok);
+  EXPECT_TRUE(check({"http_req_duration:p(99)<1000"}, run)[0].ok);  // from the send, as in k6
+
+  Tally tally;
+  tally.ok = 990;
+  tally.latency = tally.service = steps(990);
+  const auto live = [&] {
+    const auto data = metric_data(*parse_metric_name("latency"), LiveFigures{.total = &tally});
+    return *data->aggregate(*parse_threshold_expression("p(99)<1000"));
+  };
+  EXPECT_LT(live(), 1000);
+  tally.unsent_waited.record(from_ms(3000), 100);
+  EXPECT_NEAR(live(), 3001, 3);
+}
+
 TEST(Thresholds, NoSamplesPassAndSaySo) {
   const auto results = check(
       {"ttft:p(99)<1", "http_req_waiting{scenario:other}:p(99)<1", "latency:avg<1"}, known_run());

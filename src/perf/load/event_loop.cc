@@ -19,14 +19,10 @@
 namespace sis::perf {
 namespace {
 
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr size_t kReadBytes = 256 << 10;
 constexpr int kEventsMax = 256;
-// Closer than this to the next due send the loop polls without sleeping: a wake-up costs about as
-// much.
-constexpr Duration kSpinBefore = microseconds(40);
 
 TimePoint clock_now() { return std::chrono::steady_clock::now(); }
 
@@ -90,6 +86,8 @@ EventLoop::EventLoop(const LoopOptions& options, const Workload& workload, Windo
     connection.stream_judge = judge_->make_stream();
   }
   SIS_CHECK(!thinks() || options.pipeline == 1, "think times with pipelining");
+  SIS_CHECK(options.requests_per_user == 0 || (!options.open_loop && !users_vary()),
+            "requests per user without steady users");
   free_.reserve(connections_.size());
   thinkers_.reserve(connections_.size());
   sweep_every_ = std::clamp<Duration>(options.timeout / 100, milliseconds(1),
@@ -173,6 +171,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   ok_ = failed_ = latency_us_sum_ = 0;
   timeline_.clear();
   idle_ = Duration{};
+  dense_ = false;
   sending_ = true;
   stopped_ = false;
   bool finished = false;
@@ -187,6 +186,8 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   users_ = users_wanted(start);
   for (Connection& connection : connections_) {
     connection.listed = connection.thinking = false;
+    connection.turns_left =
+        measuring_ && options_.requests_per_user > 0 ? options_.requests_per_user : UINT64_MAX;
     if (!is_user(connection)) {
       if (connection.state != State::kClosed) set_closed(connection);
     } else if (connection.state == State::kReady) {
@@ -222,8 +223,12 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
   if (end >= next_window_) pass_on(end);
   Tally& own = set_->own;
   if (!stopped_ && lost_at_end()) own.gave_up = true;
+  uint64_t never_taken = 0;
+  if (open_)
+    never_taken = open_->give_up_due(std::min(phase_end_, end), quota_left_,
+                                     [&](Duration waited) { own.unsent_waited.record(waited); });
   if (open_ && phase_end_ != TimePoint::max())
-    own.unsent += open_->count_due(std::min(phase_end_, end), quota_left_);
+    own.unsent += never_taken;
   else if (requests > 0 && !finished)
     own.unsent += quota_left_;
   own.abandoned = in_flight_;
@@ -251,6 +256,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
 bool EventLoop::lost_at_end() const {
   bool refused = false;
   for (const Connection& connection : connections_) {
+    if (connection.turns_left == 0) continue;  // its user has left
     if (connection.state == State::kReady) return false;
     if (connection.state == State::kClosed && connection.served > 0) return false;
     refused |= connection.state == State::kBackoff;
@@ -280,7 +286,10 @@ Duration EventLoop::poll_timeout(TimePoint now) const {
   TimePoint until = std::min(next_sweep_, next_window_);
   if (sending_ && phase_end_ != TimePoint::max()) until = std::min(until, phase_end_);
   TimePoint due = TimePoint::max();
-  if (sending_ && open_ && !free_.empty()) due = open_->next_due();
+  if (sending_ && open_) {
+    if (dense_) return Duration{};
+    if (!free_.empty()) due = open_->next_due();
+  }
   if (sending_ && !thinkers_.empty()) due = thinkers_.front().until;
   if (due != TimePoint::max()) {
     if (due - now < kSpinBefore) return Duration{};
@@ -297,7 +306,7 @@ void EventLoop::poll_once(TimePoint now) {
   if (n < 0 && errno == ENOSYS)  // kernels before 5.11: whole milliseconds, the rest is polled
     n = epoll_wait(epoll_, events.data(), kEventsMax, static_cast<int>(wait_ns / 1'000'000));
   const TimePoint polled = clock_now();
-  if (options_.spin && n == 0) idle_ += polled - now;
+  if (wait_ns == 0 && n == 0) idle_ += polled - now;
   for (int i = 0; i < n; ++i) {
     on_event(connections_[events[static_cast<size_t>(i)].data.u32],
              events[static_cast<size_t>(i)].events, polled);

@@ -49,8 +49,9 @@ struct LoopOptions {
   Duration think_min{}, think_max{};  // between an answer and the user's next request
   uint64_t seed = 1;                  // of think times
   std::optional<Schedule::Options> open_loop;
-  uint64_t requests = 0;  // of this loop; 0: no limit
-  Duration duration{};    // of sending; 0: no limit
+  uint64_t requests = 0;           // of this loop; 0: no limit
+  uint64_t requests_per_user = 0;  // closed loop, steady users; 0: no limit
+  Duration duration{};             // of sending; 0: no limit
   uint64_t warmup_requests = 0;
   Duration warmup_duration{};
   uint64_t first_index = 0, index_step = 1;  // request numbers of this loop
@@ -102,6 +103,7 @@ class EventLoop {
     size_t first = 0, in_flight = 0;
     size_t written_slots = 0, written_bytes = 0;  // of the requests in flight
     uint64_t served = 0;                          // answers on this connection
+    uint64_t turns_left = UINT64_MAX;             // requests its user may still send
     State state = State::kClosed;
     bool listed = false;    // in free_
     bool thinking = false;  // in thinkers_
@@ -120,6 +122,10 @@ class EventLoop {
     bool operator<(const Thinker& other) const { return until > other.until; }  // earliest on top
   };
 
+  // Closer than this to the next due send the loop polls without sleeping: being woken takes half
+  // of it and now and then all.
+  static constexpr Duration kSpinBefore = std::chrono::microseconds(100);
+
   // One phase (warm-up or measured) from first send to last answer.
   void run_phase(uint64_t requests, Duration duration, TimePoint start);
   void connect_all();
@@ -135,7 +141,9 @@ class EventLoop {
   // Users (event_loop_users.cc).
   bool users_vary() const { return options_.users != nullptr || options_.users_now != nullptr; }
   bool thinks() const { return options_.think_max > Duration{}; }
-  bool is_user(const Connection& connection) const { return number_of(connection) < users_; }
+  bool is_user(const Connection& connection) const {
+    return number_of(connection) < users_ && connection.turns_left > 0;
+  }
   size_t users_wanted(TimePoint now) const;
   void change_users(TimePoint now);
   void next_turn(Connection& connection, TimePoint now);
@@ -185,6 +193,10 @@ class EventLoop {
   std::vector<Connection> connections_;
   std::vector<char> buffer_;
   std::vector<uint32_t> free_;  // open loop: connections without a request
+  // Open loop: the next request is due so soon after the last one that sleeping between them makes
+  // no sense. Nor does it while every connection is busy: whoever sleeps then hands the core to
+  // others, and has to get it back when the answers come.
+  bool dense_ = false;
   std::string connect_error_;
 
   // Of the current phase.
@@ -204,7 +216,7 @@ class EventLoop {
   uint64_t ok_ = 0, failed_ = 0, latency_us_sum_ = 0;
   size_t errors_kept_ = 0;
   std::vector<Second> timeline_;
-  Duration idle_{};  // spinning: polls that found nothing
+  Duration idle_{};  // polls without sleeping that found nothing
 };
 
 }  // namespace sis::perf

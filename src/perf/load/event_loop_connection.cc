@@ -102,6 +102,7 @@ EventLoop::Slot& EventLoop::add_slot(Connection& connection, TimePoint intended,
   ++connection.in_flight;
   ++in_flight_;
   if (quota_left_ != UINT64_MAX) --quota_left_;
+  if (connection.turns_left != UINT64_MAX) --connection.turns_left;
   slot.index = next_index_;
   next_index_ += options_.index_step;
   slot.bytes = workload_.request(slot.index, slot.scratch);
@@ -116,7 +117,8 @@ EventLoop::Slot& EventLoop::add_slot(Connection& connection, TimePoint intended,
 
 void EventLoop::fill(Connection& connection, TimePoint now) {
   if (!may_send(now)) return;
-  while (connection.in_flight < connection.slots.size() && quota_left_ > 0)
+  while (connection.in_flight < connection.slots.size() && quota_left_ > 0 &&
+         connection.turns_left > 0)
     add_slot(connection, now, now);
   flush(connection, now);
 }
@@ -144,6 +146,7 @@ void EventLoop::send_due(TimePoint now) {
     Tally& tally = tally_of(add_slot(connection, taken->intended, now));
     tally.late.record(taken->late);
     tally.waited.record(taken->waited);
+    dense_ = open_->next_due() - taken->intended <= kSpinBefore;
     if (fresh)
       start_connect(connection, now);
     else

@@ -10,6 +10,7 @@
 #include "net/http_client_test_server.h"
 #include "perf/load/plain_http.h"
 #include "perf/load/run.h"
+#include "perf/report/verdict.h"
 
 namespace sis::perf {
 namespace {
@@ -309,6 +310,44 @@ TEST(EventLoop, GivesUpWhenTheServerIsGone) {
   EXPECT_EQ(tally.ok + tally.failed + tally.unsent, 100'000u);
 }
 
+// A server that goes too shortly before the end for giving up: the run is not whole all the same.
+// One that merely closes connections is there until the end.
+TEST(EventLoop, AServerThatIsGoneAtTheEndMakesTheRunIncomplete) {
+  for (const double rate : {0.0, 400.0}) {
+    for (const bool goes : {true, false}) {
+      std::atomic<int> answered{0};
+      std::function<void()> stop_listening;
+      ScriptedServer server([&](Peer& peer) {
+        for (std::string request; !(request = peer.read_request()).empty();) {
+          const int number = ++answered;
+          if (number > 20 && goes) {
+            if (number == 21) stop_listening();
+            return;
+          }
+          peer.send(plain_answer(number_of(request)));
+          if (number % 10 == 0) return;
+          if (!goes) peer.wait(milliseconds(1));
+        }
+      });
+      stop_listening = [&] { server.stop_listening(); };
+      auto options = options_for(server, 2, 0);
+      options.rate = rate;
+      options.duration = from_ms(400);
+      options.give_up_after = from_seconds(100);
+      const auto result = run_load(options, NumberedWorkload(), nullptr, nullptr);
+      ASSERT_TRUE(result.ok()) << result.error().message;
+      EXPECT_EQ(result->tally.gave_up, goes) << rate;
+      const Verdict verdict = judge_run(options, *result);
+      EXPECT_EQ(verdict.kind == VerdictKind::kIncomplete, goes) << rate << verdict.reason;
+      if (goes) {
+        EXPECT_EQ(result->tally.ok, 20u) << rate;
+        EXPECT_NE(verdict.reason.find("could not be reached any more"), std::string::npos)
+            << verdict.reason;
+      }
+    }
+  }
+}
+
 TEST(EventLoop, StopEndsTheRunAndKeepsWhatWasMeasured) {
   std::atomic<bool> stop{false};
   ScriptedServer server([&](Peer& peer) {
@@ -377,6 +416,52 @@ TEST(EventLoop, OpenLoopCountsWhatWasNeverSent) {
   const Tally tally = run(options, NumberedWorkload());
   EXPECT_EQ(tally.sent + tally.unsent, 400u);  // due at 0, 1, ... 399 ms
   EXPECT_GT(tally.unsent, 350u);
+}
+
+// A stall over the end of the sending time: few of the requests it held up were ever sent, and the
+// percentiles of those answered know nothing of it. The others are charged with what they waited.
+TEST(EventLoop, OpenLoopKnowsHowLongTheUnsentWaited) {
+  ScriptedServer server([](Peer& peer) {
+    for (std::string request; !(request = peer.read_request()).empty();) {
+      if (std::stoi(number_of(request)) == 100) peer.wait(milliseconds(700));
+      peer.send(plain_answer(number_of(request)));
+    }
+  });
+  auto options = options_for(server, 1, 0);
+  options.rate = 250;
+  options.duration = from_ms(800);  // the stall is from about 390 ms to 1.09 s
+  options.warmup_requests = 3;      // charged to nobody
+  const Tally tally = run(options, NumberedWorkload());
+  EXPECT_EQ(tally.sent + tally.unsent, 200u);
+  EXPECT_GE(tally.unsent, 102u);  // all after request 100
+  ASSERT_EQ(tally.unsent_waited.count(), tally.unsent);
+  // They are the last ones of the schedule: due 4, 8, 12 ... ms before the end.
+  EXPECT_NEAR(tally.unsent_waited.min_ms(), 4, 1e-3);
+  EXPECT_NEAR(tally.unsent_waited.max_ms(), 4.0 * static_cast<double>(tally.unsent), 1e-3);
+  const Histogram all = tally.latency_all_due();
+  EXPECT_EQ(all.count(), 200u);
+  EXPECT_GE(all.quantile_ms(0.95), 350);
+  EXPECT_EQ(tally.latency.count(), tally.ok);  // measured ones only
+}
+
+// At a rate where requests are due every few microseconds the loop never sleeps, not even while
+// every connection is busy; its polls in vain do not count as being busy itself.
+TEST(EventLoop, DenseOpenLoopsPollAndSayHowBusyTheyAre) {
+  ScriptedServer server([](Peer& peer) {
+    for (std::string request; !(request = peer.read_request()).empty();) {
+      peer.wait(milliseconds(100));
+      peer.send(plain_answer(number_of(request)));
+    }
+  });
+  auto options = options_for(server, 2, 0);
+  options.duration = from_ms(300);
+  options.rate = 50'000;
+  Tally tally = run(options, NumberedWorkload());
+  EXPECT_GE(tally.cpu_s + tally.cpu_wait_s, 0.15);
+  EXPECT_LT(tally.cpu_share_max, 0.5);
+  options.rate = 20;  // asleep nearly all the time
+  tally = run(options, NumberedWorkload());
+  EXPECT_LT(tally.cpu_s, 0.15);
 }
 
 TEST(EventLoop, ConnectionPerRequest) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <set>
 
@@ -77,6 +78,71 @@ TEST(Users, ThinkingDoesNotHoldTheRunUp) {
   const TimePoint before = std::chrono::steady_clock::now();
   EXPECT_EQ(run(options, *get(server, "/")).tally.ok, 3u);
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(30));
+}
+
+// Every user sends its share, however slow it is beside the others; nobody takes over.
+TEST(Users, EachSendsItsOwnShare) {
+  std::mutex mutex;
+  std::map<int, int> answered;  // by connection
+  ScriptedServer server([&](Peer& peer) {
+    while (!peer.read_request().empty()) {
+      if (peer.number == 0) peer.wait(milliseconds(10));
+      {
+        const std::lock_guard lock(mutex);
+        ++answered[peer.number];
+      }
+      if (!peer.send(plain_answer("ok"))) return;
+    }
+  });
+  for (const int pipeline : {1, 4}) {
+    answered.clear();
+    auto options = options_for(server);
+    options.connections = 5;
+    options.threads = 2;
+    options.pipeline = pipeline;
+    options.requests_per_user = 12;
+    const RunResult result = run(options, *get(server, "/"));
+    EXPECT_EQ(result.tally.ok, 60u);
+    EXPECT_EQ(result.tally.unsent, 0u);
+    EXPECT_EQ(answered.size(), 5u);
+    for (const auto& [number, count] : answered) EXPECT_EQ(count, 12) << number;
+  }
+}
+
+// Requests that fail or lose their connection, and warm-ups, change nothing about the shares; what
+// time did not allow is told.
+TEST(Users, SharesSurviveLostConnectionsAndEndWithTheTime) {
+  ScriptedServer closing([](Peer& peer) {
+    for (int i = 0; i < 3 && !peer.read_request().empty(); ++i)
+      peer.send(plain_answer("no", i == 1 ? 500 : 200));
+  });
+  for (const bool keep_alive : {true, false}) {
+    auto options = options_for(closing);
+    options.connections = 4;
+    options.keep_alive = keep_alive;
+    options.requests_per_user = 9;
+    options.warmup_requests = keep_alive ? 8 : 0;
+    options.think_max = milliseconds(keep_alive ? 2 : 0);
+    const RunResult result = run(options, *get(closing, "/"));
+    EXPECT_EQ(result.tally.ok + result.tally.failed, 36u);
+    EXPECT_EQ(result.tally.sent, 36u);
+    if (keep_alive) {
+      EXPECT_GT(result.tally.failed, 0u);
+    }
+  }
+  ScriptedServer slow([](Peer& peer) {
+    while (!peer.read_request().empty()) {
+      peer.wait(milliseconds(30));
+      if (!peer.send(plain_answer("ok"))) return;
+    }
+  });
+  auto options = options_for(slow);
+  options.connections = 2;
+  options.requests_per_user = 1000;
+  options.duration = milliseconds(200);
+  const RunResult result = run(options, *get(slow, "/"));
+  EXPECT_GT(result.tally.ok, 0u);
+  EXPECT_EQ(result.tally.sent + result.tally.unsent, 2000u);
 }
 
 // A server that closes idle connections while their users think costs new connections, no failures.

@@ -77,7 +77,10 @@ LoopOptions loop_options(const RunOptions& options, int connections, int part, i
     loop.think_max = std::max(options.think_min, options.think_max);
   }
   loop.seed = options.seed;
-  loop.requests = share(options.requests, part, parts);
+  loop.requests_per_user = options.requests_per_user;
+  loop.requests = options.requests_per_user > 0
+                      ? options.requests_per_user * static_cast<uint64_t>(loop.connections)
+                      : share(options.requests, part, parts);
   loop.duration = options.duration;
   loop.warmup_requests = share(options.warmup_requests, part, parts);
   loop.warmup_duration = options.warmup_duration;
@@ -111,7 +114,7 @@ Result<RunResult> run_load(const RunOptions& options, const Workload& workload,
                      static_cast<int>(std::lround(std::min(options.users.highest(), 1e6))));
   // No loop without a connection or a request of its own.
   int threads = std::min(options.threads, connections);
-  if (options.requests > 0)
+  if (options.requests > 0 && options.requests_per_user == 0)
     threads =
         static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(threads), options.requests));
 
@@ -174,7 +177,8 @@ Result<RunResult> run_load(const RunOptions& options, const Workload& workload,
     show(progress_of(workers, start()));
   }
 
-  RunResult result{.tally = {}, .peer = endpoint.text(), .threads = threads};
+  RunResult result{
+      .tally = {}, .peer = endpoint.text(), .threads = threads, .cores = available_cores()};
   merger.finish(result);
   for (size_t i = 0; workload.parts() > 1 && i < workload.parts(); ++i)
     result.part_names.push_back(workload.part_name(i));

@@ -68,6 +68,9 @@ struct RunOptions {
   uint64_t seed = 1;
   uint64_t first_index = 0;  // of the requests: a run after another may go on where that ended
   uint64_t requests = 20;    // 0: only the duration ends the run
+  // Closed loop with a steady number of users: each sends so many requests, then leaves; instead of
+  // `requests`. 0: no limit.
+  uint64_t requests_per_user = 0;
   Duration duration{};
   uint64_t warmup_requests = 0;
   Duration warmup_duration{};
@@ -120,6 +123,7 @@ struct RunResult {
   uint64_t next_index = 0;  // no request had this number or a higher one
   std::string peer;         // the address that was used
   int threads = 1;
+  int cores = 0;  // that the generator could run on; 0: unknown
 };
 
 // Blocks until the run is over or `stop` is set. `show` is called about five times a second from

@@ -41,12 +41,6 @@ void Schedule::advance() {
                    : Duration(static_cast<int64_t>(before * 1e9 / options_.rate));
 }
 
-uint64_t Schedule::skip_until(Duration until, uint64_t limit) {
-  uint64_t count = 0;
-  for (; count < limit && next_ < until; ++count) advance();
-  return count;
-}
-
 std::optional<OpenLoop::Taken> OpenLoop::take(TimePoint now) {
   const TimePoint intended = next_due();
   if (now < intended) return std::nullopt;

@@ -48,8 +48,19 @@ class Schedule {
   bool exhausted() const { return next_ >= kNever; }
   void advance();
   // How many arrivals from next() on are due before `until`; at most `limit` are counted.
-  // Consumes them.
-  uint64_t skip_until(Duration until, uint64_t limit);
+  // Consumes them; `each` is given the time of every one.
+  template <class Each>
+  uint64_t skip_until(Duration until, uint64_t limit, Each&& each) {
+    uint64_t count = 0;
+    for (; count < limit && next_ < until; ++count) {
+      each(next_);
+      advance();
+    }
+    return count;
+  }
+  uint64_t skip_until(Duration until, uint64_t limit) {
+    return skip_until(until, limit, [](Duration) {});
+  }
 
  private:
   Options options_;
@@ -77,8 +88,12 @@ class OpenLoop {
   bool exhausted() const { return schedule_.exhausted(); }
   // A connection became free after none was.
   void freed(TimePoint now) { free_since_ = now; }
-  uint64_t count_due(TimePoint until, uint64_t limit) {
-    return schedule_.skip_until(until - start_, limit);
+  // What is due before `until` and nobody takes any more, at most `limit`; `waited` is given how
+  // long each had been due by then.
+  template <class Waited>
+  uint64_t give_up_due(TimePoint until, uint64_t limit, Waited&& waited) {
+    return schedule_.skip_until(until - start_, limit,
+                                [&](Duration due) { waited(until - start_ - due); });
   }
 
  private:

@@ -107,6 +107,21 @@ TEST(Schedule, SkipUntilCountsWhatIsDue) {
   EXPECT_EQ(schedule.skip_until(seconds(3600), 5), 5u);
 }
 
+// Those nobody takes any more know how long they have been due.
+TEST(OpenLoop, WhatIsNeverTakenHasWaited) {
+  const TimePoint start(seconds(100));
+  OpenLoop open(Schedule({.rate = 100}), start);
+  open.take(start);
+  std::vector<Duration> waited;
+  const auto note = [&](Duration time) { waited.push_back(time); };
+  EXPECT_EQ(open.give_up_due(start + milliseconds(45), 1000, note), 4u);  // of 10, 20, 30, 40 ms
+  EXPECT_EQ(waited, (std::vector<Duration>{milliseconds(35), milliseconds(25), milliseconds(15),
+                                           milliseconds(5)}));
+  EXPECT_EQ(open.give_up_due(start + milliseconds(45), 1000, note), 0u);
+  EXPECT_EQ(open.give_up_due(start + seconds(1), 2, note), 2u);
+  EXPECT_EQ(waited.size(), 6u);
+}
+
 TEST(OpenLoop, TakesNothingBeforeItIsDue) {
   ManualClock clock;
   OpenLoop loop(Schedule({.rate = 10}), clock.now());

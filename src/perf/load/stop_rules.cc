@@ -340,6 +340,8 @@ Result<RunResult> run_until(const StopRule* rule, RunOptions options, const Work
   Tally& tally = window.total;
   tally.connects = whole.connects;
   tally.connect_failures = whole.connect_failures;
+  tally.unsent = whole.unsent;  // known at the end of the run only
+  tally.unsent_waited = whole.unsent_waited;
   tally.gave_up = whole.gave_up;
   tally.interrupted = whole.interrupted;
   tally.cpu_s = whole.cpu_s;

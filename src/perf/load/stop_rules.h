@@ -99,8 +99,8 @@ class StopWatch {
 };
 
 // run_load() with a rule (null: none) beside options.on_window: fills in the result's stop_rule
-// and, where stable() was met, its tallies with those of the stable windows; connections, errors
-// and the generator's CPU time stay those of the whole run.
+// and, where stable() was met, its tallies with those of the stable windows; connections, requests
+// never sent, errors and the generator's CPU time stay those of the whole run.
 Result<RunResult> run_until(const StopRule* rule, RunOptions options, const Workload& workload,
                             const std::atomic<bool>* stop,
                             const std::function<void(const Progress&)>& show);

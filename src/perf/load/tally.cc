@@ -125,6 +125,7 @@ void Tally::merge(const Tally& other) {
   failed_latency.merge(other.failed_latency);
   late.merge(other.late);
   waited.merge(other.waited);
+  unsent_waited.merge(other.unsent_waited);
   poll_delay.merge(other.poll_delay);
   http.merge(other.http);
 
@@ -166,10 +167,33 @@ void Tally::merge(const Tally& other) {
   }
 }
 
-std::array<Histogram*, 14> Tally::histograms() {
-  return {&latency,        &service,         &failed_latency,       &late,           &waited,
-          &poll_delay,     &http.connecting, &http.tls_handshaking, &http.sending,   &http.waiting,
-          &http.receiving, &generation.ttft, &generation.itl,       &generation.tpot};
+std::array<Histogram*, 15> Tally::histograms() {
+  return {&latency,
+          &service,
+          &failed_latency,
+          &late,
+          &waited,
+          &unsent_waited,
+          &poll_delay,
+          &http.connecting,
+          &http.tls_handshaking,
+          &http.sending,
+          &http.waiting,
+          &http.receiving,
+          &generation.ttft,
+          &generation.itl,
+          &generation.tpot};
+}
+
+Histogram Tally::latency_all_due() const {
+  Histogram out = latency;
+  if (out.empty()) return out;
+  const double fastest_ms = service.min_ms(), longest_ms = unsent_waited.max_ms();
+  unsent_waited.for_each([&](double upper_ms, uint64_t count) {
+    const double waited_ms = std::min(Histogram::counter_middle_ms(upper_ms), longest_ms);
+    out.record(from_ms(waited_ms + fastest_ms), count);
+  });
+  return out;
 }
 
 void Tally::reset() {

@@ -89,6 +89,7 @@ struct Tally {
   Histogram failed_latency;  // other answers and timeouts, from the intended send
   Histogram late;            // open loop: the generator's own delay before a send
   Histogram waited;          // open loop: for a free connection
+  Histogram unsent_waited;   // open loop: those due but never sent, from due to the end of sending
   Histogram poll_delay;      // answer ready until read by the generator, at most
 
   HttpTimes http;
@@ -113,7 +114,10 @@ struct Tally {
   void note_message(uint64_t request, double at_s, const std::string& message, size_t errors_max);
   void merge(const Tally& other);
   void reset();  // as new, but histograms keep their memory
-  std::array<Histogram*, 14> histograms();
+  std::array<Histogram*, 15> histograms();
+  // Of an open loop, at least: `latency`, and every request that was due but never sent with the
+  // time it had waited and that of the fastest good answer. Empty when there was no good answer.
+  Histogram latency_all_due() const;
   // Seconds that throughput refers to: the sending window, or first send to last answer.
   double wall_s() const;
 };

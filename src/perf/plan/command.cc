@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "base/utc.h"
 #include "perf/bench/commands.h"
+#include "perf/bench/report_flags.h"
 #include "perf/plan/run_plan.h"
 #include "perf/plan/screen.h"
 
@@ -130,6 +131,7 @@ int bench_run(const BenchContext& context, const std::vector<std::string>& argum
   flags.section("Output");
   flags.text({{"json"}, {}}, &load.json, "FILE|-",
              "all figures as JSON; - prints them instead of the text");
+  add_report_flags(flags, &load.reports);
   flags.toggle({{"verbose"}, {"VERBOSE"}}, &load.verbose, "the whole summary of every scenario");
   flags.toggle({{"progress"}, {}}, &load.progress, "the progress line on stderr");
 

@@ -28,6 +28,7 @@ constexpr ExecutorName kExecutors[] = {
     {Executor::kConstantArrivalRate, "constant-arrival-rate"},
     {Executor::kRampingArrivalRate, "ramping-arrival-rate"},
     {Executor::kSharedIterations, "shared-iterations"},
+    {Executor::kPerVuIterations, "per-vu-iterations"},
 };
 
 class PlanParser {
@@ -163,6 +164,7 @@ class PlanParser {
     out.timeout = reader.time("timeout", timeout_, from_ms(1), kDay);
     out.keep_alive = reader.flag("keep_alive", keep_alive_);
     out.threads = static_cast<int>(reader.integer("threads", 1, 1, 256));
+    out.spin = reader.flag("spin", false);
     out.weight = reader.integer("weight", 1, 0, 1'000'000);
     read_executor(reader, out);
     read_think(reader, out);
@@ -237,6 +239,7 @@ class PlanParser {
         return;
       }
       case Executor::kSharedIterations:
+      case Executor::kPerVuIterations:
         out.users = users("vus", 1);
         out.iterations =
             static_cast<uint64_t>(reader.integer("iterations", 1, 1, 1'000'000'000'000));

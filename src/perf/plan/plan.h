@@ -65,6 +65,7 @@ enum class Executor : uint8_t {
   kConstantArrivalRate,
   kRampingArrivalRate,
   kSharedIterations,
+  kPerVuIterations,
 };
 const char* executor_name(Executor executor);
 
@@ -78,11 +79,12 @@ struct PlanScenario {
   double rate = 0;       // kConstantArrivalRate, requests/s
   Profile rate_profile;  // kRampingArrivalRate, requests/s
   Arrivals arrivals = Arrivals::kConstant;
-  uint64_t iterations = 0;  // kSharedIterations
+  uint64_t iterations = 0;  // kSharedIterations: in all; kPerVuIterations: of each user
   Duration think_min{}, think_max{};
   Duration timeout = from_seconds(30);
   bool keep_alive = true;
   int threads = 1;
+  bool spin = false;    // RunOptions::spin
   bool warmup = false;  // not in totals and thresholds
   int64_t weight = 1;   // of its users among others, when a Locust master orders; 0: if named
   NamedTexts tags;      // "scenario" among them
@@ -91,6 +93,11 @@ struct PlanScenario {
   std::vector<PlanTask> tasks;
 
   Duration ends_at() const { return start_time + duration; }
+  // Of all users together; 0: only the time ends the scenario.
+  uint64_t iterations_of_all() const {
+    return executor == Executor::kPerVuIterations ? iterations * static_cast<uint64_t>(users)
+                                                  : iterations;
+  }
 };
 
 struct PlanThreshold {

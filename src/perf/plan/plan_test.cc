@@ -73,6 +73,7 @@ scenarios:
     startRate: 1
     stages: [{duration: 10s, target: 50}]
     tasks: [{embeddings: {text: x}}]
+  each: {executor: per-vu-iterations, vus: 3, iterations: 7, spin: true, tasks: [{http: }]}
   count: {executor: shared-iterations, vus: 3, iterations: 100, maxDuration: 20s, tasks: [{http: }]}
 thresholds:
   http_req_duration: ['p(95)<300', {threshold: 'p(99)<500', abortOnFail: true, delayAbortEval: 10s}]
@@ -89,7 +90,7 @@ TEST(Plan, ReadsEveryKey) {
   EXPECT_EQ(plan->environment.api_key, "secret");
   EXPECT_EQ(plan->environment.headers, (NamedTexts{{"X-Team", "search 8"}}));
   EXPECT_FALSE(plan->environment.verify_tls);
-  ASSERT_EQ(plan->scenarios.size(), 5u);
+  ASSERT_EQ(plan->scenarios.size(), 6u);
 
   const PlanScenario& warm = plan->scenarios[0];
   EXPECT_TRUE(warm.warmup);
@@ -119,7 +120,14 @@ TEST(Plan, ReadsEveryKey) {
   EXPECT_TRUE(steady.tasks[0].streams);
 
   EXPECT_DOUBLE_EQ(plan->scenarios[3].rate_profile.highest(), 50);
-  EXPECT_EQ(plan->scenarios[4].iterations, 100u);
+  const RunOptions each = run_options(*plan, plan->scenarios[4]);
+  EXPECT_EQ(each.requests_per_user, 7u);
+  EXPECT_EQ(each.requests, 21u);
+  EXPECT_EQ(each.duration, from_seconds(600));
+  EXPECT_TRUE(each.spin);
+  EXPECT_EQ(plan->scenarios[5].iterations, 100u);
+  EXPECT_EQ(run_options(*plan, plan->scenarios[5]).requests, 100u);
+  EXPECT_EQ(run_options(*plan, plan->scenarios[5]).requests_per_user, 0u);
   EXPECT_EQ(plan->thresholds.size(), 4u);
   EXPECT_TRUE(plan->thresholds[1].abort_on_fail);
   EXPECT_EQ(plan->thresholds[1].delay_abort, from_seconds(10));
@@ -219,7 +227,8 @@ TEST(Plan, MistakesNameLinePathWantedAndFound) {
        "plan.yaml line 5: scenarios.a.vus: want a whole number 0..20000, got 'many'"},
       {head + tasks + "    vus: 20001\n", "scenarios.a.vus: want a whole number 0..20000"},
       {head + tasks + "    vu: 3\n", "plan.yaml line 5: scenarios.a.vu: unknown key; want one of"},
-      {head + tasks + "    executor: per-vu-iterations\n", "want constant-vus or ramping-vus or"},
+      {head + tasks + "    executor: externally-controlled\n",
+       "want constant-vus or ramping-vus or"},
       {head + tasks + "    executor: ramping-vus\n", "scenarios.a: want a key 'stages' here"},
       {head + tasks + "    think_time: {min: 2s, max: 1s}\n",
        "scenarios.a.think_time.max: want no less than min"},

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "net/http_client_test_server.h"
 #include "perf/bench/bench_fixture.h"
@@ -106,6 +108,78 @@ thresholds:
   EXPECT_NE(output.messages.find("http_reqs.....................: 60 "), std::string::npos)
       << output.messages;
   EXPECT_NE(output.messages.find("✓ 'count==40'"), std::string::npos) << output.messages;
+}
+
+// A plan's results become the same reports as those of any other command.
+TEST_F(RunPlan, WritesEveryReport) {
+  const std::string folder = testing::TempDir() + "run_plan_reports/";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
+  const Output output =
+      run(R"(
+scenarios:
+  warm: {executor: shared-iterations, iterations: 7, warmup: true, tasks: [{http: {path: /warm}}]}
+  users: {executor: shared-iterations, iterations: 30, tasks: [{http: {path: /a}}]}
+  rate:
+    {executor: constant-arrival-rate, rate: 50, duration: 400ms, tasks: [{http: {path: /c}}]}
+thresholds:
+  http_req_duration{scenario:users}: ['p(99)<5000']
+)",
+          {"--json", folder + "r.json", "--html", folder + "r.html", "--csv", folder + "r.csv",
+           "--markdown", folder + "r.md", "--hgrm", folder + "r.hgrm", "--summary-export",
+           folder + "k6.json", "--handle-summary", folder + "h.json", "--machine-summary",
+           folder + "m.json"});
+  EXPECT_EQ(output.exit_code, 0) << output.messages;
+  const auto content = [&](const char* name) { return *read_file(folder + name, 100'000'000); };
+  const std::string html = content("r.html"), csv = content("r.csv"), markdown = content("r.md");
+  EXPECT_NE(html.find(">warm, warm-up</h2>"), std::string::npos);
+  EXPECT_NE(html.find("http_req_duration{scenario:users}"), std::string::npos);
+  EXPECT_TRUE(csv.starts_with("Concurrency,Request Rate,Inferences/Second,")) << csv;
+  for (const char* end : {",warm\n", ",users\n", ",rate\n"})
+    EXPECT_NE(csv.find(end), std::string::npos) << csv;
+  EXPECT_NE(markdown.find("| users | POST | 30 |"), std::string::npos) << markdown;
+  for (const char* name : {"r.hgrm", "r.2.hgrm", "r.3.hgrm", "r.3.service.hgrm"})
+    EXPECT_NE(content(name).find("Total count"), std::string::npos) << name;
+  // 30 + 20 without those that warm up, over the plan's time and not the sum of its scenarios'.
+  const auto metrics = nlohmann::json::parse(content("k6.json"))["metrics"];
+  EXPECT_EQ(metrics["http_reqs"]["count"], 50);
+  EXPECT_EQ(metrics["http_reqs{scenario:users}"]["count"], 30);
+  EXPECT_EQ(metrics["http_reqs{scenario:warm}"]["count"], 7);
+  const auto& limited = metrics["http_req_duration{scenario:users}"];
+  EXPECT_EQ(limited["thresholds"]["p(99)<5000"], false);  // k6's way to say that it held
+  EXPECT_GT(limited["p(99)"].get<double>(), 0);
+  EXPECT_TRUE(nlohmann::json::accept(content("m.json")));
+  const auto state = nlohmann::json::parse(content("h.json"))["state"];
+  const auto runs = nlohmann::json::parse(content("r.json"))["runs"];
+  const double last = std::max(runs[1]["ended_s"].get<double>(), runs[2]["ended_s"].get<double>());
+  const double first = std::min(runs[1]["began_s"].get<double>(), runs[2]["began_s"].get<double>());
+  EXPECT_NEAR(state["testRunDurationMs"].get<double>(), (last - first) * 1000, 1e-6);
+
+  const std::string plan = "scenarios: {a: {vus: 1, duration: 100ms, tasks: [{http: {}}]}}\n";
+  const Output wrong = run(plan, {"--html", folder + "none/r.html", "--csv", folder + "s.csv"});
+  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_NE(wrong.messages.find("--html: cannot write"), std::string::npos) << wrong.messages;
+  EXPECT_TRUE(content("s.csv").starts_with("Concurrency,"));  // the others are still written
+  std::filesystem::remove_all(folder);
+}
+
+// Each user makes its own iterations, and what max_duration cuts off counts as dropped, as in k6.
+TEST_F(RunPlan, EveryUserMakesItsIterations) {
+  const Output output = run(R"(
+scenarios:
+  each: {executor: per-vu-iterations, vus: 3, iterations: 5, tasks: [{http: {path: /a}}]}
+  cut: {executor: per-vu-iterations, vus: 2, iterations: 500, max_duration: 200ms, tasks: [{http: {path: /slow}}]}
+thresholds:
+  http_reqs{scenario:each}: ['count==15']
+  dropped_iterations{scenario:cut}: ['count>900']
+)",
+                            {"--json", "-"});
+  EXPECT_EQ(output.exit_code, 0) << output.messages;
+  EXPECT_EQ(server_.seen("/a"), 15);
+  const auto runs = nlohmann::json::parse(output.out)["runs"];
+  EXPECT_EQ(runs[0]["executor"], "per-vu-iterations");
+  EXPECT_EQ(runs[0]["requests_wanted"], 15);
+  EXPECT_EQ(runs[1]["requests"].get<int>() + runs[1]["unsent"].get<int>(), 1000);
 }
 
 TEST_F(RunPlan, CrossedThresholdsExitWith99) {

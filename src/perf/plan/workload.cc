@@ -20,7 +20,9 @@ RunOptions run_options(const Plan& plan, const PlanScenario& scenario) {
   out.rates = scenario.rate_profile;
   out.arrivals = scenario.arrivals;
   out.seed = plan.seed;
-  out.requests = scenario.iterations;
+  out.spin = scenario.spin;
+  out.requests = scenario.iterations_of_all();
+  if (scenario.executor == Executor::kPerVuIterations) out.requests_per_user = scenario.iterations;
   out.duration = scenario.duration;
   out.slo = scenario.slo;
   return out;
@@ -32,7 +34,7 @@ Result<std::unique_ptr<Workload>> make_workload(const Plan& plan, const PlanScen
                     .seed = plan.seed,
                     .salt = salt,
                     .keep_alive = scenario.keep_alive,
-                    .requests = scenario.iterations};
+                    .requests = scenario.iterations_of_all()};
   if (scenario.url) target.environment.url = *scenario.url;
   std::vector<MixPart> parts;
   for (const PlanTask& task : scenario.tasks) {

@@ -149,6 +149,11 @@ std::vector<std::string> run_conclusions(const RunData& run) {
           fmt::format("The tail is long: p99 is {} times p50. Look for queueing, pauses, or a part "
                       "that is much slower than the others.",
                       short_number(*p99 / *p50)));
+    if (const auto due_p99 = run.latency_all_due.quantile_ms(0.99))
+      say(
+          fmt::format("{} more requests were due and never sent. With what they had waited at the "
+                      "end, p99 of all is at least {}.",
+                      with_commas(run.unsent_waited.count), ms(*due_p99)));
     const auto service_p99 = run.service.quantile_ms(0.99);
     if (service_p99 && *service_p99 > 0 && *p99 > kHiddenByTools * *service_p99)
       say(fmt::format(
@@ -201,7 +206,9 @@ std::vector<std::string> sweep_conclusions(const Report& report) {
     return users ? concat("concurrency ", count_text(run.level().value_or(0)))
                  : concat(count_text(run.level().value_or(0)), " requests/s");
   };
-  const auto p99 = [](const RunData& run) { return ms(run.latency.quantile_ms(0.99).value_or(0)); };
+  const auto p99 = [](const RunData& run) {
+    return ms(run.latency_to_judge().quantile_ms(0.99).value_or(0));
+  };
   std::vector<std::string> out;
   out.push_back(fmt::format("Highest throughput: {} requests/s at {}, with p99 {}.",
                             short_number(best.requests_per_s), at(best), p99(best)));

@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "base/result.h"
 #include "perf/report/report_data.h"
 
 namespace sis::perf {
@@ -16,7 +15,7 @@ namespace sis::perf {
 //
 // Times are whole microseconds; the columns in brackets are there when every run knows its server's
 // queue and compute times, and Run (what was run, and its model) when runs differ in it.
-// kInvalidArgument when there are runs of closed and of open loops: they have no level in common.
-Result<std::string> csv_report(const Report& report);
+// Runs of closed and of open loops together have both level columns, and each fills its own.
+std::string csv_report(const Report& report);
 
 }  // namespace sis::perf

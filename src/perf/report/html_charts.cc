@@ -301,7 +301,7 @@ std::string sweep_chart(const Report& report) {
     chart.point_labels.push_back(count_text(*run.level()));
     size_t line = 0;
     for (const double q : {0.5, 0.95, 0.99}) {
-      const double y = run.latency.quantile_ms(q).value_or(kNone);
+      const double y = run.latency_to_judge().quantile_ms(q).value_or(kNone);
       chart.lines[line++].ys.push_back(y);
       if (y > 0) low = std::min(low, y), high = std::max(high, y);
     }

@@ -144,6 +144,7 @@ std::string times_table(const RunData& run) {
   const bool open = !run.service.empty();
   const std::string rows =
       times_row(open ? "Latency, from the intended send" : "Latency", run.latency) +
+      times_row("Latency of all that were due, at least", run.latency_all_due) +
       times_row("Service, from the actual send", run.service) +
       times_row("Failed requests", run.failed) + times_row("First token", run.ttft) +
       times_row("Gap between tokens", run.itl) + times_row("Time per output token", run.tpot) +
@@ -262,7 +263,7 @@ std::string sweep(const Report& report) {
     rows += concat("<tr>", cell(count_text(run.level().value_or(0))),
                    cell(short_number(run.requests_per_s)));
     for (const double q : {0.5, 0.9, 0.95, 0.99}) {
-      const auto ms = run.latency.quantile_ms(q);
+      const auto ms = run.latency_to_judge().quantile_ms(q);
       rows += cell(ms ? short_number(*ms) : "-");
     }
     rows += concat(cell(percent_text(run.failed_share()), run.failures > 0 ? "bad" : ""),
@@ -288,7 +289,7 @@ std::string overview(const Report& report) {
     rows += concat("<tr>", cell(run.title(), "l"), cell(with_commas(run.requests)),
                    cell(short_number(run.requests_per_s)));
     for (const double q : {0.5, 0.95, 0.99}) {
-      const auto ms = run.latency.quantile_ms(q);
+      const auto ms = run.latency_to_judge().quantile_ms(q);
       rows += cell(ms ? short_number(*ms) : "-");
     }
     rows += concat(cell(percent_text(run.failed_share()), run.failures > 0 ? "bad" : ""),

@@ -97,12 +97,23 @@ std::string scenario(std::string_view metric, std::string name) {
   return concat(metric, "{scenario:", name, "}");
 }
 
+void add_scenario(const RunData& run, Builder& out) {
+  out.trend(scenario("http_req_duration", run.scenario), run.service_times());
+  out.trend(scenario("http_req_duration", run.scenario), run.failed);
+  out.trend(scenario("http_req_waiting", run.scenario), run.http.waiting);
+  out.counter(scenario("http_reqs", run.scenario), static_cast<double>(run.requests));
+  out.rate(scenario("http_req_failed", run.scenario), static_cast<double>(run.failures),
+           static_cast<double>(run.requests));
+}
+
 void add_run(const RunData& run, Builder& out) {
+  if (!run.scenario.empty()) add_scenario(run, out);
+  if (run.warmup) return;
   const HistogramData& good = run.service_times();
   out.trend("http_req_duration", good);
   out.trend("http_req_duration", run.failed);
   out.trend("http_req_duration{expected_response:true}", good);
-  out.trend("latency", run.latency);
+  out.trend("latency", run.latency_to_judge());
   out.trend("http_req_blocked", run.waited);
   out.trend("http_req_connecting", run.http.connecting);
   out.trend("http_req_tls_handshaking", run.http.tls_handshaking);
@@ -152,11 +163,19 @@ void add_run(const RunData& run, Builder& out) {
 Summary summary_of(const Report& report) {
   Builder builder;
   double wall_s = 0;
+  std::optional<double> begin_s, end_s;  // of a plan, whose scenarios run side by side
   for (const RunData& run : report.runs) {
     if (!run.measured) continue;
     add_run(run, builder);
-    wall_s += run.wall_s;
+    if (run.warmup) continue;
+    if (run.began_s && run.ended_s) {
+      begin_s = std::min(begin_s.value_or(*run.began_s), *run.began_s);
+      end_s = std::max(end_s.value_or(*run.ended_s), *run.ended_s);
+    } else {
+      wall_s += run.wall_s;
+    }
   }
+  if (begin_s && *end_s > *begin_s) wall_s += *end_s - *begin_s;
   for (const RunData& run : report.runs)
     for (const ThresholdData& threshold : run.thresholds) builder.threshold(threshold);
   return std::move(builder).finish(wall_s);

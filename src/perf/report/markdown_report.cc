@@ -120,9 +120,10 @@ std::string sweep(const Report& report) {
     out += fmt::format("| {} | {} |", count_text(run.level().value_or(0)),
                        short_number(run.requests_per_s));
     for (const double q : {0.5, 0.95, 0.99})
-      out += fmt::format(" {} |", run.latency.empty()
-                                      ? "-"
-                                      : short_number(run.latency.quantile_ms(q).value_or(0)));
+      out += fmt::format(" {} |",
+                         run.latency.empty()
+                             ? "-"
+                             : short_number(run.latency_to_judge().quantile_ms(q).value_or(0)));
     out += fmt::format(" {} | {}{} |\n", percent_text(run.failed_share()),
                        markdown_escaped(run.verdict),
                        run.stable && !*run.stable ? ", not stable" : "");

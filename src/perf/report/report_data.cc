@@ -199,6 +199,8 @@ void read_results(const ObjectReader& in, RunData& out) {
   out.failed = read_histogram(in, "failed_latency_ms");
   out.late = read_histogram(in, "late_ms");
   out.waited = read_histogram(in, "waited_for_connection_ms");
+  out.unsent_waited = read_histogram(in, "unsent_waited_ms");
+  out.latency_all_due = read_histogram(in, "latency_all_due_ms");
   out.http = read_http(in);
   out.ttft = read_histogram(in, "ttft_ms");
   out.itl = read_histogram(in, "itl_ms");
@@ -229,6 +231,10 @@ RunData read_run(const Json& value, const std::string& place, std::optional<Erro
   out.arrivals = in.text("arrivals");
   out.verdict = in.text("verdict");
   out.verdict_reason = in.text("verdict_reason");
+  out.scenario = in.text("scenario");
+  out.warmup = in.boolean("warmup", false);
+  out.began_s = in.maybe_number("began_s");
+  out.ended_s = in.maybe_number("ended_s");
   out.measured = in.find("requests") != nullptr;
   out.connections = in.count("connections");
   out.threads = in.count("threads");
@@ -300,6 +306,7 @@ std::string RunData::title() const {
   if (!model.empty()) out += concat(" ", model);
   if (level_concurrency) out += concat(", concurrency ", count_text(*level_concurrency));
   if (level_rate) out += concat(", ", count_text(*level_rate), " requests/s");
+  if (warmup) out += ", warm-up";
   return out;
 }
 

@@ -68,7 +68,10 @@ struct ErrorData {
 
 struct RunData {
   std::string what, model, url, peer, load, loop, arrivals, verdict, verdict_reason;
-  bool measured = false;  // false: the run could not begin
+  std::string scenario;                    // of a plan; empty: it is of none
+  bool warmup = false;                     // a plan's scenario that is not in its totals
+  std::optional<double> began_s, ended_s;  // after the plan's start
+  bool measured = false;                   // false: the run could not begin
   uint64_t connections = 0, threads = 0, pipeline = 0, seed = 0;
   bool keep_alive = true;
   std::optional<double> rate;  // wanted, open loop
@@ -85,6 +88,9 @@ struct RunData {
   Facts rates;  // others per second: "texts" -> 495, "prompt_tokens" -> 3465
 
   HistogramData latency, service, failed, late, waited;
+  // Empty when everything due was sent: how long those never sent had waited, and the least that
+  // the latency of all was.
+  HistogramData unsent_waited, latency_all_due;
   HttpTimesData http;
 
   HistogramData ttft, itl, tpot;
@@ -105,6 +111,10 @@ struct RunData {
   }
   std::string title() const;  // "chat demo", with the level when it is one of a sweep
   std::optional<double> level() const;
+  // What a limit on latency must hold against: requests that were never sent are no excuse.
+  const HistogramData& latency_to_judge() const {
+    return latency_all_due.empty() ? latency : latency_all_due;
+  }
   // From the actual send: the same as latency in a closed loop.
   const HistogramData& service_times() const { return service.empty() ? latency : service; }
 };

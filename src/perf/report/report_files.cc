@@ -33,8 +33,7 @@ Status write_report_files(const ReportFiles& files, const nlohmann::ordered_json
   std::optional<Error> fault;
   const auto write = [&](const char* flag, const std::string& path, auto make) {
     if (path.empty()) return;
-    Result<std::string> text = make(report);
-    Status written = text.ok() ? write_file(path, *text) : Status(text.error());
+    Status written = write_file(path, make(report));
     if (!written.ok() && !fault) fault = prefixed(flag, std::move(written).error());
   };
   write("--html", files.html, html_report);
@@ -46,7 +45,7 @@ Status write_report_files(const ReportFiles& files, const nlohmann::ordered_json
   if (!files.hgrm.empty())
     for (const auto& [suffix, text] : hgrm_files(report))
       write("--hgrm", with_suffix(files.hgrm, suffix),
-            [&text = text](const Report&) -> Result<std::string> { return text; });
+            [&text = text](const Report&) { return text; });
   if (fault) return std::move(*fault);
   return {};
 }

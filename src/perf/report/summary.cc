@@ -17,10 +17,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kSaturatedShare = 0.95;  // of a core, by the generator's busiest thread
-constexpr double kLateMs = 1.0;           // p99 of the generator's own send delay
-constexpr double kRateReached = 0.98;
-
 double per_second(uint64_t count, double wall_s) {
   return wall_s > 0 ? static_cast<double>(count) / wall_s : 0;
 }
@@ -81,69 +77,6 @@ std::string load_text(const RunOptions& options) {
 
 }  // namespace
 
-const char* verdict_name(VerdictKind kind) {
-  switch (kind) {
-    case VerdictKind::kValid:
-      return "valid";
-    case VerdictKind::kGeneratorSaturated:
-      return "generator saturated";
-    case VerdictKind::kServerSaturated:
-      return "server saturated";
-    case VerdictKind::kIncomplete:
-      return "incomplete";
-    case VerdictKind::kFailed:
-      return "failed";
-  }
-  return "unknown";
-}
-
-Verdict judge_run(const RunOptions& options, const RunResult& result) {
-  const Tally& tally = result.tally;
-  if (tally.gave_up)
-    return {VerdictKind::kIncomplete,
-            fmt::format("the server could not be reached any more; {} requests not sent",
-                        with_commas(tally.unsent))};
-  if (tally.interrupted)
-    return {VerdictKind::kIncomplete, fmt::format("interrupted; {} requests in flight were dropped",
-                                                  with_commas(tally.abandoned))};
-  if (tally.ok == 0) return {VerdictKind::kFailed, "no request was answered well"};
-  const double cpu = tally.cpu_share_max * 100;
-  const double late_p99 = tally.late.quantile_ms(0.99);
-  if (options.is_open()) {
-    // The generator is at fault when it was late although a connection was free.
-    if (late_p99 > kLateMs)
-      return {VerdictKind::kGeneratorSaturated,
-              fmt::format("its own sends were late: p99 {} ms, max {} ms, CPU {:.0f} %",
-                          short_number(late_p99), short_number(tally.late.max_ms()), cpu)};
-    const double waited_p99 = tally.waited.quantile_ms(0.99);
-    const double due = static_cast<double>(tally.sent + tally.unsent);
-    if (tally.unsent > 0 && static_cast<double>(tally.sent) < kRateReached * due)
-      return {VerdictKind::kServerSaturated,
-              fmt::format("{} of {} due requests were never sent: all {} connections were busy",
-                          with_commas(tally.unsent), with_commas(tally.sent + tally.unsent),
-                          options.connections)};
-    if (waited_p99 > std::max(kLateMs, tally.service.quantile_ms(0.5)))
-      return {
-          VerdictKind::kServerSaturated,
-          fmt::format("requests waited for a free connection: p99 {} ms; the server is too slow "
-                      "for {} or {} connections are too few",
-                      short_number(waited_p99), rate_text(options), options.connections)};
-    return {VerdictKind::kValid,
-            fmt::format("sends on time: p99 {} ms late, generator CPU {:.0f} %",
-                        short_number(late_p99), cpu)};
-  }
-  if (options.think_max > Duration{} && late_p99 > kLateMs)
-    return {VerdictKind::kGeneratorSaturated,
-            fmt::format("it sent late after think times: p99 {} ms, max {} ms, CPU {:.0f} %",
-                        short_number(late_p99), short_number(tally.late.max_ms()), cpu)};
-  if (tally.cpu_share_max >= kSaturatedShare)
-    return {VerdictKind::kGeneratorSaturated,
-            fmt::format("its busiest thread used or waited for a core {:.0f} % of the time: the "
-                        "server may be faster",
-                        cpu)};
-  return {VerdictKind::kValid, fmt::format("generator CPU {:.0f} % of a core", cpu)};
-}
-
 std::string summary_text(const RunLabel& label, const RunOptions& options, const RunResult& result,
                          bool verbose) {
   const Tally& tally = result.tally;
@@ -173,6 +106,10 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
   if (!tally.latency.empty()) {
     line("latency ms",
          histogram_text(tally.latency) + (options.is_open() ? "  (from the intended send)" : ""));
+    if (!tally.unsent_waited.empty())
+      line("all due ms", fmt::format("{}  (at least: with {} never sent)",
+                                     histogram_text(tally.latency_all_due()),
+                                     with_commas(tally.unsent_waited.count())));
     if (options.is_open())
       line("service ms", histogram_text(tally.service) + "  (from the actual send)");
     if (options.is_open()) {
@@ -185,6 +122,13 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
                short_number(tally.late.quantile_ms(0.5)),
                short_number(tally.late.quantile_ms(0.99)), short_number(tally.late.max_ms()),
                short_number(tally.waited.quantile_ms(0.99)), short_number(tally.waited.max_ms())));
+      if (!tally.unsent_waited.empty())
+        line("unsent", fmt::format("{} were due and never sent; when sending ended they had "
+                                   "waited: p50 {}  p99 {}  max {} ms",
+                                   with_commas(tally.unsent_waited.count()),
+                                   short_number(tally.unsent_waited.quantile_ms(0.5)),
+                                   short_number(tally.unsent_waited.quantile_ms(0.99)),
+                                   short_number(tally.unsent_waited.max_ms())));
     }
   }
   if (label.generates) generation_time_lines(tally, options, line);
@@ -319,6 +263,11 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
     out["service_ms"] = histogram_json(tally.service, true);
     out["late_ms"] = histogram_json(tally.late, false);
     out["waited_for_connection_ms"] = histogram_json(tally.waited, false);
+    if (!tally.unsent_waited.empty()) {
+      out["unsent_waited_ms"] = histogram_json(tally.unsent_waited, true);
+      if (!tally.latency.empty())
+        out["latency_all_due_ms"] = histogram_json(tally.latency_all_due(), true);
+    }
   }
   out["failed_latency_ms"] = histogram_json(tally.failed_latency, true);
   out["read_delay_max_ms"] = histogram_json(tally.poll_delay, false);

@@ -1,9 +1,10 @@
 // A finished run in words and as JSON.
 //
 // Latencies count from the moment a request should have been sent. In an open loop the time from
-// the actual send stands beside it; in a closed loop both are the same. Throughput is good answers
-// per second of wall time. The verdict says whether the figures describe the server or the
-// generator.
+// the actual send stands beside it; in a closed loop both are the same. Requests that were due but
+// never sent have no latency, only a least one: where there are any, a second distribution has them
+// as well ("all due"). Throughput is good answers
+// per second of wall time.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -11,24 +12,9 @@
 
 #include "perf/load/run.h"
 #include "perf/report/machine.h"
+#include "perf/report/verdict.h"
 
 namespace sis::perf {
-
-enum class VerdictKind : uint8_t {
-  kValid,
-  kGeneratorSaturated,  // the generator ran out of CPU or sent late: the figures are its own limit
-  kServerSaturated,     // open loop: the wanted rate was not taken
-  kIncomplete,          // interrupted, or the server went away
-  kFailed,              // no good answer at all
-};
-const char* verdict_name(VerdictKind kind);
-
-struct Verdict {
-  VerdictKind kind = VerdictKind::kValid;
-  std::string reason;
-};
-
-Verdict judge_run(const RunOptions& options, const RunResult& result);
 
 // What was run, for the head of a report.
 struct RunLabel {

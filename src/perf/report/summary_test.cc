@@ -108,6 +108,38 @@ TEST(Summary, OpenLoopShowsBothTimes) {
   EXPECT_NEAR(json["service_ms"]["p99"].get<double>(), 2, 0.002);
 }
 
+// 990 answers from 1 to 99 ms, sent at once; 110 more requests had waited 400 ms when sending
+// ended. The answered ones' figures stay, those of all that were due stand beside them.
+TEST(Summary, WhatWasNeverSentIsCharged) {
+  RunOptions options = example_options();
+  options.rate = 275;
+  RunResult result = example_result();
+  Tally& tally = result.tally;
+  tally.service.record(milliseconds(2), 990);
+  EXPECT_EQ(summary_text(kLabel, options, result, false).find("all due ms"), std::string::npos);
+  EXPECT_FALSE(summary_json(kLabel, options, result).contains("latency_all_due_ms"));
+  tally.unsent = 110;
+  tally.unsent_waited.record(milliseconds(400), 110);
+  const std::string text = summary_text(kLabel, options, result, false);
+  for (const char* line :
+       {"requests:    1,000 (110 more not sent)\n",
+        "latency ms:  p50 50.0  p90 90.0  p95 95.0  p99 99.0  max 99.0  mean 50.0  (from the "
+        "intended send)\n",
+        "all due ms:  p50 55.0  p90 99.0  p95 402  p99 402  max 402  mean 85.2  (at least: with "
+        "110 never sent)\n",
+        "unsent:      110 were due and never sent; when sending ended they had waited: p50 400  "
+        "p99 400  max 400 ms\n",
+        "verdict:     server saturated: 110 of 1,110 due requests were never sent: all 8 "
+        "connections were busy, and they had waited up to 400 ms\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+  const auto json = summary_json(kLabel, options, result);
+  EXPECT_EQ(json["latency_ms"]["count"], 990);
+  EXPECT_EQ(json["latency_all_due_ms"]["count"], 1100);
+  EXPECT_NEAR(json["latency_all_due_ms"]["p99"].get<double>(), 402, 0.5);
+  EXPECT_EQ(json["unsent_waited_ms"]["count"], 110);
+  EXPECT_DOUBLE_EQ(json["unsent_waited_ms"]["max"].get<double>(), 400);
+}
+
 TEST(Summary, ThroughputOfATimedRunCountsOnlyItsWindow) {
   RunResult result = example_result();
   result.tally.window_end = TimePoint(seconds(102));
@@ -163,31 +195,6 @@ TEST(Summary, GeneratedTextHasItsOwnLines) {
   EXPECT_EQ(json["answers_without_content"], 1);
   EXPECT_EQ(json["goodput"]["answers"], 5);
   EXPECT_EQ(json["itl_ms"]["count"], 9);
-}
-
-TEST(Verdict, TellsServerFromGenerator) {
-  RunOptions closed = example_options(), open = example_options();
-  open.rate = 1000;
-  const auto kind = [](const RunOptions& options, const std::function<void(Tally&)>& change) {
-    RunResult result = example_result();
-    change(result.tally);
-    return judge_run(options, result).kind;
-  };
-  EXPECT_EQ(kind(closed, [](Tally&) {}), VerdictKind::kValid);
-  EXPECT_EQ(kind(closed, [](Tally& t) { t.cpu_share_max = 0.99; }),
-            VerdictKind::kGeneratorSaturated);
-  EXPECT_EQ(kind(closed, [](Tally& t) { t.gave_up = true; }), VerdictKind::kIncomplete);
-  EXPECT_EQ(kind(closed, [](Tally& t) { t.interrupted = true; }), VerdictKind::kIncomplete);
-  EXPECT_EQ(kind(closed, [](Tally& t) { t.ok = 0; }), VerdictKind::kFailed);
-  EXPECT_EQ(kind(open, [](Tally& t) { t.late.record(milliseconds(0), 1000); }),
-            VerdictKind::kValid);
-  EXPECT_EQ(kind(open, [](Tally& t) { t.late.record(milliseconds(20), 1000); }),
-            VerdictKind::kGeneratorSaturated);
-  EXPECT_EQ(kind(open, [](Tally& t) { t.waited.record(milliseconds(500), 1000); }),
-            VerdictKind::kServerSaturated);
-  EXPECT_EQ(kind(open, [](Tally& t) { t.unsent = 500; }), VerdictKind::kServerSaturated);
-  // An open loop spins near due sends: its CPU says nothing while the sends are on time.
-  EXPECT_EQ(kind(open, [](Tally& t) { t.cpu_share_max = 1; }), VerdictKind::kValid);
 }
 
 TEST(Tally, MergeAddsUpAndKeepsTheEarliestErrors) {
