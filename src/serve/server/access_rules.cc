@@ -109,6 +109,11 @@ Result<AccessRules> load_access_rules(const Settings& settings) {
   SIS_ASSIGN(auto keys, load_keys(settings));
   rules.keys_required = !trim(settings.text("API_KEYS")).empty();
   rules.infer_key_required = infer_token_on(settings);
+  // Behind a mock there is nothing to protect.
+  if (!infer_routes_on(settings) && !settings.flag("MOCK"))
+    rules.infer_off =
+        "the routes under /v1/infer are off: set TRUTHGPT_API_TOKEN to a token of your own, or "
+        "API_KEYS, or ENVIRONMENT=development";
   SIS_TRY(add_infer_key(settings, keys));
   auto ring = admission::KeyRing::create(std::move(keys));
   if (!ring.ok()) return prefixed("API_KEYS", std::move(ring).error());

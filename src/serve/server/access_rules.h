@@ -34,6 +34,7 @@ struct AccessRules {
   std::vector<Grant> grants;        // of each of `keys`, same order
   bool keys_required = false;       // API_KEYS is set: every route but the open ones wants a key
   bool infer_key_required = false;  // /v1/infer wants one even so
+  std::string infer_off;            // not empty: /v1/infer is off, in these words
   std::optional<admission::Sha256> metrics_key;
   Grant standing;  // of clients without a key
   std::vector<EndpointRule> endpoints;

@@ -202,6 +202,8 @@ void FrontDoor::handle(std::shared_ptr<net::Exchange> exchange) {
       return next_(std::move(exchange));
     return turn_away_unknown(exchange, *rules, "want the key of METRICS_API_KEY");
   }
+  if (!rules->infer_off.empty() && is_infer_path(path))
+    return exchange->respond(api::surface_error(path, {Code::kNotFound, rules->infer_off}));
 
   const ApiKey* key = nullptr;
   if (rules->needs_key(path)) {

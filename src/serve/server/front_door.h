@@ -1,4 +1,4 @@
-// What stands before the router: key, then rate limit, then the route.
+// What stands before the router: whether the API is on, key, then rate limit, then the route.
 //
 // Runs on the connection's I/O thread and does not block. Whoever passes is left with the request
 // as an api::Client. /, health, readiness and metrics are open; every other path, known or not,

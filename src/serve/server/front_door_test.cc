@@ -183,6 +183,26 @@ TEST_F(FrontDoorTest, TheInferTokenOpensOnlyItsRoutes) {
   EXPECT_EQ(status("/v1/embeddings", "t0ken"), 403);
 }
 
+// Whether they are on follows the rules of the moment: no reload leaves them open by mistake.
+TEST_F(FrontDoorTest, TheInferRoutesAreOffWithoutAnythingThatGuardsThem) {
+  use({});
+  for (const char* path : {"/v1/infer", "/v1/infer/", "/v1/infer/stream"}) {
+    const auto off = ask(path, "t0ken");
+    EXPECT_EQ(off->answer.status, 404) << path;
+    EXPECT_TRUE(off->answer.body.starts_with(R"({"error":"not_found","detail":)")) << path;
+    EXPECT_NE(off->answer.body.find("TRUTHGPT_API_TOKEN"), std::string::npos);
+  }
+  EXPECT_EQ(status("/v1/inference"), 200);
+  use({{"TRUTHGPT_API_TOKEN", "t0ken"}});
+  EXPECT_EQ(status("/v1/infer", "t0ken"), 200);
+  use({});
+  EXPECT_EQ(status("/v1/infer", "t0ken"), 404);
+  use({{"API_KEYS", "[" + item("alice") + "]"}});
+  EXPECT_EQ(status("/v1/infer", "alice"), 200);
+  use({{"MOCK", "1"}});
+  EXPECT_EQ(status("/v1/infer"), 200);
+}
+
 TEST_F(FrontDoorTest, LimitsEachClientAndSaysSo) {
   use({{"RATE_LIMIT_RPM", "2"}});
   const auto first = ask("/v1/models");

@@ -40,7 +40,6 @@ void InferRoutes::stream(std::shared_ptr<net::Exchange> exchange) {
 void InferRoutes::sweep() { streams_.sweep(); }
 
 void InferRoutes::handle(std::shared_ptr<net::Exchange> exchange, bool stream) {
-  if (!options_.off.empty()) return exchange->respond(plain_status_response(404, options_.off));
   auto generation = std::make_shared<Generation>(std::move(exchange), place_, unknown_);
   const net::HttpRequest& http = generation->request();
   if (!is_json_type(http.header("Content-Type")))

@@ -183,13 +183,6 @@ TEST(InferRoute, RefusesInItsOwnWords) {
   EXPECT_EQ(refused.status, 503);
   EXPECT_EQ(json::parse(refused.body)["error"], "circuit_open");
   EXPECT_TRUE(refused.has("Retry-After: 3600")) << refused.head;
-
-  Served off(InferOptions{.off = "they are off"});
-  auto other = off.client();
-  other.send(infer());
-  const RawAnswer gone = other.read();
-  EXPECT_EQ(gone.status, 404);
-  EXPECT_EQ(json::parse(gone.body)["detail"], "they are off");
 }
 
 TEST(InferRoute, IdempotencyKeys) {
