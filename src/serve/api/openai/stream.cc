@@ -202,6 +202,8 @@ void Generation::enter_gate() {
       refuse(pass.error());
       return end(0);
     }
+    const std::lock_guard lock(mutex_);
+    if (over_) return;  // the client has left meanwhile: the pass says nothing
     pass_ = std::move(*pass);
   }
   const tasks::GenerateDefaults& defaults = generator_.service->defaults();
@@ -537,8 +539,10 @@ void Generation::account(int status) {
   size_t choices = 0;
   std::vector<std::string> reasons;
   const char* cache_word = cache_word_;
+  admission::Breaker::Pass pass;
   {
     const std::lock_guard lock(mutex_);
+    pass = std::move(pass_);
     usage = usage_;
     waited = waited_;
     choices = choices_.size();
@@ -547,7 +551,7 @@ void Generation::account(int status) {
       for (const auto& choice : choices_) reasons.push_back(finish_word(choice.gathered.reason));
     place_stages(usage, now);
   }
-  pass_.end_with_status(status);
+  pass.end_with_status(status);
   request_observer_->on_request(status, now - arrived, waited + usage.queue);
   if (choices > 0 && trace_->recording()) {
     trace_->attribute("gen_ai.request.max_tokens", tokens_max_);

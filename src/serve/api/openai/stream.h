@@ -196,7 +196,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
   GenerationModel generator_;
   TimePoint deadline_{};
   std::vector<tasks::GenerateCall> calls_;  // until they are submitted
-  admission::Breaker::Pass pass_;
   std::unique_ptr<AnswerPrinter> printer_;
   bool stream_ = false, include_usage_ = false;
   int64_t tokens_max_ = 0;
@@ -205,6 +204,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::atomic<bool> accounted_{false};
 
   std::mutex mutex_;  // guards what follows
+  admission::Breaker::Pass pass_;
   Tickets tickets_;
   std::unique_ptr<cache::ResponseCache::Ticket> lookup_;
   cache::ResponseCache::Lead lead_;
