@@ -240,9 +240,12 @@ void FrontDoor::handle(std::shared_ptr<net::Exchange> exchange) {
   if (charges.empty()) return let_in(exchange, visitor);
   counter_->take(visitor->client(), charges, [this, exchange, visitor](const RateVerdict& verdict) {
     visitor->set_verdict(verdict);
-    if (verdict.allowed()) return let_in(exchange, visitor);
-    exchange->request().companion = visitor;  // adds the limits to the answer
-    refuse(exchange, visitor->refusal(), visitor->name());
+    exchange->run_on_loop([this, exchange, visitor, allowed = verdict.allowed()] {
+      if (exchange->cancelled()) return;  // the client has left meanwhile
+      if (allowed) return let_in(exchange, visitor);
+      exchange->request().companion = visitor;  // adds the limits to the answer
+      refuse(exchange, visitor->refusal(), visitor->name());
+    });
   });
 }
 
@@ -261,11 +264,13 @@ void FrontDoor::turn_away_unknown(const Exchange& exchange, const AccessRules& r
   if (charges.empty()) return refuse(exchange, error, "");
   counter_->take(address_of(exchange->request(), rules), charges,
                  [this, exchange, error](const RateVerdict& verdict) {
-                   if (verdict.allowed()) return refuse(exchange, error, "");
-                   refuse(exchange,
-                          {Code::kRateLimited, "rate limit: too many requests without a valid key",
-                           "", "rate_limit_exceeded", verdict.retry_after},
-                          "");
+                   const Error said =
+                       verdict.allowed()
+                           ? error
+                           : Error{Code::kRateLimited,
+                                   "rate limit: too many requests without a valid key", "",
+                                   "rate_limit_exceeded", verdict.retry_after};
+                   exchange->run_on_loop([this, exchange, said] { refuse(exchange, said, ""); });
                  });
 }
 

@@ -1,9 +1,9 @@
 // What stands before the router: whether the API is on, key, then rate limit, then the route.
 //
-// Runs on the connection's I/O thread and does not block. Whoever passes is left with the request
-// as an api::Client. /, health, readiness and metrics are open; every other path, known or not,
-// wants a key when keys are configured, so that nobody learns without one which paths there are.
-// Outlives the exchanges that came through it.
+// Runs on the connection's I/O thread, whatever thread the counter answers on, and does not block.
+// Whoever passes is left with the request as an api::Client. /, health, readiness and metrics are
+// open; every other path, known or not, wants a key when keys are configured, so that nobody learns
+// without one which paths there are. Outlives the exchanges that came through it.
 #pragma once
 
 #include <memory>

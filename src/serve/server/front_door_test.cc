@@ -27,12 +27,16 @@ class FakeExchange final : public net::Exchange {
   void finish_stream() override {}
   void on_cancel(std::function<void()>) override {}
   bool cancelled() const override { return false; }
+  void run_on_loop(std::function<void()> call) override {
+    loop ? loop->push_back(std::move(call)) : call();
+  }
   std::string header(std::string_view name) const {
     for (const auto& [key, value] : answer.headers)
       if (iequals(key, name)) return value;
     return "";
   }
   net::HttpResponse answer{.status = 0};
+  std::vector<std::function<void()>>* loop = nullptr;  // null: the test is on the I/O thread
 
  private:
   net::HttpRequest request_;
@@ -40,7 +44,7 @@ class FakeExchange final : public net::Exchange {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
-class FrontDoorTest : public testing::Test, FrontDoorObserver {
+class FrontDoorTest : public testing::Test, protected FrontDoorObserver {
  protected:
   void on_refusal(int status, Duration) override { refusals.push_back(status); }
 
@@ -252,6 +256,58 @@ TEST_F(FrontDoorTest, GuessesCountAgainstTheirAddress) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(status("/v1/models", concat("guess", i)), 401);
   EXPECT_EQ(status("/v1/models", "guess4"), 429);
   EXPECT_EQ(status("/v1/models", "alice"), 200);
+}
+
+// Answers when the test says so, as a counter does that asks over the network.
+class SlowCounter final : public admission::RateCounter {
+ public:
+  explicit SlowCounter(const Clock& clock) : local_(clock, 1000) {}
+  void take(const admission::RateClient& client, std::span<const admission::RateCharge> charges,
+            Done done) override {
+    local_.take(client, charges, [this, done](const admission::RateVerdict& verdict) {
+      answers.push_back([done, verdict] { done(verdict); });
+    });
+  }
+  void settle(const admission::RateClient&, const admission::RateWindow&,
+              const admission::RateVerdict::Level&, int64_t, int64_t) override {}
+  std::vector<std::function<void()>> answers;
+
+ private:
+  admission::LocalRateCounter local_;
+};
+
+// Whoever tells the verdict only tells it: routes and refusals run on the connection's thread.
+TEST_F(FrontDoorTest, NothingRunsOnTheCountersThread) {
+  SlowCounter slow(clock);
+  std::vector<std::function<void()>> loop;
+  int passed = 0;
+  FrontDoor other(slow, clock, *this, {}, [&](std::shared_ptr<net::Exchange> exchange) {
+    ++passed;
+    exchange->respond({});
+  });
+  const auto settings = Settings::load(
+      settings_table(), {.command_line = {},
+                         .environment = {{"RATE_LIMIT_RPM", "1"}, {"METRICS_API_KEY", "scrape"}},
+                         .folder = ""});
+  ASSERT_TRUE(settings.ok());
+  other.set_rules(std::move(*load_access_rules(*settings)));
+  std::vector<std::shared_ptr<FakeExchange>> asked;
+  for (const char* path : {"/v1/models", "/v1/models", "/metrics"}) {
+    asked.push_back(std::make_shared<FakeExchange>());
+    asked.back()->loop = &loop;
+    asked.back()->request().path = path;
+    asked.back()->request().peer = "10.9.8.7";
+    other.handle(asked.back());
+  }
+  ASSERT_EQ(slow.answers.size(), 3u);
+  for (const auto& answer : slow.answers) answer();
+  EXPECT_EQ(passed, 0);
+  EXPECT_TRUE(refusals.empty());
+  ASSERT_EQ(loop.size(), 3u);
+  for (const auto& call : loop) call();
+  EXPECT_EQ(passed, 1);
+  EXPECT_EQ(refusals, (std::vector{429, 429}));
+  EXPECT_EQ(asked[0]->answer.status, 200);
 }
 
 TEST_F(FrontDoorTest, TokensAreEstimatedAndSettled) {

@@ -19,6 +19,7 @@ class FakeExchange final : public net::Exchange {
   void finish_stream() override {}
   void on_cancel(std::function<void()>) override {}
   bool cancelled() const override { return false; }
+  void run_on_loop(std::function<void()> call) override { call(); }
   std::string header(const std::string& name) const {
     for (const auto& [key, value] : answer.headers)
       if (key == name) return value;
