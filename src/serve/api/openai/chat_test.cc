@@ -442,6 +442,29 @@ TEST(ChatRoute, KeepsQuietStreamsAlive) {
   EXPECT_EQ(served.counts.statuses(), (OneStatus{{429, 1}}));
 }
 
+// One that waits for a slot in vain, and one that finds none at all, end as streams do as well.
+TEST(ChatRoute, AQuietStreamThatIsRefusedEndsWithAnError) {
+  Served served({.generation = {.keep_alive = milliseconds(40)}}, {},
+                {.tickets_max = 8, .slots_max = 1, .wait_max = milliseconds(300)});
+  auto first = served.client(), second = served.client();
+  first.send(chat());
+  const Submitted running = served.service.take();
+  Periodic sweeper("test-sweep", milliseconds(5), [&] {
+    served.around.gate.sweep();
+    served.routes.sweep();
+  });
+  const RawAnswer answer = second.ask(chat(kStream));
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_TRUE(answer.complete);
+  const auto events = events_of(answer.body);
+  ASSERT_GE(events.size(), 2u) << answer.body;
+  EXPECT_EQ(events.front(), ": ping");
+  EXPECT_EQ(events.back()["error"]["type"], "rate_limit_error");
+  EXPECT_EQ(served.counts.statuses(), (OneStatus{{429, 1}}));
+  finish(running);
+  EXPECT_EQ(first.read().status, 200);
+}
+
 // One write takes what gathered while the writer was busy: one chunk on the wire.
 TEST(ChatRoute, GathersPiecesIntoOneWrite) {
   Served served;

@@ -198,10 +198,7 @@ void Generation::on_looked_up(cache::ResponseCache::Outcome outcome) {
 void Generation::enter_gate() {
   if (generator_.breaker) {
     auto pass = generator_.breaker->enter();
-    if (!pass.ok()) {
-      refuse(pass.error());
-      return end(0);
-    }
+    if (!pass.ok()) return turn_down(pass.error());
     const std::lock_guard lock(mutex_);
     if (over_) return;  // the client has left meanwhile: the pass says nothing
     pass_ = std::move(*pass);
@@ -224,11 +221,23 @@ void Generation::enter_gate() {
   // Else the wait goes with its scope, after the lock.
 }
 
-void Generation::submit(Result<admission::Place> place) {
-  if (!place.ok()) {
-    refuse(place.error());
-    return end(0);
+// At once, unless a stream has begun with a comment: then the error is an event of it.
+void Generation::turn_down(const Error& error) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (over_) return;
+    if (pinged_) {
+      error_ = error;
+      return schedule(lock);
+    }
+    over_ = true;  // no comment begins a stream any more
   }
+  refuse(error);
+  end(0);
+}
+
+void Generation::submit(Result<admission::Place> place) {
+  if (!place.ok()) return turn_down(place.error());
   {
     const std::lock_guard lock(mutex_);
     if (over_) return;
@@ -501,8 +510,9 @@ void Generation::leave() { end(499); }
 bool Generation::keep_alive() {
   const std::lock_guard lock(mutex_);
   if (over_) return false;
+  if (submitted_ == TimePoint{}) return true;  // run() has yet to set it up
   if (place_.clock.now() - last_write_ < place_.options.keep_alive) return true;
-  ping_ = true;
+  ping_ = pinged_ = true;
   schedule(lock);
   return true;
 }

@@ -169,6 +169,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void on_looked_up(cache::ResponseCache::Outcome outcome);
   void enter_gate();                            // behind the model's breaker
   void submit(Result<admission::Place> place);  // the gate's answer
+  void turn_down(const Error& error);           // by either
 
   // The service's side.
   void on_prompt_tokens(size_t prompt, int32_t tokens);
@@ -216,7 +217,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::vector<ChoiceState> choices_;
   bool scheduled_ = false;  // a writer is on its way or at work
   bool start_ = false, ping_ = false;
-  bool over_ = false;  // nothing more is to be done
+  bool pinged_ = false;  // so far
+  bool over_ = false;    // nothing more is to be done
   size_t calls_open_ = 0;
   std::optional<Error> error_;
   tasks::Usage usage_;
