@@ -22,4 +22,8 @@ void charge_client(const net::HttpRequest& request, int64_t tokens) {
   if (Client* client = client_of(request)) client->used_tokens(tokens);
 }
 
+void charge_client_so_far(const net::HttpRequest& request, int64_t tokens) {
+  if (Client* client = client_of(request)) client->used_tokens_so_far(tokens);
+}
+
 }  // namespace sis::api

@@ -93,6 +93,11 @@ class FrontDoor::Visitor final : public api::Client {
     }
     used_tokens_.store(tokens, std::memory_order_relaxed);
   }
+  void used_tokens_so_far(int64_t tokens) override {
+    const bool thought = tokens_from_ < charges_;
+    if (thought && tokens > charged_[static_cast<size_t>(tokens_from_)].cost) used_tokens(tokens);
+    settled_ = true;  // else the estimate stands
+  }
 
   // An answer that is an error has cost no tokens.
   void on_head(net::HttpResponse& head) override {

@@ -337,6 +337,25 @@ TEST_F(FrontDoorTest, TokensAreEstimatedAndSettled) {
   EXPECT_EQ(huge->answer.status, 0);  // an empty window lets anything in
 }
 
+// Leaving before the end is no way around the limit, and no way to pay less than was thought.
+TEST_F(FrontDoorTest, TokensOfAnAnswerWithoutAnEndCount) {
+  use({{"API_KEYS", "[" + item("a", "tokens_per_minute: 200") + "]"}});
+  hold = true;
+  const auto left = [&] {
+    const auto probe = ask("/v1/embeddings", "a", {}, "x");
+    api::charge_client(probe->request(), 0);
+    probe->respond({});
+    return probe->header("x-ratelimit-remaining-tokens");
+  };
+  const std::string body(156, 'x');  // thought to be 40
+  api::charge_client_so_far(ask("/v1/chat/completions", "a", {}, body)->request(), 90);
+  EXPECT_EQ(left(), "110");
+  const auto early = ask("/v1/chat/completions", "a", {}, body);
+  api::charge_client_so_far(early->request(), 3);
+  api::charge_client(early->request(), 0);  // too late: the estimate stands
+  EXPECT_EQ(left(), "70");
+}
+
 TEST_F(FrontDoorTest, CountsRequestsInProgress) {
   use({{"API_KEYS", "[" + item("a", "concurrent: 2") + "]"}});
   hold = true;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "net/raw_client.h"
+#include "serve/api/client.h"
 #include "serve/api/openai/chat_fixture.h"
 
 namespace sis::api {
@@ -51,6 +52,22 @@ class Counts final : public GenerateObserver {
   std::map<int, int> statuses_;
 };
 
+// Remembers what requests are charged.
+struct Charges final : Client {
+  const std::string& name() const override { return name_; }
+  int priority() const override { return 0; }
+  Status check_model(const std::string&) const override { return {}; }
+  bool may_see_model(std::string_view) const override { return true; }
+  void used_tokens(int64_t tokens) override { whole += tokens; }
+  void used_tokens_so_far(int64_t tokens) override { so_far += tokens; }
+  void on_head(net::HttpResponse&) override {}
+  void on_end() override {}
+  std::atomic<int64_t> whole{0}, so_far{0};
+
+ private:
+  const std::string name_;
+};
+
 using OneStatus = std::map<int, int>;
 
 struct Served {
@@ -62,6 +79,7 @@ struct Served {
     http.address = "127.0.0.1";
     http.port = 0;
     auto created = net::HttpServer::create(http, [this](std::shared_ptr<net::Exchange> plain) {
+      if (client_known) plain->request().companion = client_known;
       auto exchange = around.traced(std::move(plain));
       if (exchange->request().path == "/v1/completions")
         routes.completions(std::move(exchange));
@@ -83,6 +101,7 @@ struct Served {
   testing::Around around;
   TaskPool prep{"test-prep", 1, 100}, writers{"test-writer", 1, 100};
   ChatRoutes routes;
+  std::shared_ptr<Client> client_known;  // null: no front door stands there
   std::unique_ptr<net::HttpServer> server;
 };
 
@@ -317,6 +336,29 @@ TEST(ChatRoute, DisconnectCancels) {
       call.cancelled->wait(false);
       EXPECT_EQ(served.counts.statuses(), (OneStatus{{499, 1}})) << stream << started;
     }
+}
+
+// What was computed is charged, whether or not the client waits for the end.
+TEST(ChatRoute, ChargesWhoLeavesEarly) {
+  for (const bool fails : {false, true}) {
+    Served served;
+    const auto charges = std::make_shared<Charges>();
+    served.client_known = charges;
+    auto client = served.client();
+    client.send(chat(kStream));
+    const Submitted call = served.service.take();
+    call.stream->on_start(3);
+    for (int i = 0; i < 5; ++i) call.stream->on_delta(0, text_delta("x"));
+    ASSERT_TRUE(client.read_some());
+    if (fails)
+      call.stream->on_end(Error{Code::kDeadline, "late"});
+    else
+      client.reset();
+    call.cancelled->wait(false);
+    served.counts.statuses();
+    EXPECT_EQ(charges->so_far, 8);
+    EXPECT_EQ(charges->whole, 0);
+  }
 }
 
 // Without a place nothing reaches the service; the answer says when to come back. A place is free

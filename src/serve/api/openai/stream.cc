@@ -75,7 +75,7 @@ class Generation::Sink final : public tasks::GenerateStream {
         first_choice_(static_cast<int32_t>(prompt) * choices) {}
 
   void on_prompt_tokens(int32_t tokens) override { generation_->on_prompt_tokens(prompt_, tokens); }
-  void on_start(int32_t) override { generation_->on_start(); }
+  void on_start(int32_t tokens) override { generation_->on_start(tokens); }
   void on_prompt(std::vector<TokenLogprobs> tokens) override {
     generation_->on_prompt(prompt_, std::move(tokens));
   }
@@ -266,10 +266,11 @@ void Generation::on_prompt_tokens(size_t prompt, int32_t tokens) {
   held_.correct(std::accumulate(prompt_tokens_.begin(), prompt_tokens_.end(), int64_t{0}));
 }
 
-void Generation::on_start() {
+void Generation::on_start(int32_t prompt_tokens) {
   const TimePoint now = place_.clock.now();
   const std::lock_guard lock(mutex_);
   if (over_) return;
+  prompts_begun_ += prompt_tokens;
   if (!started_) started_ = now;
   held_.start();
   if (!stream_) return;
@@ -291,6 +292,8 @@ void Generation::on_delta(int32_t choice, Delta delta) {
   const TimePoint now = place_.clock.now();
   const std::lock_guard lock(mutex_);
   if (over_) return;
+  // A piece is a token, or more where text was held back and logprobs tell.
+  pieces_ += std::max<int64_t>(1, static_cast<int64_t>(delta.logprobs.size()));
   ChoiceState& state = choices_[static_cast<size_t>(choice)];
   if (!first_token_) {
     first_token_ = now;
@@ -418,7 +421,10 @@ void Generation::write_events() {
     }
     if (!exchange_->write(out)) return leave();
     if (!done) continue;
-    if (!error) tell_usage(usage);
+    if (error)
+      charge_so_far();
+    else
+      tell_usage(usage);
     end(error ? http_status(error->code) : 200);
     return exchange_->finish_stream();
   }
@@ -505,7 +511,22 @@ void Generation::end(int status) {
   if (status != 0) account(status);
 }
 
-void Generation::leave() { end(499); }
+void Generation::leave() {
+  charge_so_far();
+  end(499);
+}
+
+// For an answer without an end: else leaving just before it would make it free.
+void Generation::charge_so_far() {
+  int64_t tokens = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (over_) return;
+    tokens = std::max(prompts_begun_ + pieces_,
+                      int64_t{usage_.prompt_tokens} + usage_.completion_tokens);
+  }
+  if (tokens > 0) charge_client_so_far(exchange_->request(), tokens);
+}
 
 bool Generation::keep_alive() {
   const std::lock_guard lock(mutex_);

@@ -173,7 +173,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   // The service's side.
   void on_prompt_tokens(size_t prompt, int32_t tokens);
-  void on_start();
+  void on_start(int32_t prompt_tokens);
   void on_prompt(size_t prompt, std::vector<tasks::TokenLogprobs> tokens);
   void on_delta(int32_t choice, tasks::Delta delta);
   void on_finish(int32_t choice, tasks::FinishReason reason);
@@ -186,6 +186,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void tell_usage(const tasks::Usage& usage);
   void end(int status);
   void leave();  // the client is gone or does not read
+  void charge_so_far();
   void account(int status);
   void place_stages(const tasks::Usage& usage, TimePoint now);
 
@@ -213,6 +214,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   admission::Place held_;               // empty again when it is over
   Duration waited_{};                   // for it
   std::vector<int32_t> prompt_tokens_;  // of each call, to be computed
+  int64_t prompts_begun_ = 0;           // their tokens
+  int64_t pieces_ = 0;                  // of all answers, about as many as tokens
   std::vector<Event> events_;
   std::vector<ChoiceState> choices_;
   bool scheduled_ = false;  // a writer is on its way or at work
