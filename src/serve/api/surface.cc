@@ -16,7 +16,7 @@ bool is_below(std::string_view path, std::string_view root) {
 
 net::HttpResponse surface_error(std::string_view path, const Error& error) {
   auto response = error_response(error);
-  if (is_below(path, "/v2")) {
+  if (is_below(path, "/v2") && !is_below(path, "/v2/rerank")) {
     response.body = R"({"error":)";
     telemetry::append_json_string(response.body, error.message);
     response.body += '}';

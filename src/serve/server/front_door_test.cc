@@ -142,6 +142,7 @@ TEST_F(FrontDoorTest, AnswersInTheWordsOfTheApi) {
   EXPECT_TRUE(ask("/v1/infer")->answer.body.starts_with(R"({"error":"unauthenticated","detail":)"));
   EXPECT_TRUE(ask("/predict")->answer.body.starts_with(R"({"error":"unauthenticated","detail":)"));
   EXPECT_TRUE(ask("/v2/models/x/infer")->answer.body.starts_with(R"({"error":"no API key)"));
+  EXPECT_TRUE(ask("/v2/rerank")->answer.body.starts_with(R"({"error":{"message":)"));
 }
 
 TEST_F(FrontDoorTest, KeysMayBeForSomeRoutesAndModelsAndForATime) {
