@@ -104,6 +104,19 @@ void PendingExchange::on_cancel(std::function<void()> callback) {
   sink_->deliver(std::move(step));
 }
 
+void PendingExchange::run_on_loop(std::function<void()> call) {
+  Answer step = answer(Answer::Kind::kCall);
+  step.callback = [call = std::move(call)]() mutable {
+    try {
+      call();
+    } catch (...) {
+      // As in HttpSession::dispatch(): the I/O thread serves others and goes on.
+    }
+    call = nullptr;  // what it kept of the exchange goes, which answers 500 if nobody did
+  };
+  sink_->deliver(std::move(step));
+}
+
 void PendingExchange::cancel() {
   std::function<void()> callback;
   {

@@ -70,6 +70,7 @@ class PendingExchange final : public Exchange {
   void finish_stream() override;
   void on_cancel(std::function<void()> callback) override;
   bool cancelled() const override { return cancelled_.load(std::memory_order_acquire); }
+  void run_on_loop(std::function<void()> call) override;
 
   // The session's side, on the I/O thread. bind() comes before the handler sees the exchange.
   void bind(uint64_t sequence, Coding accepted) {

@@ -80,6 +80,11 @@ class Exchange {
   // if it already has. Set at most one; it is dropped when the answer is complete.
   virtual void on_cancel(std::function<void()> callback) = 0;
   virtual bool cancelled() const = 0;
+
+  // Goes on with the request on the connection's I/O thread: at once when called there, later
+  // otherwise. For those whose news comes on a thread that must not run handlers. As with a
+  // handler, an exception of `call` ends in the answer 500 if nobody else keeps the exchange.
+  virtual void run_on_loop(std::function<void()> call) = 0;
 };
 
 using Handler = std::function<void(std::shared_ptr<Exchange>)>;

@@ -304,6 +304,36 @@ TEST_F(HttpServerTest, TheCancelCallbackIsDroppedWithTheAnswer) {
   EXPECT_EQ(client.read().status, 200);
 }
 
+// A call from another thread runs on the I/O thread; a throw there is this request's 500 and
+// nothing more.
+TEST_F(HttpServerTest, GoesOnOnTheLoop) {
+  start();
+  RawClient client(port);
+  std::atomic<std::thread::id> first{}, second{};
+  for (auto* seen : {&first, &second}) {
+    client.send(get("/park"));
+    auto exchange = parked.take();
+    ASSERT_NE(exchange, nullptr);
+    auto* const plain = exchange.get();
+    plain->run_on_loop([exchange = std::move(exchange), seen] {
+      *seen = std::this_thread::get_id();
+      exchange->run_on_loop([exchange] { exchange->respond({.body = "there"}); });
+    });
+    EXPECT_EQ(client.read().body, "there");
+  }
+  EXPECT_EQ(first.load(), second.load());
+  EXPECT_NE(first.load(), std::this_thread::get_id());
+
+  client.send(get("/park"));
+  auto exchange = parked.take();
+  ASSERT_NE(exchange, nullptr);
+  auto* const plain = exchange.get();
+  plain->run_on_loop([exchange = std::move(exchange)] { throw std::runtime_error("broken"); });
+  EXPECT_EQ(client.read().status, 500);
+  client.send(get("/after"));
+  EXPECT_EQ(client.read().status, 200);
+}
+
 TEST_F(HttpServerTest, ExchangesMayOutliveTheServer) {
   start();
   RawClient client(port);

@@ -42,12 +42,14 @@ def tiny_catalog(folder):
 class Server:
     """with Server(binary, {"MAX_BATCH_SIZE": "2"}) as server: ... server.port
 
-    Runs in an empty folder, so that no .env or env file of the checkout applies; the demo model comes from the
-    checkout. `log` holds the lines of stdout, `said` those of stderr.
+    Runs in a folder with nothing but `files`, so that no .env or env file of the checkout applies; the demo model
+    comes from the checkout. `log` holds the lines of stdout, `said` those of stderr.
     """
 
-    def __init__(self, binary, settings=None, arguments=(), wait=True, timeout=60):
+    def __init__(self, binary, settings=None, arguments=(), wait=True, timeout=60, files=None):
         self.folder = tempfile.TemporaryDirectory()
+        for name, text in (files or {}).items():
+            Path(self.folder.name, name).write_text(text)
         environment = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "ASAN_OPTIONS", "TSAN_OPTIONS")}
         environment.update({"PORT": "0", "HOST": "127.0.0.1", "SIS_DATA_DIR": str(ROOT / "demo"),
                             "MODEL_CONFIG_PATH": str(ROOT / "models.yaml")})

@@ -125,12 +125,13 @@ class Infer(unittest.TestCase):
         self.assertEqual(send(event, secret="wrong")[0], 401)
         self.assertEqual(send(event, stamp=str(int(time.time()) - 400))[0], 401)
         self.assertEqual(send({"id": "x"})[0], 422)
-        first = send(event, **{"Idempotency-Key": "k"})
+        keyed = {**event, "id": "evt-8"}
+        first = send(keyed, **{"Idempotency-Key": "k"})
         accepted = self.server.metric("webhook_events_total", result="accepted")
-        again = send(event, **{"Idempotency-Key": "k"})
+        again = send(keyed, **{"Idempotency-Key": "k"})
         self.assertEqual((first[0], again[0], again[2]), (200, 200, first[2]))
         self.assertEqual(self.server.metric("webhook_events_total", result="accepted"), accepted)
-        self.assertEqual(send({**event, "type": "other"}, **{"Idempotency-Key": "k"})[0], 422)
+        self.assertEqual(send({**keyed, "type": "other"}, **{"Idempotency-Key": "k"})[0], 422)
         self.assertTrue(until(lambda: any('"webhook_event"' in line and "evt-secret-7" in line for line in self.server.log)))
         self.assertFalse([line for line in self.server.log if "hunter2" in line or SECRET in line])
 

@@ -403,6 +403,28 @@ class Reload(Folder):
             server.request("POST", "/v1/embeddings", EMBED, {**JSON, **bearer(key)})
             self.assertTrue(until(lambda: len(entries(server, "embedding_request")) > 0 and json.loads(server.log[-1])["message"] == "embedding_request"))
 
+    def test_the_infer_routes_follow_their_token(self):
+        body = json.dumps({"model": "demo/chat", "prompt": "hello", "params": {"max_new_tokens": 1}})
+
+        def ask(server, token=None, path="/v1/infer"):
+            return server.request("POST", path, body, {**JSON, **(bearer(token) if token else {})})[0]
+
+        def reload(server, text):
+            Path(server.folder.name, ".env").write_text(text)
+            count = len(entries(server, "reloaded"))
+            server.process.send_signal(signal.SIGHUP)
+            self.assertTrue(until(lambda: len(entries(server, "reloaded")) > count), server.log[-3:])
+        with Server(BINARY, files={".env": "TRUTHGPT_API_TOKEN=first\n"}) as server:
+            self.assertEqual([ask(server), ask(server, "other"), ask(server, "first")], [401, 401, 200])
+            reload(server, "TRUTHGPT_API_TOKEN=second\n")
+            self.assertEqual([ask(server, "first"), ask(server, "second")], [401, 200])
+            reload(server, "LOG_LEVEL=INFO\n")  # off: open to nobody
+            self.assertEqual([ask(server), ask(server, "second"), ask(server, path="/v1/infer/stream")], [404, 404, 404])
+        with Server(BINARY) as server:
+            self.assertEqual(ask(server), 404)
+            reload(server, "TRUTHGPT_API_TOKEN=first\n")
+            self.assertEqual([ask(server), ask(server, "first"), ask(server, "first", "/v1/infer/stream")], [401, 200, 200])
+
 
 if __name__ == "__main__":
     BINARY = str(Path(sys.argv.pop(1)).resolve())

@@ -20,7 +20,12 @@ const char* breaker_state_name(BreakerState state) {
 
 std::optional<BreakerPolicy::Era> BreakerPolicy::ask(TimePoint now) {
   if (state_ == BreakerState::kClosed) return era_;
-  if (state_ == BreakerState::kHalfOpen || held_ || now < until_) return std::nullopt;
+  if (held_ || now < (state_ == BreakerState::kHalfOpen ? probe_until_ : until_))
+    return std::nullopt;
+  probe_until_ = now + options_.open_time;
+  // Probes beside each other are of one era: the first word counts, so that long answers, which
+  // each outlast `open_time`, close it too.
+  if (state_ == BreakerState::kHalfOpen) return era_;
   state_ = BreakerState::kHalfOpen;
   return ++era_;
 }

@@ -3,7 +3,8 @@
 //
 //   CLOSED     requests pass; `failures_max` failures in a row open it
 //   OPEN       requests are refused; after `open_time` the next one passes as the probe
-//   HALF_OPEN  the probe is under way, others are refused; its success closes, its failure opens
+//   HALF_OPEN  the probe is under way, others are refused; its success closes, its failure opens;
+//              after `open_time` without its word the next request passes as a probe beside it
 //
 // What counts as a failure is the caller's: a fault of the model, never one of the request (4xx),
 // of the load (429) or of the client (499). A verdict counts only while the breaker is in the state
@@ -66,7 +67,8 @@ class BreakerPolicy {
   Era era_ = 0;  // changes with every change of state
   int32_t failures_ = 0;
   bool held_ = false;
-  TimePoint until_{};  // end of OPEN, or of the hold as expected
+  TimePoint until_{};        // end of OPEN, or of the hold as expected
+  TimePoint probe_until_{};  // of HALF_OPEN: then there may be another one
   int64_t openings_ = 0;
 };
 

@@ -61,6 +61,25 @@ TEST(BreakerPolicy, OneProbeDecides) {
   EXPECT_EQ(policy.openings(), 2);
 }
 
+// A probe that never ends must not keep the breaker from trying again; one that only takes long is
+// still heard.
+TEST(BreakerPolicy, AProbeExpires) {
+  BreakerPolicy policy({.failures_max = 1, .open_time = seconds(10)});
+  policy.tell(*policy.ask(at(0)), Verdict::kFailure, at(0));
+  const auto first = policy.ask(at(10));
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(policy.ask(at(19)));
+  const auto second = policy.ask(at(20));
+  ASSERT_TRUE(second);
+  EXPECT_EQ(policy.state(), BreakerState::kHalfOpen);
+  EXPECT_FALSE(policy.ask(at(29)));
+  policy.tell(*first, Verdict::kSuccess, at(29));
+  EXPECT_EQ(policy.state(), BreakerState::kClosed);
+  policy.tell(*second, Verdict::kFailure, at(30));  // it passed in another state
+  EXPECT_EQ(policy.state(), BreakerState::kClosed);
+  EXPECT_EQ(policy.openings(), 1);
+}
+
 TEST(BreakerPolicy, HeldOpenUntilReleased) {
   BreakerPolicy policy({.failures_max = 5, .open_time = seconds(10)});
   const auto old = policy.ask(at(0));
@@ -87,10 +106,14 @@ class NaiveBreaker {
   bool ask(int pass, TimePoint now) {
     if (state == BreakerState::kOpen && !held && now >= opened + open_time_) {
       change(BreakerState::kHalfOpen);
+      probed_ = now;
       passes_[pass] = changes_;
       return true;
     }
-    if (state != BreakerState::kClosed) return false;
+    if (state == BreakerState::kHalfOpen && now >= probed_ + open_time_)
+      probed_ = now;
+    else if (state != BreakerState::kClosed)
+      return false;
     passes_[pass] = changes_;
     return true;
   }
@@ -142,6 +165,7 @@ class NaiveBreaker {
   }
   const int failures_max_;
   const Duration open_time_;
+  TimePoint probed_{};
   int changes_ = 0, in_a_row_ = 0;
   std::map<int, int> passes_;
 };

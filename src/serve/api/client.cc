@@ -1,5 +1,7 @@
 #include "serve/api/client.h"
 
+#include <optional>
+
 #include <utility>
 
 namespace sis::api {
@@ -24,9 +26,19 @@ void charge_client(const net::HttpRequest& request, int64_t tokens) {
   if (Client* client = client_of(request)) client->used_tokens(tokens);
 }
 
-void admit_client(const net::HttpRequest& request, std::function<void(const Error* refusal)> done) {
-  if (Client* client = client_of(request)) return client->admit(std::move(done));
-  done(nullptr);
+void admit_client(const std::shared_ptr<net::Exchange>& exchange,
+                  std::function<void(const Error* refusal)> done) {
+  Client* client = client_of(exchange->request());
+  if (!client) return done(nullptr);
+  client->admit([exchange, done = std::move(done)](const Error* refusal) {
+    exchange->run_on_loop([done, refused = refusal ? std::optional(*refusal) : std::nullopt] {
+      done(refused ? &*refused : nullptr);
+    });
+  });
+}
+
+void charge_client_so_far(const net::HttpRequest& request, int64_t tokens) {
+  if (Client* client = client_of(request)) client->used_tokens_so_far(tokens);
 }
 
 }  // namespace sis::api

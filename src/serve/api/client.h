@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,9 @@ class Client : public net::Companion {
   // Prompt and completion of the whole request. Before the end of the answer; the first call
   // counts.
   virtual void used_tokens(int64_t tokens) = 0;
+  // The same when the answer has no end and so many are known of: at least what it was thought to
+  // cost.
+  virtual void used_tokens_so_far(int64_t tokens) = 0;
 };
 
 // Null where no front door stands.
@@ -41,7 +45,10 @@ inline Client* client_of(const net::HttpRequest& request) {
 std::string_view client_name(const net::HttpRequest& request);  // "" without a key
 Status check_client_model(const net::HttpRequest& request, const std::string& model);
 void charge_client(const net::HttpRequest& request, int64_t tokens);
+void charge_client_so_far(const net::HttpRequest& request, int64_t tokens);
 int client_priority(const net::HttpRequest& request);
-void admit_client(const net::HttpRequest& request, std::function<void(const Error* refusal)> done);
+// `done` on the connection's I/O thread, or at once where nothing has to be asked.
+void admit_client(const std::shared_ptr<net::Exchange>& exchange,
+                  std::function<void(const Error* refusal)> done);
 
 }  // namespace sis::api

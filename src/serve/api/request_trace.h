@@ -122,6 +122,7 @@ class TracedExchange final : public net::Exchange {
     inner_->on_cancel(std::move(callback));
   }
   bool cancelled() const override { return inner_->cancelled(); }
+  void run_on_loop(std::function<void()> call) override { inner_->run_on_loop(std::move(call)); }
 
  private:
   friend class RequestTrace;

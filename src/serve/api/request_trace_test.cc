@@ -26,6 +26,7 @@ class FakeExchange final : public net::Exchange {
   void finish_stream() override { finished = true; }
   void on_cancel(std::function<void()>) override {}
   bool cancelled() const override { return gone; }
+  void run_on_loop(std::function<void()> call) override { call(); }
 
   net::HttpRequest asked;
   net::HttpResponse answer{.status = 0};

@@ -8,7 +8,8 @@
 
 namespace sis::api {
 
-// /v2: {"error"}. /predict, /predict_batch, /models/info, /v1/infer and /webhooks:
+// /v2, but for /v2/rerank, which is Cohere's: {"error"}. /predict, /predict_batch, /models/info,
+// /v1/infer and /webhooks:
 // {"error","detail"}. Everything else as error_response(). Status and retry headers are the same
 // everywhere.
 net::HttpResponse surface_error(std::string_view path, const Error& error);

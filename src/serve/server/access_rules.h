@@ -34,6 +34,7 @@ struct AccessRules {
   std::vector<Grant> grants;        // of each of `keys`, same order
   bool keys_required = false;       // API_KEYS is set: every route but the open ones wants a key
   bool infer_key_required = false;  // /v1/infer wants one even so
+  std::string infer_off;            // not empty: /v1/infer is off, in these words
   std::optional<admission::Sha256> metrics_key;
   Grant standing;  // of clients without a key
   std::vector<EndpointRule> endpoints;
@@ -47,8 +48,9 @@ struct AccessRules {
   }
 };
 
-// Errors name the setting, or the file and its line; none shows a secret.
-Result<AccessRules> load_access_rules(const Settings& settings);
+// Errors name the setting, or the file and its line; none shows a secret. `mock`: what is served
+// stays that for good, whatever the settings of a reload say.
+Result<AccessRules> load_access_rules(const Settings& settings, bool mock);
 
 // The file of API_KEYS; empty when that is not set or holds the keys itself.
 Result<std::string> keys_file_of(const Settings& settings);

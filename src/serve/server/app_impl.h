@@ -85,8 +85,9 @@ class AppImpl final : public App {
                    .shared_step = settings.duration("DEVICE_SHARED_STEP_MS")},
                   clock_),
         pool_(settings_, executor_, prep_, clock_, log_),
-        texts_(settings_.integer("MAX_BATCH_SIZE"), settings_.duration("CHAT_PREPARE_TIMEOUT_SEC"),
-               text_gate_, prep_),
+        texts_({.texts_max = settings_.integer("MAX_BATCH_SIZE"),
+                .chars_max = settings_.integer("TOKENIZE_MAX_CHARS")},
+               settings_.duration("CHAT_PREPARE_TIMEOUT_SEC"), text_gate_, prep_),
         embeddings_(embeddings_options(settings), embedding_gate_, prep_, unknown_observer_,
                     log_.named("sis.embedding")),
         scores_(score_options(settings), embedding_gate_, prep_,
@@ -103,7 +104,7 @@ class AppImpl final : public App {
     SIS_TRY(open_redis());
     open_cache();
     open_rate_counter();
-    SIS_ASSIGN(auto rules, load_access_rules(settings_));
+    SIS_ASSIGN(auto rules, load_access_rules(settings_, settings_.flag("MOCK")));
     front_door_.set_rules(std::move(rules));
     add_routes();
     auto server = net::HttpServer::create(

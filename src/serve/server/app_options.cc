@@ -110,11 +110,6 @@ api::InferOptions infer_options(const Settings& settings) {
   api::InferOptions options;
   options.idempotency = idempotency_options(settings);
   options.generation = chat_options(settings).generation;
-  // Behind a mock there is nothing to protect.
-  if (!infer_routes_on(settings) && !settings.flag("MOCK"))
-    options.off =
-        "the routes under /v1/infer are off: set TRUTHGPT_API_TOKEN to a token of your own, or "
-        "API_KEYS, or ENVIRONMENT=development";
   return options;
 }
 

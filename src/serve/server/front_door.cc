@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <ctime>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -120,6 +121,11 @@ class FrontDoor::Visitor final : public api::Client {
     }
     used_tokens_.store(tokens, std::memory_order_relaxed);
   }
+  void used_tokens_so_far(int64_t tokens) override {
+    const bool thought = tokens_from_ < charges_;
+    if (thought && tokens > charged_[static_cast<size_t>(tokens_from_)].cost) used_tokens(tokens);
+    settled_ = true;  // else the estimate stands
+  }
 
   // An answer that is an error has cost no tokens.
   void on_head(net::HttpResponse& head) override {
@@ -225,6 +231,8 @@ void FrontDoor::handle(std::shared_ptr<net::Exchange> exchange) {
       return next_(std::move(exchange));
     return turn_away_unknown(exchange, *rules, "want the key of METRICS_API_KEY");
   }
+  if (!rules->infer_off.empty() && is_infer_path(path))
+    return exchange->respond(api::surface_error(path, {Code::kNotFound, rules->infer_off}));
 
   const ApiKey* key = nullptr;
   if (rules->needs_key(path)) {
@@ -253,9 +261,14 @@ void FrontDoor::handle(std::shared_ptr<net::Exchange> exchange) {
   visitor->plan_charges(request, path);
   if (is_read_first(request)) return let_in(exchange, visitor);
   visitor->admit([this, exchange, visitor](const Error* refusal) {
-    if (!refusal) return let_in(exchange, visitor);
-    exchange->request().companion = visitor;  // adds the limits to the answer
-    refuse(exchange, *refusal, visitor->name());
+    // The counter may answer on the one thread that talks to Redis.
+    exchange->run_on_loop(
+        [this, exchange, visitor, refused = refusal ? std::optional(*refusal) : std::nullopt] {
+          if (exchange->cancelled()) return;  // the client has left meanwhile
+          if (!refused) return let_in(exchange, visitor);
+          exchange->request().companion = visitor;  // adds the limits to the answer
+          refuse(exchange, *refused, visitor->name());
+        });
   });
 }
 
@@ -274,12 +287,14 @@ void FrontDoor::turn_away_unknown(const Exchange& exchange, const AccessRules& r
   if (charges.empty()) return refuse(exchange, error, "");
   counter_->take(address_of(exchange->request(), rules), charges,
                  [this, exchange, error](const RateVerdict& verdict) {
-                   if (verdict.allowed()) return refuse(exchange, error, "");
-                   observer_.on_limit();
-                   refuse(exchange,
-                          {Code::kRateLimited, "rate limit: too many requests without a valid key",
-                           "", "rate_limit_exceeded", verdict.retry_after},
-                          "");
+                   if (!verdict.allowed()) observer_.on_limit();
+                   const Error said =
+                       verdict.allowed()
+                           ? error
+                           : Error{Code::kRateLimited,
+                                   "rate limit: too many requests without a valid key", "",
+                                   "rate_limit_exceeded", verdict.retry_after};
+                   exchange->run_on_loop([this, exchange, said] { refuse(exchange, said, ""); });
                  });
 }
 

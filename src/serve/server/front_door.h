@@ -1,11 +1,11 @@
-// What stands before the router: key, then rate limit, then the route. On the routes of the
-// inference API the rate limit comes after what is wrong with the request itself: there the route
-// asks for it, see api::Client::admit().
+// What stands before the router: whether the API is on, key, then rate limit, then the route. On
+// the routes of the inference API the rate limit comes after what is wrong with the request itself:
+// there the route asks for it, see api::Client::admit().
 //
-// Runs on the connection's I/O thread and does not block. Whoever passes is left with the request
-// as an api::Client. /, health, readiness and metrics are open; every other path, known or not,
-// wants a key when keys are configured, so that nobody learns without one which paths there are.
-// Outlives the exchanges that came through it.
+// Runs on the connection's I/O thread, whatever thread the counter answers on, and does not block.
+// Whoever passes is left with the request as an api::Client. /, health, readiness and metrics are
+// open; every other path, known or not, wants a key when keys are configured, so that nobody learns
+// without one which paths there are. Outlives the exchanges that came through it.
 #pragma once
 
 #include <memory>

@@ -27,12 +27,16 @@ class FakeExchange final : public net::Exchange {
   void finish_stream() override {}
   void on_cancel(std::function<void()>) override {}
   bool cancelled() const override { return false; }
+  void run_on_loop(std::function<void()> call) override {
+    loop ? loop->push_back(std::move(call)) : call();
+  }
   std::string header(std::string_view name) const {
     for (const auto& [key, value] : answer.headers)
       if (iequals(key, name)) return value;
     return "";
   }
   net::HttpResponse answer{.status = 0};
+  std::vector<std::function<void()>>* loop = nullptr;  // null: the test is on the I/O thread
 
  private:
   net::HttpRequest request_;
@@ -40,17 +44,17 @@ class FakeExchange final : public net::Exchange {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
-class FrontDoorTest : public testing::Test, FrontDoorObserver {
+class FrontDoorTest : public testing::Test, protected FrontDoorObserver {
  protected:
   void on_refusal(int status, Duration) override { refusals.push_back(status); }
   void on_limit() override { ++limited; }
 
-  void use(std::vector<std::pair<std::string, std::string>> environment) {
+  void use(std::vector<std::pair<std::string, std::string>> environment, bool mock = false) {
     const auto settings =
         Settings::load(settings_table(),
                        {.command_line = {}, .environment = std::move(environment), .folder = ""});
     ASSERT_TRUE(settings.ok());
-    auto rules = load_access_rules(*settings);
+    auto rules = load_access_rules(*settings, mock);
     ASSERT_TRUE(rules.ok()) << rules.error().message;
     door.set_rules(std::move(*rules));
   }
@@ -140,6 +144,7 @@ TEST_F(FrontDoorTest, AnswersInTheWordsOfTheApi) {
   EXPECT_TRUE(ask("/v1/infer")->answer.body.starts_with(R"({"error":"unauthenticated","detail":)"));
   EXPECT_TRUE(ask("/predict")->answer.body.starts_with(R"({"error":"unauthenticated","detail":)"));
   EXPECT_TRUE(ask("/v2/models/x/infer")->answer.body.starts_with(R"({"error":"no API key)"));
+  EXPECT_TRUE(ask("/v2/rerank")->answer.body.starts_with(R"({"error":{"message":)"));
 }
 
 TEST_F(FrontDoorTest, KeysMayBeForSomeRoutesAndModelsAndForATime) {
@@ -183,6 +188,28 @@ TEST_F(FrontDoorTest, TheInferTokenOpensOnlyItsRoutes) {
   use({{"TRUTHGPT_API_TOKEN", "t0ken"}, {"API_KEYS", "[" + item("alice") + "]"}});
   EXPECT_EQ(status("/v1/infer", "alice"), 200);
   EXPECT_EQ(status("/v1/embeddings", "t0ken"), 403);
+}
+
+// Whether they are on follows the rules of the moment: no reload leaves them open by mistake.
+TEST_F(FrontDoorTest, TheInferRoutesAreOffWithoutAnythingThatGuardsThem) {
+  use({});
+  for (const char* path : {"/v1/infer", "/v1/infer/", "/v1/infer/stream"}) {
+    const auto off = ask(path, "t0ken");
+    EXPECT_EQ(off->answer.status, 404) << path;
+    EXPECT_TRUE(off->answer.body.starts_with(R"({"error":"not_found","detail":)")) << path;
+    EXPECT_NE(off->answer.body.find("TRUTHGPT_API_TOKEN"), std::string::npos);
+  }
+  EXPECT_EQ(status("/v1/inference"), 200);
+  use({{"TRUTHGPT_API_TOKEN", "t0ken"}});
+  EXPECT_EQ(status("/v1/infer", "t0ken"), 200);
+  use({});
+  EXPECT_EQ(status("/v1/infer", "t0ken"), 404);
+  use({{"API_KEYS", "[" + item("alice") + "]"}});
+  EXPECT_EQ(status("/v1/infer", "alice"), 200);
+  use({{"MOCK", "1"}});  // in a file, but real models are served
+  EXPECT_EQ(status("/v1/infer"), 404);
+  use({}, /*mock=*/true);
+  EXPECT_EQ(status("/v1/infer"), 200);
 }
 
 TEST_F(FrontDoorTest, LimitsEachClientAndSaysSo) {
@@ -237,6 +264,58 @@ TEST_F(FrontDoorTest, GuessesCountAgainstTheirAddress) {
   EXPECT_EQ(status("/v1/models", "alice"), 200);
 }
 
+// Answers when the test says so, as a counter does that asks over the network.
+class SlowCounter final : public admission::RateCounter {
+ public:
+  explicit SlowCounter(const Clock& clock) : local_(clock, 1000) {}
+  void take(const admission::RateClient& client, std::span<const admission::RateCharge> charges,
+            Done done) override {
+    local_.take(client, charges, [this, done](const admission::RateVerdict& verdict) {
+      answers.push_back([done, verdict] { done(verdict); });
+    });
+  }
+  void settle(const admission::RateClient&, const admission::RateWindow&,
+              const admission::RateVerdict::Level&, int64_t, int64_t) override {}
+  std::vector<std::function<void()>> answers;
+
+ private:
+  admission::LocalRateCounter local_;
+};
+
+// Whoever tells the verdict only tells it: routes and refusals run on the connection's thread.
+TEST_F(FrontDoorTest, NothingRunsOnTheCountersThread) {
+  SlowCounter slow(clock);
+  std::vector<std::function<void()>> loop;
+  int passed = 0;
+  FrontDoor other(slow, clock, *this, {}, [&](std::shared_ptr<net::Exchange> exchange) {
+    ++passed;
+    exchange->respond({});
+  });
+  const auto settings = Settings::load(
+      settings_table(), {.command_line = {},
+                         .environment = {{"RATE_LIMIT_RPM", "1"}, {"METRICS_API_KEY", "scrape"}},
+                         .folder = ""});
+  ASSERT_TRUE(settings.ok());
+  other.set_rules(std::move(*load_access_rules(*settings, /*mock=*/false)));
+  std::vector<std::shared_ptr<FakeExchange>> asked;
+  for (const char* path : {"/v1/models", "/v1/models", "/metrics"}) {
+    asked.push_back(std::make_shared<FakeExchange>());
+    asked.back()->loop = &loop;
+    asked.back()->request().path = path;
+    asked.back()->request().peer = "10.9.8.7";
+    other.handle(asked.back());
+  }
+  ASSERT_EQ(slow.answers.size(), 3u);
+  for (const auto& answer : slow.answers) answer();
+  EXPECT_EQ(passed, 0);
+  EXPECT_TRUE(refusals.empty());
+  ASSERT_EQ(loop.size(), 3u);
+  for (const auto& call : loop) call();
+  EXPECT_EQ(passed, 1);
+  EXPECT_EQ(refusals, (std::vector{429, 429}));
+  EXPECT_EQ(asked[0]->answer.status, 200);
+}
+
 TEST_F(FrontDoorTest, TokensAreEstimatedAndSettled) {
   use({{"API_KEYS", "[" + item("a", "tokens_per_minute: 100") + "]"}});
   hold = true;
@@ -264,6 +343,25 @@ TEST_F(FrontDoorTest, TokensAreEstimatedAndSettled) {
   EXPECT_EQ(huge->answer.status, 0);  // an empty window lets anything in
 }
 
+// Leaving before the end is no way around the limit, and no way to pay less than was thought.
+TEST_F(FrontDoorTest, TokensOfAnAnswerWithoutAnEndCount) {
+  use({{"API_KEYS", "[" + item("a", "tokens_per_minute: 200") + "]"}});
+  hold = true;
+  const auto left = [&] {
+    const auto probe = ask("/v1/embeddings", "a", {}, "x");
+    api::charge_client(probe->request(), 0);
+    probe->respond({});
+    return probe->header("x-ratelimit-remaining-tokens");
+  };
+  const std::string body(156, 'x');  // thought to be 40
+  api::charge_client_so_far(ask("/v1/chat/completions", "a", {}, body)->request(), 90);
+  EXPECT_EQ(left(), "110");
+  const auto early = ask("/v1/chat/completions", "a", {}, body);
+  api::charge_client_so_far(early->request(), 3);
+  api::charge_client(early->request(), 0);  // too late: the estimate stands
+  EXPECT_EQ(left(), "70");
+}
+
 TEST_F(FrontDoorTest, CountsRequestsInProgress) {
   use({{"API_KEYS", "[" + item("a", "concurrent: 2") + "]"}});
   hold = true;
@@ -288,7 +386,7 @@ TEST_F(FrontDoorTest, TheInferenceApiAsksForItsLimitItself) {
   hold = true;
   const auto admit = [](const std::shared_ptr<FakeExchange>& exchange) {
     std::string said = "nothing";
-    api::admit_client(exchange->request(),
+    api::admit_client(exchange,
                       [&](const Error* refusal) { said = refusal ? refusal->message : "welcome"; });
     return said;
   };

@@ -19,6 +19,7 @@ class FakeExchange final : public net::Exchange {
   void finish_stream() override {}
   void on_cancel(std::function<void()>) override {}
   bool cancelled() const override { return false; }
+  void run_on_loop(std::function<void()> call) override { call(); }
   std::string header(const std::string& name) const {
     for (const auto& [key, value] : answer.headers)
       if (key == name) return value;
@@ -56,6 +57,8 @@ TEST(Router, FindsRedirectsAndRefuses) {
   EXPECT_EQ(slash->answer.status, 307);
   EXPECT_EQ(slash->header("Location"), "/v1/embeddings?a=b");
   EXPECT_EQ(ask("GET", "/nope/")->answer.status, 404);
+  EXPECT_EQ(ask("GET", "/v1/models/a b\r\nX: \xC3\xA9?#%/")->header("Location"),
+            "/v1/models/a%20b%0D%0AX:%20%C3%A9%3F%23%25");
 }
 
 // A path that nobody has is answered in the words of the API it looks like.

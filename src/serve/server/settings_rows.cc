@@ -233,6 +233,9 @@ std::vector<SettingDef> inputs() {
        .help = "texts per embeddings request, documents per rerank request"},
       {.name = "MAX_TEXT_CHARS", .type = kInt, .initial = "20000", .least = 1, .most = 1e9,
        .help = "Unicode code points per text"},
+      {.name = "TOKENIZE_MAX_CHARS", .type = kInt, .initial = "1000000", .least = 1, .most = 1e9,
+       .help = "Unicode code points of all texts of a /tokenize request, or of the prompt that a "
+               "conversation becomes there and in /apply-template; ids of a /detokenize request"},
       {.name = "PREDICT_MAX_BATCH_SIZE", .type = kInt, .initial = "100", .least = 1,
        .most = kCountMax, .help = "texts per /predict_batch request"},
       {.name = "RERANK_MAX_TOKENS", .type = kInt, .initial = "512", .least = 0, .most = kTokensMax,

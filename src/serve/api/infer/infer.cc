@@ -41,7 +41,6 @@ void InferRoutes::stream(std::shared_ptr<net::Exchange> exchange) {
 void InferRoutes::sweep() { streams_.sweep(); }
 
 void InferRoutes::handle(std::shared_ptr<net::Exchange> exchange, bool stream) {
-  if (!options_.off.empty()) return exchange->respond(plain_status_response(404, options_.off));
   auto generation = std::make_shared<Generation>(std::move(exchange), place_, unknown_);
   const net::HttpRequest& http = generation->request();
   if (!is_json_type(http.header("Content-Type")))
@@ -49,7 +48,7 @@ void InferRoutes::handle(std::shared_ptr<net::Exchange> exchange, bool stream) {
         plain_status_response(415, concat("Content-Type: want application/json, got ",
                                           in_quotes(http.header("Content-Type")))));
   if (http.body.size() <= options_.parse_inline_bytes_max) return start(generation, stream);
-  admit_client(http, [this, generation, stream](const Error* refusal) {
+  admit_client(generation->exchange(), [this, generation, stream](const Error* refusal) {
     if (refusal) return generation->refuse(*refusal);
     if (!prep_.post([this, generation, stream] { start(generation, stream); }))
       generation->refuse({Code::kOverloaded, "too many large requests wait to be read"});
@@ -69,7 +68,7 @@ void InferRoutes::start(const std::shared_ptr<Generation>& generation, bool stre
   auto call = parse_infer(generation->request().body, options_.limits, find);
   if (!call.ok()) return generation->refuse(call.error());
   const auto read = std::make_shared<InferCall>(std::move(*call));  // shared: functions are copied
-  admit_client(generation->request(),
+  admit_client(generation->exchange(),
                [this, generation, model, read, stream](const Error* refusal) {
                  if (refusal) return generation->refuse(*refusal);
                  carry_out(generation, *model, std::move(*read), stream);

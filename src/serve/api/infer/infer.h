@@ -29,7 +29,6 @@ struct InferOptions {
   IdempotencyOptions idempotency;
   GenerationOptions generation;
   size_t parse_inline_bytes_max = 16 << 10;
-  std::string off;  // not empty: every request is answered 404 with this
 };
 
 class InferRoutes {

@@ -9,6 +9,7 @@
 #include "net/raw_client.h"
 #include "serve/api/client.h"
 #include "serve/api/openai/chat_fixture.h"
+#include "serve/cache/memory_cache.h"
 
 namespace sis::api {
 namespace {
@@ -48,6 +49,7 @@ class Counts final : public GenerateObserver {
 struct Served {
   explicit Served(InferOptions options = {})
       : routes(options, around.gate, prep, writers, clock, unknown, {}) {
+    routes.use_cache(cache);
     routes.add("m", {.service = &service, .observer = &counts, .breaker = &breaker});
     routes.add("embed", {.observer = &counts});
     net::ServerOptions http;
@@ -65,7 +67,10 @@ struct Served {
     server = std::move(*created);
     server->start();
   }
-  ~Served() { server->stop(); }
+  ~Served() {
+    server->stop();
+    cache.close();
+  }
   RawClient client() { return RawClient(server->port()); }
 
   testing::SmallModel model;
@@ -74,6 +79,16 @@ struct Served {
   admission::Breaker breaker{"m", {.failures_max = 2, .open_time = std::chrono::hours(1)}, clock};
   Counts counts, unknown;
   TaskPool prep{"test-prep", 1, 100}, writers{"test-writer", 1, 100};
+  struct : cache::CacheObserver {
+    void on_hit() override {}
+    void on_miss() override {}
+    void on_join() override {}
+  } look_ups;
+  cache::ResponseCache cache{
+      {},
+      std::make_shared<cache::MemoryCache>(cache::MemoryCacheOptions{}, clock),
+      clock,
+      look_ups};
   testing::Around around{clock};
   std::shared_ptr<net::Companion> client_of_all;  // as the front door leaves it; shared as there
   InferRoutes routes;
@@ -186,13 +201,6 @@ TEST(InferRoute, RefusesInItsOwnWords) {
   EXPECT_EQ(refused.status, 503);
   EXPECT_EQ(json::parse(refused.body)["error"], "circuit_open");
   EXPECT_TRUE(refused.has("Retry-After: 3600")) << refused.head;
-
-  Served off(InferOptions{.off = "they are off"});
-  auto other = off.client();
-  other.send(infer());
-  const RawAnswer gone = other.read();
-  EXPECT_EQ(gone.status, 404);
-  EXPECT_EQ(json::parse(gone.body)["detail"], "they are off");
 }
 
 // A client with so many requests left.
@@ -286,6 +294,29 @@ TEST(InferRoute, IdempotencyKeys) {
   client.send(infer(R"("params":{"seed":2},"idempotency_key":"f")"));
   say(served.service.take(), {"now"}, FinishReason::kStop);
   EXPECT_EQ(client.read().status, 200);
+}
+
+// An answer from the response cache belongs to its key as a computed one does.
+TEST(InferRoute, IdempotencyKeysOfCachedAnswers) {
+  Served served;
+  auto client = served.client();
+  const auto ask = [&](std::string_view params, std::string_view key) {
+    client.send(infer(concat(R"("params":{"temperature":0)", params, "}", key)));
+  };
+  ask("", "");
+  say(served.service.take(), {"certain"}, FinishReason::kStop);
+  EXPECT_EQ(client.read().status, 200);
+  constexpr const char* kKey = R"(,"idempotency_key":"k")";
+  ask("", kKey);  // nothing to take: the cache answers
+  RawAnswer answer = client.read();
+  EXPECT_TRUE(answer.has("X-Cache: hit")) << answer.head;
+  EXPECT_EQ(json::parse(answer.body)["output"], "certain");
+  ask("", kKey);
+  answer = client.read();
+  EXPECT_TRUE(answer.has("Idempotent-Replayed: true")) << answer.head;
+  EXPECT_EQ(json::parse(answer.body)["output"], "certain");
+  ask(R"(,"seed":1)", kKey);
+  EXPECT_EQ(client.read().status, 422);
 }
 
 TEST(InferRoute, ALeavingClientCancels) {

@@ -43,6 +43,7 @@ class InferPrinter final : public AnswerPrinter {
   }
   std::string kept(const std::string&) const override { return result_; }
   std::string again(const std::string& kept) const override {
+    on_result_(kept);
     return infer_body(head_, kept, /*cached=*/true, clock_.now());
   }
 

@@ -22,7 +22,7 @@ struct InferHead {
 std::string infer_result(const std::string& output, const tasks::Usage& usage);
 std::string infer_body(const InferHead& head, std::string_view result, bool cached, TimePoint now);
 
-// `on_result` gets the infer_result() of a whole answer before it is sent.
+// `on_result` gets the infer_result() of a whole answer, computed or kept, before it is sent.
 //
 //   event: token  {"text","finish_reason": null or "stop" or "length"}
 //   event: done   {}

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "net/raw_client.h"
+#include "serve/api/client.h"
 #include "serve/api/openai/chat_fixture.h"
 
 namespace sis::api {
@@ -51,6 +52,22 @@ class Counts final : public GenerateObserver {
   std::map<int, int> statuses_;
 };
 
+// Remembers what requests are charged.
+struct Charges final : Client {
+  const std::string& name() const override { return name_; }
+  int priority() const override { return 0; }
+  Status check_model(const std::string&) const override { return {}; }
+  bool may_see_model(std::string_view) const override { return true; }
+  void used_tokens(int64_t tokens) override { whole += tokens; }
+  void used_tokens_so_far(int64_t tokens) override { so_far += tokens; }
+  void on_head(net::HttpResponse&) override {}
+  void on_end() override {}
+  std::atomic<int64_t> whole{0}, so_far{0};
+
+ private:
+  const std::string name_;
+};
+
 using OneStatus = std::map<int, int>;
 
 struct Served {
@@ -62,6 +79,7 @@ struct Served {
     http.address = "127.0.0.1";
     http.port = 0;
     auto created = net::HttpServer::create(http, [this](std::shared_ptr<net::Exchange> plain) {
+      if (client_known) plain->request().companion = client_known;
       auto exchange = around.traced(std::move(plain));
       if (exchange->request().path == "/v1/completions")
         routes.completions(std::move(exchange));
@@ -83,6 +101,7 @@ struct Served {
   testing::Around around;
   TaskPool prep{"test-prep", 1, 100}, writers{"test-writer", 1, 100};
   ChatRoutes routes;
+  std::shared_ptr<Client> client_known;  // null: no front door stands there
   std::unique_ptr<net::HttpServer> server;
 };
 
@@ -319,6 +338,29 @@ TEST(ChatRoute, DisconnectCancels) {
     }
 }
 
+// What was computed is charged, whether or not the client waits for the end.
+TEST(ChatRoute, ChargesWhoLeavesEarly) {
+  for (const bool fails : {false, true}) {
+    Served served;
+    const auto charges = std::make_shared<Charges>();
+    served.client_known = charges;
+    auto client = served.client();
+    client.send(chat(kStream));
+    const Submitted call = served.service.take();
+    call.stream->on_start(3);
+    for (int i = 0; i < 5; ++i) call.stream->on_delta(0, text_delta("x"));
+    ASSERT_TRUE(client.read_some());
+    if (fails)
+      call.stream->on_end(Error{Code::kDeadline, "late"});
+    else
+      client.reset();
+    call.cancelled->wait(false);
+    served.counts.statuses();
+    EXPECT_EQ(charges->so_far, 8);
+    EXPECT_EQ(charges->whole, 0);
+  }
+}
+
 // Without a place nothing reaches the service; the answer says when to come back. A place is free
 // again when its request is answered, refused or left.
 TEST(ChatRoute, TakesAPlaceAtTheGate) {
@@ -440,6 +482,29 @@ TEST(ChatRoute, KeepsQuietStreamsAlive) {
   EXPECT_EQ(events[1], ": ping");
   EXPECT_EQ(events.back()["error"]["type"], "rate_limit_error");
   EXPECT_EQ(served.counts.statuses(), (OneStatus{{429, 1}}));
+}
+
+// One that waits for a slot in vain, and one that finds none at all, end as streams do as well.
+TEST(ChatRoute, AQuietStreamThatIsRefusedEndsWithAnError) {
+  Served served({.generation = {.keep_alive = milliseconds(40)}}, {},
+                {.tickets_max = 8, .slots_max = 1, .wait_max = milliseconds(300)});
+  auto first = served.client(), second = served.client();
+  first.send(chat());
+  const Submitted running = served.service.take();
+  Periodic sweeper("test-sweep", milliseconds(5), [&] {
+    served.around.gate.sweep();
+    served.routes.sweep();
+  });
+  const RawAnswer answer = second.ask(chat(kStream));
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_TRUE(answer.complete);
+  const auto events = events_of(answer.body);
+  ASSERT_GE(events.size(), 2u) << answer.body;
+  EXPECT_EQ(events.front(), ": ping");
+  EXPECT_EQ(events.back()["error"]["type"], "rate_limit_error");
+  EXPECT_EQ(served.counts.statuses(), (OneStatus{{429, 1}}));
+  finish(running);
+  EXPECT_EQ(first.read().status, 200);
 }
 
 // One write takes what gathered while the writer was busy: one chunk on the wire.

@@ -75,7 +75,7 @@ class Generation::Sink final : public tasks::GenerateStream {
         first_choice_(static_cast<int32_t>(prompt) * choices) {}
 
   void on_prompt_tokens(int32_t tokens) override { generation_->on_prompt_tokens(prompt_, tokens); }
-  void on_start(int32_t) override { generation_->on_start(); }
+  void on_start(int32_t tokens) override { generation_->on_start(tokens); }
   void on_prompt(std::vector<TokenLogprobs> tokens) override {
     generation_->on_prompt(prompt_, std::move(tokens));
   }
@@ -198,10 +198,9 @@ void Generation::on_looked_up(cache::ResponseCache::Outcome outcome) {
 void Generation::enter_gate() {
   if (generator_.breaker) {
     auto pass = generator_.breaker->enter();
-    if (!pass.ok()) {
-      refuse(pass.error());
-      return end(0);
-    }
+    if (!pass.ok()) return turn_down(pass.error());
+    const std::lock_guard lock(mutex_);
+    if (over_) return;  // the client has left meanwhile: the pass says nothing
     pass_ = std::move(*pass);
   }
   const tasks::GenerateDefaults& defaults = generator_.service->defaults();
@@ -222,11 +221,23 @@ void Generation::enter_gate() {
   // Else the wait goes with its scope, after the lock.
 }
 
-void Generation::submit(Result<admission::Place> place) {
-  if (!place.ok()) {
-    refuse(place.error());
-    return end(0);
+// At once, unless a stream has begun with a comment: then the error is an event of it.
+void Generation::turn_down(const Error& error) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (over_) return;
+    if (pinged_) {
+      error_ = error;
+      return schedule(lock);
+    }
+    over_ = true;  // no comment begins a stream any more
   }
+  refuse(error);
+  end(0);
+}
+
+void Generation::submit(Result<admission::Place> place) {
+  if (!place.ok()) return turn_down(place.error());
   {
     const std::lock_guard lock(mutex_);
     if (over_) return;
@@ -255,10 +266,11 @@ void Generation::on_prompt_tokens(size_t prompt, int32_t tokens) {
   held_.correct(std::accumulate(prompt_tokens_.begin(), prompt_tokens_.end(), int64_t{0}));
 }
 
-void Generation::on_start() {
+void Generation::on_start(int32_t prompt_tokens) {
   const TimePoint now = place_.clock.now();
   const std::lock_guard lock(mutex_);
   if (over_) return;
+  prompts_begun_ += prompt_tokens;
   if (!started_) started_ = now;
   held_.start();
   if (!stream_) return;
@@ -280,6 +292,8 @@ void Generation::on_delta(int32_t choice, Delta delta) {
   const TimePoint now = place_.clock.now();
   const std::lock_guard lock(mutex_);
   if (over_) return;
+  // A piece is a token, or more where text was held back and logprobs tell.
+  pieces_ += std::max<int64_t>(1, static_cast<int64_t>(delta.logprobs.size()));
   ChoiceState& state = choices_[static_cast<size_t>(choice)];
   if (!first_token_) {
     first_token_ = now;
@@ -407,7 +421,10 @@ void Generation::write_events() {
     }
     if (!exchange_->write(out)) return leave();
     if (!done) continue;
-    if (!error) tell_usage(usage);
+    if (error)
+      charge_so_far();
+    else
+      tell_usage(usage);
     end(error ? http_status(error->code) : 200);
     return exchange_->finish_stream();
   }
@@ -494,13 +511,29 @@ void Generation::end(int status) {
   if (status != 0) account(status);
 }
 
-void Generation::leave() { end(499); }
+void Generation::leave() {
+  charge_so_far();
+  end(499);
+}
+
+// For an answer without an end: else leaving just before it would make it free.
+void Generation::charge_so_far() {
+  int64_t tokens = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (over_) return;
+    tokens = std::max(prompts_begun_ + pieces_,
+                      int64_t{usage_.prompt_tokens} + usage_.completion_tokens);
+  }
+  if (tokens > 0) charge_client_so_far(exchange_->request(), tokens);
+}
 
 bool Generation::keep_alive() {
   const std::lock_guard lock(mutex_);
   if (over_) return false;
+  if (submitted_ == TimePoint{}) return true;  // run() has yet to set it up
   if (place_.clock.now() - last_write_ < place_.options.keep_alive) return true;
-  ping_ = true;
+  ping_ = pinged_ = true;
   schedule(lock);
   return true;
 }
@@ -537,8 +570,10 @@ void Generation::account(int status) {
   size_t choices = 0;
   std::vector<std::string> reasons;
   const char* cache_word = cache_word_;
+  admission::Breaker::Pass pass;
   {
     const std::lock_guard lock(mutex_);
+    pass = std::move(pass_);
     usage = usage_;
     waited = waited_;
     choices = choices_.size();
@@ -547,7 +582,7 @@ void Generation::account(int status) {
       for (const auto& choice : choices_) reasons.push_back(finish_word(choice.gathered.reason));
     place_stages(usage, now);
   }
-  pass_.end_with_status(status);
+  pass.end_with_status(status);
   request_observer_->on_request(status, now - arrived, waited + usage.queue);
   if (choices > 0 && trace_->recording()) {
     trace_->attribute("gen_ai.request.max_tokens", tokens_max_);

@@ -138,6 +138,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
              RequestObserver& unknown);
 
   net::HttpRequest& request() { return exchange_->request(); }
+  const std::shared_ptr<net::Exchange>& exchange() const { return exchange_; }
   // From here on the request counts as this model's.
   void found_model(const std::string& name, RequestObserver& observer);
   // Answers an error, unless something was answered already.
@@ -169,10 +170,11 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void on_looked_up(cache::ResponseCache::Outcome outcome);
   void enter_gate();                            // behind the model's breaker
   void submit(Result<admission::Place> place);  // the gate's answer
+  void turn_down(const Error& error);           // by either
 
   // The service's side.
   void on_prompt_tokens(size_t prompt, int32_t tokens);
-  void on_start();
+  void on_start(int32_t prompt_tokens);
   void on_prompt(size_t prompt, std::vector<tasks::TokenLogprobs> tokens);
   void on_delta(int32_t choice, tasks::Delta delta);
   void on_finish(int32_t choice, tasks::FinishReason reason);
@@ -185,6 +187,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void tell_usage(const tasks::Usage& usage);
   void end(int status);
   void leave();  // the client is gone or does not read
+  void charge_so_far();
   void account(int status);
   void place_stages(const tasks::Usage& usage, TimePoint now);
 
@@ -196,7 +199,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
   GenerationModel generator_;
   TimePoint deadline_{};
   std::vector<tasks::GenerateCall> calls_;  // until they are submitted
-  admission::Breaker::Pass pass_;
   std::unique_ptr<AnswerPrinter> printer_;
   bool stream_ = false, include_usage_ = false;
   int64_t tokens_max_ = 0;
@@ -205,6 +207,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::atomic<bool> accounted_{false};
 
   std::mutex mutex_;  // guards what follows
+  admission::Breaker::Pass pass_;
   Tickets tickets_;
   std::unique_ptr<cache::ResponseCache::Ticket> lookup_;
   cache::ResponseCache::Lead lead_;
@@ -212,11 +215,14 @@ class Generation : public std::enable_shared_from_this<Generation> {
   admission::Place held_;               // empty again when it is over
   Duration waited_{};                   // for it
   std::vector<int32_t> prompt_tokens_;  // of each call, to be computed
+  int64_t prompts_begun_ = 0;           // their tokens
+  int64_t pieces_ = 0;                  // of all answers, about as many as tokens
   std::vector<Event> events_;
   std::vector<ChoiceState> choices_;
   bool scheduled_ = false;  // a writer is on its way or at work
   bool start_ = false, ping_ = false;
-  bool over_ = false;  // nothing more is to be done
+  bool pinged_ = false;  // so far
+  bool over_ = false;    // nothing more is to be done
   size_t calls_open_ = 0;
   std::optional<Error> error_;
   tasks::Usage usage_;

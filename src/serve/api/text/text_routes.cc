@@ -7,7 +7,6 @@
 #include "serve/api/client.h"
 #include "serve/api/errors.h"
 #include "serve/api/request_timeout.h"
-#include "serve/api/text/tokenize_json.h"
 #include "serve/tasks/conversation.h"
 #include "telemetry/json_text.h"
 
@@ -80,16 +79,16 @@ void TextRoutes::apply_template(std::shared_ptr<net::Exchange> exchange) const {
 
 Result<std::string> TextRoutes::tokenize_body(const net::HttpRequest& request,
                                               RequestTrace& trace) const {
-  SIS_ASSIGN(auto call, parse_tokenize(request.body, texts_max_));
+  SIS_ASSIGN(auto call, parse_tokenize(request.body, limits_));
   trace.mark(Stage::kParse, now());
   SIS_ASSIGN(const auto* model, find(request, call.model, call.conversation.has_value()));
   trace.set_model(model->name);
-  return run_tokenize(std::move(call), *model);
+  return run_tokenize(std::move(call), *model, limits_);
 }
 
 Result<std::string> TextRoutes::detokenize_body(const net::HttpRequest& request,
                                                 RequestTrace& trace) const {
-  SIS_ASSIGN(const auto call, parse_detokenize(request.body, texts_max_));
+  SIS_ASSIGN(const auto call, parse_detokenize(request.body, limits_));
   trace.mark(Stage::kParse, now());
   SIS_ASSIGN(const auto* model, find(request, call.model, /*with_template=*/false));
   trace.set_model(model->name);
@@ -103,6 +102,7 @@ Result<std::string> TextRoutes::apply_body(const net::HttpRequest& request,
   SIS_ASSIGN(const auto* model, find(request, call.model, /*with_template=*/true));
   trace.set_model(model->name);
   SIS_ASSIGN(const std::string prompt, tasks::render_conversation(call, *model));
+  SIS_TRY(check_prompt(prompt, limits_));
   std::string out = R"({"prompt":)";
   telemetry::append_json_string(out, prompt);
   out += '}';

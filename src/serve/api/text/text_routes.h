@@ -12,15 +12,16 @@
 #include "net/http_server.h"
 #include "serve/admission/gate.h"
 #include "serve/api/request_trace.h"
+#include "serve/api/text/tokenize_json.h"
 #include "serve/tasks/text_model.h"
 
 namespace sis::api {
 
 class TextRoutes {
  public:
-  // `texts_max`: texts or rows of ids in one request. Over `timeout` before its turn comes: 504.
-  TextRoutes(int64_t texts_max, Duration timeout, admission::Gate& gate, TaskPool& prep)
-      : texts_max_(texts_max), timeout_(timeout), gate_(gate), prep_(prep) {}
+  // Over `timeout` before its turn comes: 504.
+  TextRoutes(const TextLimits& limits, Duration timeout, admission::Gate& gate, TaskPool& prep)
+      : limits_(limits), timeout_(timeout), gate_(gate), prep_(prep) {}
 
   // The first model, and the first with a template, answer requests that name none.
   void add(tasks::TextModel model) { models_.push_back(std::move(model)); }
@@ -40,7 +41,7 @@ class TextRoutes {
   Result<std::string> detokenize_body(const net::HttpRequest& request, RequestTrace& trace) const;
   Result<std::string> apply_body(const net::HttpRequest& request, RequestTrace& trace) const;
 
-  const int64_t texts_max_;
+  const TextLimits limits_;
   const Duration timeout_;
   admission::Gate& gate_;
   TaskPool& prep_;

@@ -53,6 +53,19 @@ Status read_inputs(const element& inputs, int64_t texts_max, std::vector<std::st
   return {};
 }
 
+// Before a tokenizer sees them: its time and memory grow with them.
+Status check_chars(const std::vector<std::string>& texts, const char* param,
+                   const TextLimits& limits) {
+  int64_t bytes = 0, chars = 0;
+  for (const auto& text : texts) bytes += static_cast<int64_t>(text.size());
+  if (bytes <= limits.chars_max) return {};
+  for (const auto& text : texts) chars += count_code_points(text);
+  if (chars <= limits.chars_max) return {};
+  return invalid(concat(param, " has ", chars, " characters, at most ", limits.chars_max,
+                        " are allowed per request (TOKENIZE_MAX_CHARS)"),
+                 param);
+}
+
 void append_ids(std::string& out, const std::vector<int32_t>& ids) {
   out += '[';
   for (size_t i = 0; i < ids.size(); ++i) {
@@ -157,7 +170,16 @@ void write_inputs_answer(std::string& out, const TokenizeCall& call,
 
 }  // namespace
 
-Result<TokenizeCall> parse_tokenize(std::string_view body, int64_t texts_max) {
+Status check_prompt(std::string_view prompt, const TextLimits& limits) {
+  if (static_cast<int64_t>(prompt.size()) <= limits.chars_max) return {};
+  const int64_t chars = count_code_points(prompt);
+  if (chars <= limits.chars_max) return {};
+  return invalid(concat("messages make a prompt of ", chars, " characters, at most ",
+                        limits.chars_max, " are allowed per request (TOKENIZE_MAX_CHARS)"),
+                 "messages");
+}
+
+Result<TokenizeCall> parse_tokenize(std::string_view body, const TextLimits& limits) {
   SIS_ASSIGN(const object fields, parse_body(body));
   TokenizeCall call;
   SIS_TRY(read_model(fields, call.model));
@@ -166,6 +188,7 @@ Result<TokenizeCall> parse_tokenize(std::string_view body, int64_t texts_max) {
     call.shape = TokenizeShape::kPrompt;
     SIS_ASSIGN(auto prompt, text_of(text, "prompt"));
     call.texts.push_back(std::move(prompt));
+    SIS_TRY(check_chars(call.texts, "prompt", limits));
     SIS_TRY(read_flag(fields, "add_special_tokens", call.add_special_tokens));
     SIS_TRY(read_flag(fields, "return_token_strs", call.with_pieces));
     return call;
@@ -181,6 +204,7 @@ Result<TokenizeCall> parse_tokenize(std::string_view body, int64_t texts_max) {
     call.shape = TokenizeShape::kContent;
     SIS_ASSIGN(auto content, text_of(text, "content"));
     call.texts.push_back(std::move(content));
+    SIS_TRY(check_chars(call.texts, "content", limits));
     call.add_special_tokens = false;
     bool parse_special = true;
     SIS_TRY(read_flag(fields, "add_special", call.add_special_tokens));
@@ -193,14 +217,15 @@ Result<TokenizeCall> parse_tokenize(std::string_view body, int64_t texts_max) {
   }
   if (!fields.at_key("inputs").get(text)) {
     call.shape = TokenizeShape::kInputs;
-    SIS_TRY(read_inputs(text, texts_max, call.texts));
+    SIS_TRY(read_inputs(text, limits.texts_max, call.texts));
+    SIS_TRY(check_chars(call.texts, "inputs", limits));
     SIS_TRY(read_flag(fields, "add_special_tokens", call.add_special_tokens));
     return call;
   }
   return invalid("want one of 'prompt', 'messages', 'content' or 'inputs'", "prompt");
 }
 
-Result<DetokenizeCall> parse_detokenize(std::string_view body, int64_t texts_max) {
+Result<DetokenizeCall> parse_detokenize(std::string_view body, const TextLimits& limits) {
   SIS_ASSIGN(const object fields, parse_body(body));
   DetokenizeCall call;
   SIS_TRY(read_model(fields, call.model));
@@ -215,16 +240,26 @@ Result<DetokenizeCall> parse_detokenize(std::string_view body, int64_t texts_max
   simdjson::dom::array array;
   if (tokens.get_array().get(array))
     return invalid(concat(key, ": want an array of token ids, got ", json_kind(tokens)), key);
+  int64_t ids_left = limits.chars_max;
+  const auto take_ids = [&](const simdjson::dom::array& ids) -> Status {
+    ids_left -= static_cast<int64_t>(ids.size());
+    if (ids_left >= 0) return {};
+    return invalid(concat(key, ": at most ", limits.chars_max,
+                          " ids are allowed per request (TOKENIZE_MAX_CHARS), got at least ",
+                          limits.chars_max - ids_left),
+                   key);
+  };
   const bool nested = call.tei && array.size() > 0 && (*array.begin()).is_array();
   if (!nested) {
+    SIS_TRY(take_ids(array));
     call.ids.emplace_back();
     if (array.size() > 0) {
       SIS_ASSIGN(call.ids.back(), token_ids(array, key));
     }
     return call;
   }
-  if (static_cast<int64_t>(array.size()) > texts_max)
-    return invalid(concat(key, " has ", array.size(), " rows, at most ", texts_max,
+  if (static_cast<int64_t>(array.size()) > limits.texts_max)
+    return invalid(concat(key, " has ", array.size(), " rows, at most ", limits.texts_max,
                           " are allowed per request (MAX_BATCH_SIZE)"),
                    key);
   for (const element row : array) {
@@ -232,15 +267,18 @@ Result<DetokenizeCall> parse_detokenize(std::string_view body, int64_t texts_max
     simdjson::dom::array inner;
     if (row.get_array().get(inner))
       return invalid(concat(param, ": want an array of token ids, got ", json_kind(row)), param);
+    SIS_TRY(take_ids(inner));
     SIS_ASSIGN(auto ids, token_ids(inner, param));
     call.ids.push_back(std::move(ids));
   }
   return call;
 }
 
-Result<std::string> run_tokenize(TokenizeCall call, const tasks::TextModel& model) {
+Result<std::string> run_tokenize(TokenizeCall call, const tasks::TextModel& model,
+                                 const TextLimits& limits) {
   if (call.conversation) {
     SIS_ASSIGN(auto prompt, tasks::render_conversation(*call.conversation, model));
+    SIS_TRY(check_prompt(prompt, limits));
     call.texts = {std::move(prompt)};
   }
   std::string out;

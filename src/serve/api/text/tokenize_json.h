@@ -19,6 +19,12 @@
 
 namespace sis::api {
 
+// Of one request.
+struct TextLimits {
+  int64_t texts_max = 32;         // texts, or rows of ids
+  int64_t chars_max = 1'000'000;  // code points of all texts or of the rendered prompt; ids
+};
+
 enum class TokenizeShape : uint8_t { kPrompt, kContent, kInputs };
 
 struct TokenizeCall {
@@ -37,13 +43,17 @@ struct DetokenizeCall {
   bool skip_special_tokens = false;
 };
 
-// Faults are kInvalidArgument with the field in `param`. `texts_max` bounds "inputs".
-Result<TokenizeCall> parse_tokenize(std::string_view body, int64_t texts_max);
-Result<DetokenizeCall> parse_detokenize(std::string_view body, int64_t texts_max);
+// Faults are kInvalidArgument with the field in `param`.
+Result<TokenizeCall> parse_tokenize(std::string_view body, const TextLimits& limits);
+Result<DetokenizeCall> parse_detokenize(std::string_view body, const TextLimits& limits);
+
+// What a conversation became. kInvalidArgument when it is too long.
+Status check_prompt(std::string_view prompt, const TextLimits& limits);
 
 // Runs the call; kInvalidArgument for ids the model does not have and for conversations it cannot
-// render.
-Result<std::string> run_tokenize(TokenizeCall call, const tasks::TextModel& model);
+// render or that become too long.
+Result<std::string> run_tokenize(TokenizeCall call, const tasks::TextModel& model,
+                                 const TextLimits& limits);
 Result<std::string> run_detokenize(const DetokenizeCall& call, const tasks::TextModel& model);
 
 }  // namespace sis::api

@@ -1,5 +1,6 @@
 #include "serve/api/webhook/webhook.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/strings.h"
@@ -41,6 +42,14 @@ Result<Event> parse_event(std::string_view body) {
   return event;
 }
 
+// For at least as long as a signature is good: its time may lie ahead by the window, and then the
+// window follows.
+IdempotencyOptions remembered(const WebhookOptions& options) {
+  IdempotencyOptions kept = options.idempotency;
+  kept.ttl = std::max(kept.ttl, 2 * options.timestamp_window);
+  return kept;
+}
+
 }  // namespace
 
 WebhookRoute::WebhookRoute(WebhookOptions options, TaskPool& prep, const Clock& clock,
@@ -51,7 +60,7 @@ WebhookRoute::WebhookRoute(WebhookOptions options, TaskPool& prep, const Clock& 
       unix_seconds_(std::move(unix_seconds)),
       on_event_(std::move(on_event)),
       log_(std::move(log)),
-      seen_(options_.idempotency, clock) {}
+      seen_(remembered(options_), clock) {}
 
 void WebhookRoute::ingest(std::shared_ptr<net::Exchange> exchange) {
   if (exchange->request().body.size() <= options_.check_inline_bytes_max) return take(*exchange);
@@ -82,7 +91,7 @@ WebhookRoute::Answered WebhookRoute::check(const net::HttpRequest& request) {
         {Code::kTooLarge, concat("the body has ", request.body.size(), " bytes, at most ",
                                  options_.body_bytes_max, " are allowed")},
         "refused");
-  // Nothing of the body is looked at before its sender is known.
+  // Nothing of the body is used before its sender is known.
   const std::string_view given = request.header("X-Signature");
   const std::string_view timestamp = request.header("X-Timestamp");
   if (given.empty())
@@ -102,25 +111,38 @@ WebhookRoute::Answered WebhookRoute::check(const net::HttpRequest& request) {
   if (key.size() > kNameBytesMax)
     return refused(invalid(concat("Idempotency-Key: want at most ", kNameBytesMax, " bytes"), ""),
                    "invalid");
-  auto begun = seen_.begin(key.empty() ? sha256_of({"signature", given}) : sha256_of({"key", key}),
-                           sha256_of({request.body}));
-  if (begun.state == IdempotencyMap::State::kOtherBody)
-    return refused(invalid("Idempotency-Key belongs to an event with another body", ""), "invalid");
-  if (begun.state != IdempotencyMap::State::kNew) {
+  using State = IdempotencyMap::State;
+  // What was signed once is taken once, whatever unsigned headers come with it: only an event that
+  // is new by its signature may be new by its key. Both are remembered.
+  const Sha256 sign = sha256_of({"signature", webhook_signature_digits(given)});
+  auto begun = seen_.begin(sign, sign);
+  IdempotencyMap::Begun by_key;
+  if (begun.state == State::kNew && !key.empty()) {
+    by_key = seen_.begin(sha256_of({"key", key}), sha256_of({request.body}));
+    if (by_key.state == State::kOtherBody)
+      return refused(invalid("Idempotency-Key belongs to an event with another body", ""),
+                     "invalid");
+  }
+  const bool fresh = begun.state == State::kNew && by_key.state == State::kNew;
+  if (!fresh) {
     log_.log(telemetry::Level::kInfo, "webhook_duplicate", request.request_id,
              {{"id", event->id}, {"type", event->type}});
     // Another thread may hold the first one for a moment: its answer would be this one.
-    if (begun.answer) return {{.body = *begun.answer}, "duplicate"};
+    if (const auto& answer = begun.answer ? begun.answer : by_key.answer) {
+      begun.lease.publish(*answer);
+      return {{.body = *answer}, "duplicate"};
+    }
   }
   std::string body = R"({"success":true,"id":)";
   telemetry::append_json_string(body, event->id);
   body += R"(,"received_at":)";
   telemetry::append_json_string(body, utc_text(static_cast<int64_t>(now)));
   body += '}';
-  if (begun.state != IdempotencyMap::State::kNew) return {{.body = std::move(body)}, "duplicate"};
+  begun.lease.publish(body);
+  if (!fresh) return {{.body = std::move(body)}, "duplicate"};
   log_.log(telemetry::Level::kInfo, "webhook_event", request.request_id,
            {{"id", event->id}, {"type", event->type}, {"bytes", request.body.size()}});
-  begun.lease.publish(body);
+  by_key.lease.publish(body);
   return {{.body = std::move(body)}, "accepted"};
 }
 

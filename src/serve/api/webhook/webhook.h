@@ -1,8 +1,8 @@
 // The route POST /webhooks/ingest: takes signed events from other systems.
 //
 // An event that is genuine is acknowledged, logged with its id and type, and counted; nothing else
-// is done with it, and its payload is never logged. Sent again under the same Idempotency-Key (or,
-// without one, with the same signature) it is acknowledged again and counted as a duplicate.
+// is done with it, and its payload is never logged. Sent again with the same signature, or signed
+// anew under the same Idempotency-Key, it is acknowledged again and counted as a duplicate.
 // Errors are {"error","detail"}. Any thread.
 #pragma once
 

@@ -51,6 +51,15 @@ TEST(WebhookSignature, TakesRawBytesAndSortedKeys) {
       kSecret, "7",
       "{\"id\":\"evt_1\",\"payload\":{\"a\":\"\\u00e9\",\"b\":[1,2.5]},\"timestamp\":1000,"
       "\"type\":\"model.updated\"}")));
+  // A larger one is signed as it comes.
+  std::string large = R"({"b": 1, "a": ")" + std::string(kSortedBytesMax, 'x') + "\"}";
+  const std::string large_sorted =
+      R"({"a": ")" + std::string(kSortedBytesMax, 'x') + R"(", "b": 1})";
+  const std::string large_raw = webhook_signature(kSecret, "7", large),
+                    by_sorted = webhook_signature(kSecret, "7", large_sorted);
+  large.reserve(large.size() + 64);
+  EXPECT_TRUE(webhook_signature_matches(kSecret, "7", large, large_raw));
+  EXPECT_FALSE(webhook_signature_matches(kSecret, "7", large, by_sorted));
   EXPECT_FALSE(matches(webhook_signature(kSecret, "8", body)));
   EXPECT_FALSE(matches(webhook_signature("another", "7", body)));
   EXPECT_FALSE(matches(raw.substr(1)));
@@ -130,17 +139,46 @@ TEST(WebhookRoute, AcknowledgesAndDeduplicates) {
   const RawAnswer again = served.send_signed(kBody, "Idempotency-Key: a\r\n");
   EXPECT_EQ(again.status, 200);
   EXPECT_EQ(again.body, first.body);
-  EXPECT_EQ(served.send_signed(kBody, "Idempotency-Key: b\r\n").status, 200);
   EXPECT_EQ(served
                 .send_signed(R"({"id":"x","type":"t","timestamp":1,"payload":{}})",
                              "Idempotency-Key: a\r\n")
                 .status,
             422);
-  // Without a key, a signature that came already is the same event.
-  EXPECT_EQ(served.send_signed(kBody).status, 200);
-  EXPECT_EQ(served.send_signed(kBody).status, 200);
+  // Signed anew under its key: the same event, also when it is sent once more without the key.
+  const std::string anew = concat(
+      "X-Timestamp: 1005\r\nX-Signature: ", webhook_signature(kSecret, "1005", kBody), "\r\n");
+  EXPECT_EQ(served.send(kBody, anew + "Idempotency-Key: a\r\n").body, first.body);
+  EXPECT_EQ(served.send(kBody, anew).body, first.body);
   EXPECT_EQ(served.counted(),
-            (std::map<std::string, int>{{"accepted", 3}, {"duplicate", 2}, {"invalid", 1}}));
+            (std::map<std::string, int>{{"accepted", 1}, {"duplicate", 3}, {"invalid", 1}}));
+}
+
+// Nothing that is not signed makes another event of one: not a key, not the signature's spelling,
+// not the white space of a document that is signed by its sorted form.
+TEST(WebhookRoute, TakesWhatWasSignedOnce) {
+  Served served;
+  const std::string sorted =
+      R"({"id": "evt_1", "payload": {}, "timestamp": 1000, "type": "model.updated"})";
+  const std::string digits = webhook_signature(kSecret, "1000", sorted);
+  std::string upper = digits;
+  for (char& c : upper) c = static_cast<char>(std::toupper(c));
+  const auto send = [&](const std::string& body, const std::string& spelled,
+                        const std::string& more = "") {
+    return served.send(body, concat("X-Timestamp: 1000\r\nX-Signature: ", spelled, "\r\n", more));
+  };
+  const RawAnswer first = send(sorted, "sha256=" + digits);
+  ASSERT_EQ(first.status, 200) << first.body;
+  served.now = 1100;
+  for (const RawAnswer& again :
+       {send(sorted, digits), send(sorted, upper), send(sorted, "sha256=" + upper),
+        send(sorted, digits, "Idempotency-Key: mine\r\n"), send(sorted + "\n", digits)}) {
+    EXPECT_EQ(again.status, 200) << again.body;
+    EXPECT_EQ(again.body, first.body);
+  }
+  EXPECT_EQ(served.counted(), (std::map<std::string, int>{{"accepted", 1}, {"duplicate", 5}}));
+  // A key that came with a replay only is nobody's yet.
+  EXPECT_EQ(served.send_signed(kBody, "Idempotency-Key: mine\r\n").status, 200);
+  EXPECT_EQ(served.counted()["accepted"], 2);
 }
 
 TEST(WebhookRoute, RefusesWhatIsNotGenuine) {
