@@ -186,8 +186,12 @@ Result<std::shared_ptr<const Grammar>> compile(const GrammarSource& source,
   SIS_TRY(SourceCompiler(builder, *vocabulary)
               .add(source, builder.rule(root).start, builder.rule(root).end, /*depth=*/0));
   SIS_ASSIGN(Automaton automaton, builder.finish(root));
-  return std::shared_ptr<const Grammar>(std::make_shared<const CompiledGrammar>(
-      std::move(automaton), std::move(vocabulary), budget.cache_bytes));
+  auto made = std::make_shared<const CompiledGrammar>(std::move(automaton), std::move(vocabulary),
+                                                      budget.cache_bytes);
+  if (!made->can_begin())
+    return Error{Code::kInvalidArgument,
+                 "grammar: too ambiguous: more can stand at its beginning than can be followed"};
+  return std::shared_ptr<const Grammar>(std::move(made));
 }
 
 bool accept_text(GrammarMatcher& matcher, std::string_view text) {

@@ -113,7 +113,7 @@ class Machine {
   uint32_t run_of(CharClass one, Place place) const;
   bool takes_byte_of(CharClass one, Place place) const;
   int32_t make_mask(PlacesId places);
-  void walk(const TokenTrie& trie, PlacesId from, uint64_t& work_left);
+  void walk(const TokenTrie& trie, PlacesId from);
   int32_t keep_mask();
 
   const Automaton* automaton_;
@@ -133,8 +133,9 @@ class Machine {
   HashIndex mask_index_;
 
   // Of the step in hand.
-  uint64_t work_ = 0;  // places followed, ever
-  QuickSet seen_;      // places
+  uint64_t work_ = 0;      // places, edges and returns followed, ever
+  uint64_t work_end_ = 0;  // of the byte in hand
+  QuickSet seen_;          // places
   std::vector<Place> to_follow_, kept_;
   bool complete_ = false;
   std::vector<std::vector<Place>> callers_;          // by rule

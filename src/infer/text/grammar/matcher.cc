@@ -126,6 +126,11 @@ std::unique_ptr<GrammarMatcher> CompiledGrammar::start() const {
       new Matcher(shared_from_this(), std::move(shared), places));
 }
 
+bool CompiledGrammar::can_begin() const {
+  const std::lock_guard lock(mutex_);
+  return current_->machine.start() != Machine::kDead;
+}
+
 size_t CompiledGrammar::bytes() const {
   std::shared_ptr<Matcher::Shared> shared;
   {

@@ -56,6 +56,8 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
 
   std::unique_ptr<GrammarMatcher> start() const override;
   size_t bytes() const override;
+  // False when already the empty text leads to more places than a machine follows.
+  bool can_begin() const;
 
  private:
   friend class Matcher;

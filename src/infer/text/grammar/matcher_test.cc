@@ -1,5 +1,6 @@
 // Masks against the definition: a token is allowed when a clone accepts it.
 #include <algorithm>
+#include <chrono>
 #include <thread>
 
 #include "infer/text/grammar/grammar_test_support.h"
@@ -214,6 +215,36 @@ TEST(GrammarMatcher, DeepTextsStopNesting) {
   EXPECT_LE(depth, 600);
   EXPECT_TRUE(accept_text(*matcher, std::string(static_cast<size_t>(depth), ']')));
   EXPECT_TRUE(matcher->finished());
+}
+
+// Hundreds of thousands of ways to get nowhere cost no mask: those that are the same are one, and
+// what still takes too long to follow is refused before anything is generated with it.
+TEST(GrammarMatcher, FollowingIsBounded) {
+  std::string nothing = "root ::= x{1,100000}\nx ::= ";
+  for (int i = 0; i < 100'000; ++i) nothing += "()? ";
+  const auto grammar = compiled(S::ebnf(nothing + "([a]|[b])"));
+  ASSERT_NE(grammar, nullptr);
+  const auto matcher = grammar->start();
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 200; ++i) {
+    const auto allowed = allowed_tokens(*matcher, *test_vocabulary());
+    ASSERT_FALSE(allowed.empty());
+    ASSERT_TRUE(matcher->accept(i % 2 == 0 ? 'a' : 'b'));
+  }
+  // Milliseconds; each of the 200 masks took tens of them before.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+
+  std::string called = "root ::= x{1,100000}\ny ::= \"k\"\nx ::= ";
+  for (int i = 0; i < 100'000; ++i) called += "y? ";
+  EXPECT_NE(compile_error(S::ebnf(called + "\"a\"")).message.find("ambiguous"), std::string::npos);
+}
+
+// What no text can begin with is refused when it is compiled, not when a token is wanted.
+TEST(GrammarMatcher, NoBeginningIsNoGrammar) {
+  std::string maybe;
+  for (int i = 0; i < 5000; ++i) maybe += "a?";
+  EXPECT_NE(compile_error(S::regex(maybe + "b")).message.find("ambiguous"), std::string::npos);
+  EXPECT_NE(compiled(S::regex("(a?){5000}b")), nullptr);
 }
 
 // Rules that end with themselves need no stack.
