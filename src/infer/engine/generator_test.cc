@@ -334,7 +334,6 @@ class CountingGrammar final : public text::Grammar {
     }
     bool complete() const override { return length_ >= 4; }
     bool finished() const override { return length_ == 7; }
-    std::string forced_text() const override { return {}; }
     std::unique_ptr<GrammarMatcher> clone() const override {
       return std::make_unique<Matcher>(*this);
     }

@@ -220,20 +220,6 @@ Machine::PlacesId Machine::keep_set(std::vector<Place>& places, bool complete) {
   return id;
 }
 
-int Machine::forced_byte(PlacesId places) const {
-  if (sets_[places].complete) return -1;
-  int forced = -1;
-  for (const Place& place : places_of(places)) {
-    for (const Edge& edge : automaton_->edges(place.state)) {
-      if (edge.kind == Edge::Kind::kToken) return -1;
-      if (edge.kind != Edge::Kind::kBytes) continue;
-      if (edge.low != edge.high || (forced >= 0 && forced != edge.low)) return -1;
-      forced = edge.low;
-    }
-  }
-  return forced;
-}
-
 // --- from another machine ---
 
 Machine::PlacesId Machine::adopt(const Machine& other, PlacesId places) {

@@ -13,7 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "infer/text/grammar/automaton.h"
@@ -44,8 +44,6 @@ class Machine {
   bool is_finished(PlacesId places) const {
     return sets_[places].complete && sets_[places].count == 0;
   }
-  // The byte that must come next: -1 when there is a choice, or when the text may end.
-  int forced_byte(PlacesId places) const;
 
   // Writes all words. End tokens are set where the text is complete.
   void mask(PlacesId places, std::span<uint64_t> words);
@@ -54,7 +52,6 @@ class Machine {
   // The number that another machine's places have here; both run the same automaton.
   PlacesId adopt(const Machine& other, PlacesId places);
   size_t bytes() const { return bytes_; }
-  size_t masks() const { return masks_.size(); }
 
  private:
   using FramesId = uint32_t;  // a frame list
