@@ -38,14 +38,15 @@ Status AppImpl::load() {
            [this](const std::string& model) {
              auto& lane = embedding_gate_.add_lane(model, {});
              lanes_[model] = &lane;
-             return std::make_unique<EmbedMeter>(metrics_, model, lane);
+             return std::make_unique<EmbedMeter>(metrics_, model, lane, log_.named("sis.model"));
            },
        .chat =
            [this](const std::string& model) {
              auto& lane = chat_gate_.add_lane(model, {.parallel = sequences_max(settings_)});
              lanes_[model] = &lane;
              chat_gate_meter_.add_lane(lane, metrics_.chat(model).queue_rejections);
-             return std::make_unique<ChatStepMeter>(metrics_, model, lane, token_rate_.tokens());
+             return std::make_unique<ChatStepMeter>(metrics_, model, lane, token_rate_.tokens(),
+                                                    log_.named("sis.model"));
            },
        .keeper = {.on_state = [this](const std::string& model, auto state,
                                      bool opened) { metrics_.breaker_state(model, state, opened); },

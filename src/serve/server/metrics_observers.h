@@ -12,6 +12,7 @@
 #include "serve/server/front_door.h"
 #include "serve/server/metrics_table.h"
 #include "serve/tasks/embed.h"
+#include "telemetry/log.h"
 
 namespace sis::server {
 
@@ -56,8 +57,9 @@ class GateMeter final : public admission::GateObserver {
 // Lookups and batches of one embedding model.
 class EmbedMeter final : public tasks::EmbedObserver {
  public:
-  EmbedMeter(ServerMetrics& metrics, const std::string& model, admission::Lane& lane)
-      : general_(metrics), own_(metrics.embedding(model)), lane_(lane) {}
+  EmbedMeter(ServerMetrics& metrics, const std::string& model, admission::Lane& lane,
+             const telemetry::Logger& log)
+      : general_(metrics), own_(metrics.embedding(model)), lane_(lane), model_(model), log_(log) {}
 
   void on_lookup(int hits, int misses) override {
     if (hits > 0) own_.cache_hits.add(hits);
@@ -71,11 +73,16 @@ class EmbedMeter final : public tasks::EmbedObserver {
     general_.batch_size.observe(texts);
     for (const Duration wait : waits) own_.batch_wait_seconds.observe(to_seconds(wait));
   }
+  void on_failure(const std::string& what) override {
+    log_.error("step_failed", {{"model", model_}, {"reason", what}});
+  }
 
  private:
   ServerMetrics& general_;
   EmbeddingMetrics& own_;
   admission::Lane& lane_;
+  const std::string model_;
+  const telemetry::Logger log_;
 };
 
 // Look-ups in the response cache.
@@ -160,8 +167,13 @@ class ChatStepMeter final : public engine::GeneratorObserver {
  public:
   // Counts what all models decode in `decoded`.
   ChatStepMeter(ServerMetrics& metrics, const std::string& model, admission::Lane& lane,
-                std::atomic<int64_t>& decoded)
-      : general_(metrics), own_(metrics.chat(model)), lane_(lane), decoded_(decoded) {}
+                std::atomic<int64_t>& decoded, const telemetry::Logger& log)
+      : general_(metrics),
+        own_(metrics.chat(model)),
+        lane_(lane),
+        decoded_(decoded),
+        model_(model),
+        log_(log) {}
 
   void on_step(int32_t prefill_tokens, int32_t decode_rows, Duration compute) override {
     lane_.on_step(prefill_tokens, decode_rows, compute);
@@ -177,12 +189,17 @@ class ChatStepMeter final : public engine::GeneratorObserver {
   }
   void on_preemption() override { own_.requeues.add(); }
   void on_tokens_after_cancel(int32_t tokens) override { own_.tokens_after_disconnect.add(tokens); }
+  void on_failure(const std::string& what) override {
+    log_.error("step_failed", {{"model", model_}, {"reason", what}});
+  }
 
  private:
   ServerMetrics& general_;
   ChatMetrics& own_;
   admission::Lane& lane_;
   std::atomic<int64_t>& decoded_;
+  const std::string model_;
+  const telemetry::Logger log_;
 };
 
 }  // namespace sis::server
