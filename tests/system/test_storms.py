@@ -248,8 +248,8 @@ class EndUnderLoad(unittest.TestCase):
     def test_what_is_still_prepared_is_answered(self):
         # One prep thread, busy for the two seconds that a grammar may take; behind it what was accepted before the signal.
         letters = "".join(chr(0x10000 + i) for i in range(60000))
-        slow = chat_body(max_tokens=4, response_format={"type": "json_schema", "json_schema": {"name": "slow", "schema": {
-            "type": "object", "properties": {letters: {}}, "additionalProperties": {}}}})
+        schema = {"type": "object", "properties": {letters: {}}, "additionalProperties": {}}
+        slow = chat_body(max_tokens=4, guided_json=schema)  # which the prompt does not show
         with tempfile.TemporaryDirectory() as folder:
             settings = catalog(folder)
             path = Path(settings["MODEL_CONFIG_PATH"])
