@@ -244,6 +244,36 @@ class EndUnderLoad(unittest.TestCase):
         self.assertGreater(refused, 0)
         self.assertLess(seconds, 5)
 
+    def test_what_is_still_prepared_is_answered(self):
+        # One prep thread, busy for the two seconds that a grammar may take; behind it what was accepted before the signal.
+        letters = "".join(chr(0x10000 + i) for i in range(60000))
+        schema = {"type": "object", "properties": {letters: {}}, "additionalProperties": {}}
+        slow = chat_body(max_tokens=4, guided_json=schema)  # which the prompt does not show
+        with tempfile.TemporaryDirectory() as folder:
+            settings = catalog(folder)
+            path = Path(settings["MODEL_CONFIG_PATH"])
+            path.write_text(path.read_text().replace("TextChatModel\n", "TextChatModel\n    supports_structured_outputs: true\n", 1))
+            server = Server(BINARY, {**settings, "PREP_THREADS": "1", "DRAIN_TIMEOUT_SEC": "60"})
+            peers = []
+            for body in (slow, chat_body(max_tokens=4), chat_body(max_tokens=4)):
+                peer = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+                peer.sendall(raw_post("/v1/chat/completions", body))
+                peers.append(peer)
+                time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+            answers = []
+            for peer in peers:
+                got = b""
+                while piece := peer.recv(65536):
+                    got += piece
+                answers.append(got)
+                peer.close()
+            code = server.process.wait(30)
+            server.stop()
+        self.assertIn(b"grammar: not compiled within 2000 ms", answers[0])
+        whole, refused, cut = self.sort(answers[1:])
+        self.assertEqual((whole, refused, cut, code), (2, 0, [], 0))
+
     def test_a_second_signal_ends_at_once(self):
         with tempfile.TemporaryDirectory() as folder:
             server = Server(BINARY, {**catalog(folder), "DRAIN_TIMEOUT_SEC": "60"})

@@ -1,6 +1,7 @@
 #include "infer/engine/generator.h"
 
 #include <cmath>
+#include <new>
 
 #include "base/strings.h"
 #include "infer/engine/lane.h"
@@ -99,8 +100,13 @@ Result<std::unique_ptr<Generator>> Generator::create(const nn::Decoder& decoder,
   if (used.context_max == 0) used.context_max = decoder.info().tokens_max;
   SIS_TRY(check_options(used, decoder.info().tokens_max));
   SIS_ASSIGN(const int32_t blocks, plan_blocks(used, decoder.kv_layout()));
-  return std::unique_ptr<Generator>(
-      std::make_unique<LaneGenerator>(decoder, used, blocks, executor, masks, clock, observer));
+  try {
+    return std::unique_ptr<Generator>(
+        std::make_unique<LaneGenerator>(decoder, used, blocks, executor, masks, clock, observer));
+  } catch (const std::bad_alloc&) {
+    return Error{Code::kUnavailable,
+                 concat("generator: kv_bytes: the system has no ", in_mb(used.kv_bytes), " left")};
+  }
 }
 
 }  // namespace sis::engine

@@ -75,7 +75,7 @@ enum class Finish : uint8_t {
   kStopId,   // sampled one of stop_ids
   kSink,     // on_token() said no more
   kLength,   // tokens_max reached, or the context is full
-  kGrammar,  // nothing but the end could follow, maybe without a last token
+  kGrammar,  // the text is complete and nothing but the end could follow; maybe no last token
 };
 
 struct GenerateStats {
@@ -99,8 +99,9 @@ class TokenSink {
   virtual bool on_token(int32_t choice, const TokenEvent& event) = 0;
   virtual void on_finish(int32_t choice, Finish finish) = 0;
   // Once, after the last on_finish() or instead of what is missing. Errors: kOverloaded (queue wait
-  // over its limit), kUnavailable (the generator is destroyed), kInternal (logits not finite, or a
-  // grammar that contradicts itself). Who was admitted is never refused for lack of memory.
+  // over its limit), kUnavailable (the generator is destroyed), kInternal (logits not finite, a
+  // grammar that contradicts itself or leads to a text that no token goes on with). Who was
+  // admitted is never refused for lack of memory.
   virtual void on_end(Result<GenerateStats> stats) = 0;
 };
 
@@ -138,13 +139,15 @@ class GeneratorObserver {
   virtual void on_line_full(int32_t /*waiting*/) {}
   // So many left the line because they had waited too long, the oldest for so long; others wait on.
   virtual void on_line_expired(int32_t /*dropped*/, int32_t /*waiting*/, Duration /*oldest*/) {}
+  // A step or a mask ended with an exception, which its requests hear of without `what`.
+  virtual void on_failure(const std::string& what) { (void)what; }
 };
 
 class Generator {
  public:
   // Maps the cache's memory. kInvalidArgument for an option out of its range, naming it, and when
-  // kv_bytes does not hold one sequence of context_max. `masks` computes grammar masks beside the
-  // forward pass. Keeps references to all of these.
+  // kv_bytes does not hold one sequence of context_max; kUnavailable when there is no such memory.
+  // `masks` computes grammar masks beside the forward pass. Keeps references to all of these.
   static Result<std::unique_ptr<Generator>> create(const nn::Decoder& decoder,
                                                    const GeneratorOptions& options,
                                                    DeviceExecutor& executor, TaskPool& masks,

@@ -89,7 +89,10 @@ class HashDecoder final : public nn::Decoder {
     ASSERT_EQ(rows, static_cast<int32_t>(batch.ids.size()));
   }
 
+  bool ready() const override { return usable; }
+
   std::function<void()> during_forward;
+  bool usable = true;
   int32_t poison = -1;  // logits behind this token are not finite
   mutable int64_t steps = 0;
   mutable size_t rows_max = 0, logit_rows_max = 0;
@@ -168,6 +171,8 @@ struct Observed final : GeneratorObserver {
   void on_admission(int32_t, Duration) override { ++admissions; }
   void on_preemption() override { ++preemptions; }
   void on_tokens_after_cancel(int32_t tokens) override { after_cancel += tokens; }
+  void on_failure(const std::string& what) override { failures.push_back(what); }
+  std::vector<std::string> failures;  // executor's thread
   // Read by tests while the executor runs.
   std::atomic<int64_t> prefill{0}, decode{0}, steps{0}, admissions{0}, preemptions{0},
       after_cancel{0};

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <deque>
 #include <new>
+#include <stdexcept>
 
 #include "infer/engine/generator_fixture.h"
 
@@ -317,11 +318,14 @@ TEST(Generator, SinkMayDropItsTicket) {
   bench.expect_nothing_held();
 }
 
-// Text of the tokens 10, 11, 12 any number of times, then maybe 99: token 20 is the only start.
+// Text of the tokens 10, 11, 12 three to six times, then maybe 99; 20 and 21 are the only starts.
+// `short_text`: nothing but 99 behind the third.
 class CountingGrammar final : public text::Grammar {
  public:
+  explicit CountingGrammar(bool short_text = false) : short_text_(short_text) {}
   class Matcher final : public text::GrammarMatcher {
    public:
+    explicit Matcher(bool short_text) : short_text_(short_text) {}
     void mask(std::span<uint64_t> words) override {
       std::ranges::fill(words, 0);
       for (const int32_t id : allowed()) words[static_cast<size_t>(id) / 64] |= 1ull << (id % 64);
@@ -334,7 +338,6 @@ class CountingGrammar final : public text::Grammar {
     }
     bool complete() const override { return length_ >= 4; }
     bool finished() const override { return length_ == 7; }
-    std::string forced_text() const override { return {}; }
     std::unique_ptr<GrammarMatcher> clone() const override {
       return std::make_unique<Matcher>(*this);
     }
@@ -342,15 +345,20 @@ class CountingGrammar final : public text::Grammar {
    private:
     std::vector<int32_t> allowed() const {
       if (length_ == 0) return {20, 21};
+      if (length_ >= 4 && short_text_) return {99};
       if (length_ >= 4) return {10, 11, 12, 99};
       return {10, 11, 12};
     }
+    bool short_text_;
     int length_ = 0;
   };
   std::unique_ptr<text::GrammarMatcher> start() const override {
-    return std::make_unique<Matcher>();
+    return std::make_unique<Matcher>(short_text_);
   }
   size_t bytes() const override { return sizeof *this; }
+
+ private:
+  const bool short_text_;
 };
 
 // The pool's thread may be busy with something long: a step must not wait for it.
@@ -405,15 +413,84 @@ TEST(Generator, StaysInsideTheGrammar) {
       }
     }
   EXPECT_GT(ends, 2);
-  // Nothing allowed is the end, too.
+  bench.expect_nothing_held();
+}
+
+// Where no token is allowed a complete text ends, and one that is not fails: it is no answer.
+TEST(Generator, NothingAllowedEndsOnlyWhatIsComplete) {
+  LaneBench bench;
   GenerateRequest request = greedy({1}, 30);
   request.grammar = std::make_shared<CountingGrammar>();
   request.stop_ids = {20, 21};
   request.tokens_min = 2;
-  const Call call = bench.submit(request);
+  Call call = bench.submit(request);
+  bench.run();
+  EXPECT_TRUE(call.record->finishes.empty());
+  EXPECT_TRUE(call.record->tokens[0].empty());
+  ASSERT_TRUE(call.record->error.has_value());
+  EXPECT_EQ(call.record->error->code, Code::kInternal);
+  EXPECT_EQ(call.record->error->message,
+            "generator: no token may follow token 0 of the answer, whose text is not complete in "
+            "its grammar");
+  // Complete behind four tokens; what could follow may not come yet.
+  request.stop_ids = {99};
+  request.tokens_min = 30;
+  request.grammar = std::make_shared<CountingGrammar>(/*short_text=*/true);
+  call = bench.submit(request);
   bench.run();
   EXPECT_EQ(call.record->finishes.at(0), Finish::kGrammar);
-  EXPECT_TRUE(call.record->tokens[0].empty());
+  EXPECT_EQ(call.record->tokens[0].size(), 4u);
+  EXPECT_TRUE(call.record->end_stats.has_value());
+  bench.expect_nothing_held();
+}
+
+// A mask that cannot be made fails its own request; its companion of the same step goes on.
+TEST(Generator, AMaskThatFailsCostsItsRequestOnly) {
+  class Faulty final : public text::Grammar {
+   public:
+    std::unique_ptr<text::GrammarMatcher> start() const override {
+      throw std::runtime_error("no memory for a matcher");
+    }
+    size_t bytes() const override { return sizeof *this; }
+  };
+  LaneBench bench;
+  GenerateRequest request = greedy({1}, 30);
+  request.grammar = std::make_shared<Faulty>();
+  request.choices = 2;
+  const Call faulty = bench.submit(request), fine = bench.submit(greedy({2}, 5));
+  bench.run();
+  ASSERT_TRUE(faulty.record->error.has_value());
+  EXPECT_EQ(faulty.record->error->code, Code::kInternal);
+  EXPECT_EQ(bench.observer.failures, std::vector<std::string>{"no memory for a matcher"});
+  EXPECT_EQ(fine.record->tokens[0].size(), 5u);
+  bench.expect_nothing_held();
+}
+
+// While a model is rebuilt nothing is computed, but who waits too long is told and who has left is
+// forgotten.
+TEST(Generator, AModelThatIsNotReadyKeepsNobodyTooLong) {
+  LaneBench bench({.queue_wait_max = from_ms(50)});
+  bench.decoder.usable = false;
+  const Call late = bench.submit(greedy({1}, 5));
+  Call leaves = bench.submit(greedy({2}, 5));
+  bench.run();
+  EXPECT_EQ(bench.lane->gauges().waiting, 2);
+  leaves.drop();
+  bench.run();
+  EXPECT_EQ(bench.lane->gauges().waiting, 1);
+  EXPECT_FALSE(late.record->ended);
+  const auto at = bench.lane->ready_at(bench.clock.now());
+  ASSERT_TRUE(at.has_value());
+  bench.clock.advance(*at - bench.clock.now());
+  bench.run();
+  ASSERT_TRUE(late.record->error.has_value());
+  EXPECT_EQ(late.record->error->code, Code::kOverloaded);
+  EXPECT_EQ(bench.decoder.steps, 0);
+  const Call patient = bench.submit(greedy({3}, 5));
+  bench.step();
+  bench.decoder.usable = true;
+  bench.run();
+  EXPECT_EQ(patient.record->tokens[0].size(), 5u);
   bench.expect_nothing_held();
 }
 

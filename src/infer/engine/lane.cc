@@ -57,18 +57,22 @@ GeneratorGauges GeneratorLane::gauges() const {
 }
 
 std::optional<TimePoint> GeneratorLane::ready_at(TimePoint now) {
-  if (!decoder_.ready()) return std::nullopt;
   if (inbox_->arrivals > 0 || inbox_->cancellations > 0) return now;
-  return scheduler_.ready_at(now);
+  // Who waits does not wait for ever for a model that is being rebuilt.
+  return decoder_.ready() ? scheduler_.ready_at(now) : scheduler_.expires_at();
 }
 
 void GeneratorLane::step(ops::Context& context) {
   take_arrivals();
   drop_cancelled();
   const TimePoint begin = clock_.now();
-  const int32_t decoding = scheduler_.decoding();
-  const int32_t prompts = scheduler_.waiting() + scheduler_.running() - decoding;
-  scheduler_.plan(begin, plan_, pace_.prefill_max(decoding, prompts, context.time_wanted));
+  if (decoder_.ready()) {
+    const int32_t decoding = scheduler_.decoding();
+    const int32_t prompts = scheduler_.waiting() + scheduler_.running() - decoding;
+    scheduler_.plan(begin, plan_, pace_.prefill_max(decoding, prompts, context.time_wanted));
+  } else {
+    scheduler_.plan_expired(begin, plan_);
+  }
   report_plan(begin);
   if (!plan_.parts.empty()) {
     build_batch();
@@ -90,8 +94,9 @@ void GeneratorLane::step(ops::Context& context) {
   update_gauges();
 }
 
-void GeneratorLane::failed(const std::string&) {
+void GeneratorLane::failed(const std::string& what) {
   masks_.wait();  // they refer to the choices
+  observer_.on_failure(what);
   for (const auto& request : requests_)
     // In a step, or taken out of the line by a plan that nobody was told about.
     if (!request->waiting || request->choices.front().state == Sequence::State::kOutside)
@@ -278,6 +283,11 @@ void GeneratorLane::deliver(TimePoint now) {
       leave(request);
     }
     if (request.ended) continue;
+    if (choice.mask_fault) {
+      observer_.on_failure(*choice.mask_fault);
+      end(request, Error{Code::kInternal, "the grammar failed while it was followed"});
+      continue;
+    }
     const auto infinite = [](const SampleRow& row) {
       return row.status == SampleStatus::kNotFinite;
     };
@@ -336,8 +346,15 @@ void GeneratorLane::deliver_tokens(Choice& choice, std::span<const SampleRow> ro
 }
 
 std::optional<Finish> GeneratorLane::deliver_token(Choice& choice, const SampleRow& row) {
-  if (row.status == SampleStatus::kNothingAllowed) return Finish::kGrammar;
   Request& request = *choice.request;
+  if (row.status == SampleStatus::kNothingAllowed) {
+    // The end of the text, unless the grammar wants more and no token of the model leads on.
+    if (choice.matcher && choice.matcher->complete()) return Finish::kGrammar;
+    end(request, Error{Code::kInternal,
+                       concat("generator: no token may follow token ", choice.generated,
+                              " of the answer, whose text is not complete in its grammar")});
+    return std::nullopt;
+  }
   choice.tokens.push_back(row.token);
   ++choice.generated;
   if (request.penalties) choice.counts.add_generated(row.token);

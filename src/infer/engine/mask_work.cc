@@ -1,6 +1,7 @@
 #include "infer/engine/mask_work.h"
 
 #include <algorithm>
+#include <exception>
 
 namespace sis::engine {
 namespace {
@@ -12,8 +13,12 @@ constexpr size_t kJobsMax = 4;  // of a step; each takes masks until there is no
 void MaskWork::Batch::work() {
   for (size_t i; (i = next.fetch_add(1, std::memory_order_acq_rel)) < choices.size();) {
     Choice& choice = *choices[i];
-    if (!choice.matcher) choice.matcher = choice.request->call.grammar->start();
-    choice.matcher->mask(choice.mask);
+    try {
+      if (!choice.matcher) choice.matcher = choice.request->call.grammar->start();
+      choice.matcher->mask(choice.mask);
+    } catch (const std::exception& fault) {
+      choice.mask_fault = fault.what();
+    }
     if (done.fetch_add(1, std::memory_order_acq_rel) + 1 == choices.size()) done.notify_one();
   }
 }

@@ -1,7 +1,8 @@
 // Grammar masks, computed beside the forward pass of a step.
 //
 // add() collects, start() asks the pool to begin, wait() computes what nobody has begun and returns
-// when all are there: a pool that is busy with something long delays no step. Executor thread.
+// when all are there: a pool that is busy with something long delays no step. A mask that ends with
+// an exception fails its choice alone. Executor thread.
 #pragma once
 
 #include <atomic>
@@ -17,8 +18,8 @@ class MaskWork {
  public:
   explicit MaskWork(TaskPool& pool) : pool_(pool) {}
 
-  // Fills choice.mask, which has its size already, and starts the matcher if need be; the choice
-  // stays untouched until wait() has returned.
+  // Fills choice.mask, which has its size already, and starts the matcher if need be, or sets
+  // choice.mask_fault; the choice stays untouched until wait() has returned.
   void add(Choice& choice);
   void start();
   void wait();

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -60,7 +62,8 @@ struct Choice : Sequence {
   bool finished = false;
   TokenCounts counts;  // when penalties are asked for
   std::unique_ptr<text::GrammarMatcher> matcher;
-  std::vector<uint64_t> mask;  // of the next token, when there is a grammar
+  std::vector<uint64_t> mask;             // of the next token, when there is a grammar
+  std::optional<std::string> mask_fault;  // why there is none
 };
 
 // Shared by the lane and the ticket: whoever is last frees it.

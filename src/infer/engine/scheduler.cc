@@ -123,6 +123,21 @@ void Scheduler::plan(TimePoint now, StepPlan& plan, int32_t prefill_max) {
   }
 }
 
+void Scheduler::plan_expired(TimePoint now, StepPlan& plan) {
+  plan.clear();
+  expire(now, plan);
+}
+
+std::optional<TimePoint> Scheduler::expires_at() const {
+  if (options_.queue_wait_max <= Duration{}) return std::nullopt;
+  std::optional<TimePoint> earliest;
+  for (const Sequence* sequence : line_)
+    if (sequence->fresh)
+      earliest = std::min(earliest.value_or(TimePoint::max()), sequence->submitted);
+  if (!earliest) return std::nullopt;
+  return *earliest + options_.queue_wait_max + Duration(1);  // over the limit, not at it
+}
+
 void Scheduler::expire(TimePoint now, StepPlan& plan) {
   if (options_.queue_wait_max <= Duration{}) return;
   const auto late = [&](Sequence* sequence) {

@@ -95,6 +95,10 @@ class Scheduler {
   // Fills `plan` (its memory is reused), with `prefill_max` prompt tokens at most. Sequences
   // without new tokens must have been removed.
   void plan(TimePoint now, StepPlan& plan, int32_t prefill_max = INT32_MAX);
+  // A plan of nothing but who has waited too long: for a device that computes nothing now.
+  void plan_expired(TimePoint now, StepPlan& plan);
+  // When the next one will have; never when nobody may.
+  std::optional<TimePoint> expires_at() const;
   // The plan was computed: counts it and makes full blocks known.
   void commit(const StepPlan& plan);
 

@@ -2,9 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <new>
 #include <utility>
-
-#include "base/check.h"
 
 namespace sis {
 namespace {
@@ -22,7 +21,7 @@ Buffer::Buffer(size_t bytes) : size_(bytes) {
   const size_t extra = huge ? kHugePage : 0;
   void* memory =
       mmap(nullptr, mapped_ + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  SIS_CHECK(memory != MAP_FAILED, "cannot map ", bytes, " bytes");
+  if (memory == MAP_FAILED) throw std::bad_alloc();
   data_ = static_cast<std::byte*>(memory);
   if (!huge) return;
   const size_t skip =
@@ -75,11 +74,15 @@ std::byte* Workspace::take_bytes(size_t bytes) {
 
 void Workspace::reset() {
   // Several blocks mean the first was too small: join them, so that the next step finds one.
+  // Without the memory for that the next step asks anew.
   if (blocks_.size() > 1) {
-    const size_t size = reserved_;
+    const size_t size = std::exchange(reserved_, 0);
     blocks_.clear();
-    blocks_.emplace_back(size);
-    reserved_ = size;
+    try {
+      blocks_.emplace_back(size);
+      reserved_ = size;
+    } catch (const std::bad_alloc&) {
+    }
   }
   block_ = used_ = 0;
 }

@@ -10,7 +10,8 @@
 
 namespace sis {
 
-// Zeroed memory from the system, 64-byte aligned; large ones ask for huge pages. Move only.
+// Zeroed memory from the system, 64-byte aligned; large ones ask for huge pages. Move only. Throws
+// std::bad_alloc when the system has none left, so that who loads a model can try again later.
 class Buffer {
  public:
   Buffer() = default;

@@ -38,7 +38,7 @@ Status AppImpl::load() {
            [this](const std::string& model) {
              auto& lane = embedding_gate_.add_lane(model, {});
              lanes_[model] = &lane;
-             return std::make_unique<EmbedMeter>(metrics_, model, lane);
+             return std::make_unique<EmbedMeter>(metrics_, model, lane, log_.named("sis.model"));
            },
        .chat =
            [this](const std::string& model) {
@@ -51,7 +51,7 @@ Status AppImpl::load() {
                                   .wait_max = settings_.duration("CHAT_QUEUE_MAX_WAIT_MS")},
                  clock_, log_.named("sis.chat"));
              return std::make_unique<ChatStepMeter>(metrics_, model, lane, token_rate_.tokens(),
-                                                    std::move(line));
+                                                    log_.named("sis.model"), std::move(line));
            },
        .keeper = {.on_state = [this](const std::string& model, auto state,
                                      bool opened) { metrics_.breaker_state(model, state, opened); },

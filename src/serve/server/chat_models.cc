@@ -124,6 +124,7 @@ Result<std::unique_ptr<ChatEntry>> start_chat_model(
 }
 
 Status warm_chat_model(const ChatEntry& entry) {
+  SIS_TRY(entry.service->warm());
   tasks::GenerateCall call;
   call.tokens_max = 8;
   call.temperature = 0.0f;

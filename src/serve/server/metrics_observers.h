@@ -14,6 +14,7 @@
 #include "serve/server/line_log.h"
 #include "serve/server/metrics_table.h"
 #include "serve/tasks/embed.h"
+#include "telemetry/log.h"
 
 namespace sis::server {
 
@@ -58,8 +59,9 @@ class GateMeter final : public admission::GateObserver {
 // Lookups and batches of one embedding model.
 class EmbedMeter final : public tasks::EmbedObserver {
  public:
-  EmbedMeter(ServerMetrics& metrics, const std::string& model, admission::Lane& lane)
-      : general_(metrics), own_(metrics.embedding(model)), lane_(lane) {}
+  EmbedMeter(ServerMetrics& metrics, const std::string& model, admission::Lane& lane,
+             const telemetry::Logger& log)
+      : general_(metrics), own_(metrics.embedding(model)), lane_(lane), model_(model), log_(log) {}
 
   void on_lookup(int hits, int misses) override {
     if (hits > 0) own_.cache_hits.add(hits);
@@ -73,11 +75,16 @@ class EmbedMeter final : public tasks::EmbedObserver {
     general_.batch_size.observe(texts);
     for (const Duration wait : waits) own_.batch_wait_seconds.observe(to_seconds(wait));
   }
+  void on_failure(const std::string& what) override {
+    log_.error("step_failed", {{"model", model_}, {"reason", what}});
+  }
 
  private:
   ServerMetrics& general_;
   EmbeddingMetrics& own_;
   admission::Lane& lane_;
+  const std::string model_;
+  const telemetry::Logger log_;
 };
 
 // Look-ups in the response cache.
@@ -162,11 +169,14 @@ class ChatStepMeter final : public engine::GeneratorObserver {
  public:
   // Counts what all models decode in `decoded`.
   ChatStepMeter(ServerMetrics& metrics, const std::string& model, admission::Lane& lane,
-                std::atomic<int64_t>& decoded, std::unique_ptr<LineLog> line)
+                std::atomic<int64_t>& decoded, const telemetry::Logger& log,
+                std::unique_ptr<LineLog> line)
       : general_(metrics),
         own_(metrics.chat(model)),
         lane_(lane),
         decoded_(decoded),
+        model_(model),
+        log_(log),
         line_(std::move(line)) {}
 
   void on_step(int32_t prefill_tokens, int32_t decode_rows, Duration compute) override {
@@ -187,12 +197,17 @@ class ChatStepMeter final : public engine::GeneratorObserver {
   void on_line_expired(int32_t dropped, int32_t waiting, Duration oldest) override {
     line_->expired(dropped, waiting, oldest);
   }
+  void on_failure(const std::string& what) override {
+    log_.error("step_failed", {{"model", model_}, {"reason", what}});
+  }
 
  private:
   ServerMetrics& general_;
   ChatMetrics& own_;
   admission::Lane& lane_;
   std::atomic<int64_t>& decoded_;
+  const std::string model_;
+  const telemetry::Logger log_;
   const std::unique_ptr<LineLog> line_;
 };
 

@@ -235,10 +235,8 @@ void ModelPool::sweep() {
 void ModelPool::close() {
   for (const auto* entries : {&embedders_, &scorers_})
     for (const auto& entry : *entries) entry.service->close();
-  for (const auto& entry : chats_) {
-    entry->service->close();
-    entry->generator->close();
-  }
+  // Their generators stay open: what the services have accepted may still be on its way there.
+  for (const auto& entry : chats_) entry->service->close();
 }
 
 void ModelPool::end_all() {

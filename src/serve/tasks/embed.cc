@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <deque>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -41,7 +43,8 @@ struct Pending {
   size_t missing = 0;
   TimePoint deadline{};
   std::vector<std::pair<TextPtr, size_t>>
-      fresh;  // texts this request brought in, with their input's index
+      fresh;              // texts this request brought in, with their input's index
+  bool prepared = false;  // they are queued, or nobody wants them
   bool over = false;
 };
 using PendingPtr = std::shared_ptr<Pending>;
@@ -73,6 +76,7 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
   std::unique_ptr<Ticket> submit(EmbedRequest request, Done done);
   bool look_up(const PendingPtr& pending, TimePoint now, Finished& finished);
   void prepare(const PendingPtr& pending);
+  void prepare_texts(const PendingPtr& pending);
   std::string tokenise(const EmbedRequest& request, const EmbedInput& input, Text& text) const;
   void encode_pair(const EmbedInput& input, int32_t tokens_max, Text& text) const;
   void cancel(const PendingPtr& pending);
@@ -90,6 +94,7 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
 
   // --- under the mutex
   void finish(const PendingPtr& pending, Result<EmbedAnswer> result, Finished& finished);
+  void fail_fresh(const Pending& pending, const Error& error, Finished& finished);
   void drop_waiters_of(const Pending* pending);
   std::vector<PendingPtr> admit_from_room();
   int32_t limit_of(const EmbedRequest& request) const {
@@ -129,7 +134,9 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
   int64_t preparing = 0;  // requests admitted to the queue but still tokenised
   std::deque<std::pair<PendingPtr, TimePoint>> room;  // waiting for room in the queue, until
   std::multimap<TimePoint, PendingPtr> deadlines;
-  bool closed = false;
+  bool closed = false, gone = false;
+  int working = 0;  // jobs and cancellations that may still use what the service refers to
+  std::condition_variable idle;
 
   EmbedQueue<TextPtr>::Batch running;  // of the step in progress; executor thread
   double token_s = 0;                  // mean time of a token; executor thread
@@ -143,6 +150,28 @@ struct EmbedService::State : engine::Lane, std::enable_shared_from_this<EmbedSer
 };
 
 namespace {
+
+// Keeps the service's destructor waiting while it lives; false when that is over already.
+template <class State>
+class Working {
+ public:
+  explicit Working(State& state) : state_(state) {
+    const std::lock_guard lock(state_.mutex);
+    if (!state_.gone) ++state_.working;
+    in_ = !state_.gone;
+  }
+  ~Working() {
+    if (!in_) return;
+    const std::lock_guard lock(state_.mutex);
+    if (--state_.working == 0) state_.idle.notify_all();
+  }
+  Working(const Working&) = delete;
+  explicit operator bool() const { return in_; }
+
+ private:
+  State& state_;
+  bool in_ = false;
+};
 
 class TicketImpl final : public EmbedService::Ticket {
  public:
@@ -176,7 +205,8 @@ std::unique_ptr<EmbedService::Ticket> EmbedService::State::submit(EmbedRequest r
     {
       std::lock_guard lock(mutex);
       --preparing;
-      finish(pending, Error{Code::kOverloaded, "too many requests wait to be tokenised"}, finished);
+      // Who has joined these texts meanwhile would wait for what nobody computes.
+      fail_fresh(*pending, {Code::kOverloaded, "too many requests wait to be tokenised"}, finished);
     }
     call_all(std::move(finished));
     return nullptr;
@@ -306,22 +336,47 @@ std::string EmbedService::State::tokenise(const EmbedRequest& request, const Emb
   return {};
 }
 
-// Prep pool: tokenises the texts this request brought in, then queues them. A text that cannot be
-// embedded fails every request that waits for it, and no other.
+// Prep pool. The border that no exception crosses: what cannot be prepared costs those who wait for
+// it.
 void EmbedService::State::prepare(const PendingPtr& pending) {
+  const Working here(*this);
+  if (!here) return;
+  try {
+    prepare_texts(pending);
+  } catch (const std::exception& fault) {
+    Finished finished;
+    {
+      std::lock_guard lock(mutex);
+      if (!pending->prepared) --preparing;
+      fail_fresh(*pending, {Code::kInternal, "these texts could not be prepared"}, finished);
+    }
+    observer.on_failure(fault.what());
+    call_all(std::move(finished));
+  }
+  executor.wake();
+}
+
+// Tokenises the texts this request brought in, then queues them. A text that cannot be embedded
+// fails every request that waits for it, and no other.
+void EmbedService::State::prepare_texts(const PendingPtr& pending) {
   const EmbedRequest& request = pending->request;
+  std::vector<std::pair<TextPtr, size_t>> wanted;
+  {
+    std::lock_guard lock(mutex);
+    for (const auto& fresh : pending->fresh)
+      if (fresh.first->wanted) wanted.push_back(fresh);
+  }
   std::vector<std::string> faults;
-  for (auto& [text, index] : pending->fresh)
+  for (auto& [text, index] : wanted)
     faults.push_back(tokenise(request, request.inputs[index], *text));
 
   Finished finished;
   int64_t tokens = 0;
   {
     std::lock_guard lock(mutex);
-    --preparing;
     std::vector<TextPtr> sound;
     for (size_t i = 0; i < faults.size(); ++i) {
-      const TextPtr& text = pending->fresh[i].first;
+      const TextPtr& text = wanted[i].first;
       if (faults[i].empty()) {
         sound.push_back(text);
         continue;
@@ -339,12 +394,13 @@ void EmbedService::State::prepare(const PendingPtr& pending) {
       text->enqueued = now;
       tokens += text->tokens;
     }
-    pending->fresh.clear();
     if (!sound.empty()) queue.push(std::move(sound), now);
+    pending->fresh.clear();
+    pending->prepared = true;
+    --preparing;
   }
   if (request.on_tokens) request.on_tokens(tokens);
   call_all(std::move(finished));
-  executor.wake();
 }
 
 void EmbedService::State::step(ops::Context& context) {
@@ -424,7 +480,7 @@ void EmbedService::State::step(ops::Context& context) {
 }
 
 // The texts of the failed step fail everyone who waits for them; the queue stays as it is.
-void EmbedService::State::failed(const std::string&) {
+void EmbedService::State::failed(const std::string& what) {
   computing = false;
   Finished finished;
   {
@@ -435,6 +491,7 @@ void EmbedService::State::failed(const std::string&) {
                finished);
     running = {};
   }
+  observer.on_failure(what);
   prep.post_always([finished = std::make_shared<Finished>(std::move(finished))] {
     call_all(std::move(*finished));
   });
@@ -453,6 +510,13 @@ void EmbedService::State::finish(const PendingPtr& pending, Result<EmbedAnswer> 
     break;
   }
   drop_waiters_of(pending.get());
+}
+
+// Ends the request and all others that wait for the texts it has brought in.
+void EmbedService::State::fail_fresh(const Pending& pending, const Error& error,
+                                     Finished& finished) {
+  for (const auto& [text, index] : std::vector(pending.fresh))
+    for (const auto& [waiting, slot] : std::vector(text->waiters)) finish(waiting, error, finished);
 }
 
 // Texts that only this request wanted are no longer wanted.
@@ -492,6 +556,8 @@ std::vector<PendingPtr> EmbedService::State::admit_from_room() {
 }
 
 void EmbedService::State::cancel(const PendingPtr& pending) {
+  const Working here(*this);
+  if (!here) return;
   Finished finished;
   {
     std::lock_guard lock(mutex);
@@ -551,6 +617,9 @@ EmbedService::EmbedService(EmbedModel model, const EmbedOptions& options,
 EmbedService::~EmbedService() {
   state_->executor.remove(*state_);
   state_->close(true);
+  std::unique_lock lock(state_->mutex);
+  state_->gone = true;
+  state_->idle.wait(lock, [this] { return state_->working == 0; });
 }
 
 std::unique_ptr<EmbedService::Ticket> EmbedService::submit(EmbedRequest request, Done done) {

@@ -63,6 +63,8 @@ class EmbedObserver {
   virtual void on_lookup(int hits, int misses) = 0;
   virtual void on_batch(int texts, int tokens, std::span<const Duration> waits,
                         Duration compute) = 0;
+  // A step or a preparation ended with an exception, which its requests hear of without `what`.
+  virtual void on_failure(const std::string& what) { (void)what; }
 };
 
 struct EmbedOptions {
@@ -81,7 +83,9 @@ class EmbedService {
   // Keeps references to all of these.
   EmbedService(EmbedModel model, const EmbedOptions& options, engine::DeviceExecutor& executor,
                TaskPool& prep, const Clock& clock, EmbedObserver& observer);
-  ~EmbedService();  // everything still waiting is answered kUnavailable
+  // Everything still waiting is answered kUnavailable; no job of it touches the executor or the
+  // observer afterwards. Not inside a callback.
+  ~EmbedService();
   EmbedService(const EmbedService&) = delete;
 
   // Destroying it cancels the request: `done` is then not called any more.

@@ -11,6 +11,9 @@
 #include <new>
 #include <numeric>
 #include <thread>
+#include <utility>
+
+#include "serve/tasks/tokenizer_probe.h"
 
 namespace sis::tasks {
 namespace {
@@ -82,19 +85,34 @@ struct Counts final : EmbedObserver {
   void on_lookup(int h, int m) override {
     hits += h;
     misses += m;
+    if (when_looked_up) std::exchange(when_looked_up, nullptr)();
   }
   void on_batch(int, int, std::span<const Duration>, Duration) override { ++batches; }
+  void on_failure(const std::string& what) override {
+    const std::lock_guard lock(mutex);
+    failures.push_back(what);
+  }
+  std::vector<std::string> heard() const {
+    const std::lock_guard lock(mutex);
+    return failures;
+  }
   std::atomic<int> hits{0}, misses{0}, batches{0};
+  std::function<void()> when_looked_up;  // once, inside submit()
+  mutable std::mutex mutex;
+  std::vector<std::string> failures;
 };
 
 class EmbedTest : public testing::Test {
  protected:
-  void start(EmbedOptions options) {
+  void start(EmbedOptions options) { start(options, executor_, prep_); }
+  void start(EmbedOptions options, engine::DeviceExecutor& executor, TaskPool& prep) {
     EmbedModel model;
     model.name = "m";
     auto tokenizer = text::Tokenizer::from_json(kTokenizer);
     ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
-    model.tokenizer = std::move(*tokenizer);
+    auto probe = std::make_unique<TokenizerProbe>(std::move(*tokenizer), "boom");
+    tokenizer_ = probe.get();
+    model.tokenizer = std::move(probe);
     auto encoder = std::make_unique<CountingEncoder>();
     encoder_ = encoder.get();
     model.encoder = std::move(encoder);
@@ -106,8 +124,8 @@ class EmbedTest : public testing::Test {
     ASSERT_TRUE(loaded.ok());
     model.head = std::move(*loaded);
     model.tokens_max = kTokensMax;
-    service_ = std::make_unique<EmbedService>(std::move(model), options, executor_, prep_, clock_,
-                                              counts_);
+    service_ =
+        std::make_unique<EmbedService>(std::move(model), options, executor, prep, clock_, counts_);
   }
   void TearDown() override {
     if (encoder_) encoder_->release();
@@ -165,6 +183,7 @@ class EmbedTest : public testing::Test {
   TaskPool prep_{"prep", 1, 1000};
   Counts counts_;
   CountingEncoder* encoder_ = nullptr;
+  TokenizerProbe* tokenizer_ = nullptr;
   std::unique_ptr<EmbedService> service_;
 };
 
@@ -218,6 +237,7 @@ TEST_F(EmbedTest, AFailedStepCostsItsOwnTextsOnly) {
     ASSERT_FALSE(answer.ok());
     EXPECT_EQ(answer.error().code, Code::kInternal);
   }
+  EXPECT_EQ(counts_.heard(), std::vector<std::string>{"std::bad_alloc"});
   EXPECT_FALSE(waits.ready());
   EXPECT_EQ(service_->requests_queued(), 1);
   encoder_->broken = false;
@@ -226,6 +246,81 @@ TEST_F(EmbedTest, AFailedStepCostsItsOwnTextsOnly) {
   EXPECT_TRUE(waits.get().ok());
   EXPECT_TRUE(submit(texts({"a"})).get().ok()) << "the lost text is not remembered as on its way";
   EXPECT_EQ(service_->requests_open(), 0);
+}
+
+// A text that nobody is going to prepare is no text to join: who joined it before the prep pool
+// said no hears so as well, and who comes later brings it anew.
+TEST_F(EmbedTest, JoinersOfARefusedTextAreRefused) {
+  TaskPool full("full", 1, 0);
+  start({}, executor_, full);
+  Call joiner;
+  counts_.when_looked_up = [&] { joiner = submit(texts({"a"})); };
+  auto refused = submit(texts({"a", "b"}));
+  for (auto* call : {&refused, &joiner}) {
+    ASSERT_TRUE(call->ready());
+    const auto answer = call->get();
+    ASSERT_FALSE(answer.ok());
+    EXPECT_EQ(answer.error().code, Code::kOverloaded);
+  }
+  EXPECT_EQ(service_->requests_open(), 0);
+  EXPECT_EQ(service_->requests_queued(), 0);
+  auto again = submit(texts({"a"}));
+  EXPECT_TRUE(again.ready()) << "it joined what nobody prepares";
+  service_.reset();
+}
+
+// What cannot be prepared fails those who wait for it and nobody else.
+TEST_F(EmbedTest, AnExceptionWhilePreparingIsAnError) {
+  start({});
+  auto blocker = hold_device("f");
+  const auto go_on = std::make_shared<std::latch>(1);
+  prep_.post_always([go_on] { go_on->wait(); });
+  auto broken = submit(texts({"boom", "a"})), joined = submit(texts({"a"}));
+  auto companion = submit(texts({"b"}));
+  go_on->count_down();
+  for (auto* call : {&broken, &joined}) {
+    const auto answer = call->get();
+    ASSERT_FALSE(answer.ok());
+    EXPECT_EQ(answer.error().code, Code::kInternal);
+  }
+  encoder_->release();
+  EXPECT_TRUE(companion.get().ok());
+  EXPECT_TRUE(blocker.get().ok());
+  EXPECT_TRUE(submit(texts({"a"})).get().ok());
+  EXPECT_EQ(counts_.heard(), std::vector<std::string>{"std::bad_alloc"});
+  EXPECT_EQ(service_->requests_queued(), 0);
+  EXPECT_EQ(service_->requests_open(), 0);
+}
+
+// Nobody tokenises what nobody waits for any more.
+TEST_F(EmbedTest, CancelledTextsAreNotTokenised) {
+  start({});
+  const auto go_on = std::make_shared<std::latch>(1);
+  prep_.post_always([go_on] { go_on->wait(); });
+  auto leaves = submit(texts({"a", "b"})), stays = submit(texts({"b", "c"}));
+  leaves.ticket.reset();
+  go_on->count_down();
+  ASSERT_TRUE(stays.get().ok());
+  EXPECT_EQ(tokenizer_->encoded, 2);  // b, c
+}
+
+// Jobs that wait in the prep pool while the service and then the device go touch neither.
+TEST_F(EmbedTest, PrepJobsOutliveTheService) {
+  auto executor = std::make_unique<engine::DeviceExecutor>(
+      engine::ExecutorOptions{.threads = 1, .isa = Isa::kRef}, clock_);
+  start({}, *executor, prep_);
+  const auto go_on = std::make_shared<std::latch>(1);
+  prep_.post_always([go_on] { go_on->wait(); });
+  auto waiting = submit(texts({"a"})), cancelled = submit(texts({"b"}));
+  service_.reset();
+  encoder_ = nullptr;
+  executor.reset();
+  EXPECT_EQ(waiting.get().error().code, Code::kUnavailable);
+  cancelled.ticket.reset();
+  go_on->count_down();
+  std::latch behind(1);
+  prep_.post_always([&] { behind.count_down(); });
+  behind.wait();
 }
 
 // Window 50 ms, two single-text requests 10 ms apart: exactly one model call.

@@ -43,9 +43,9 @@ bool continues_thinking(const text::ChatRequest& chat) {
          content->text().find(kThinkClose, open) == std::string_view::npos;
 }
 
-// Checkpoints name end tokens that their tokenizer lacks.
+// Checkpoints name end tokens that their tokenizer or their head lacks: these are never sampled.
 std::vector<int32_t> known_ids(std::vector<int32_t> ids, const TextModel& model) {
-  const int32_t vocab = std::max(model.vocab_size, model.tokenizer->vocab_size());
+  const int32_t vocab = model.vocab_size > 0 ? model.vocab_size : model.tokenizer->vocab_size();
   std::erase_if(ids, [vocab](int32_t id) { return id < 0 || id >= vocab; });
   return ids;
 }
@@ -55,6 +55,16 @@ struct Manners {
   ToolFormat tools = ToolFormat::kLlama;
   bool thinks = false;
 };
+
+// The border that no exception crosses: what cannot be prepared fails its own request.
+template <class Fn>
+void guarded(GenerateRun& run, Fn&& fn) {
+  try {
+    fn();
+  } catch (const std::exception& fault) {
+    run.fail({Code::kInternal, concat("the request could not be prepared: ", fault.what())});
+  }
+}
 
 struct Prompt {
   std::vector<int32_t> ids;
@@ -87,6 +97,7 @@ class GenerateState final : public GenerateHost,
   void sweep();
   void close();
   void end_all();
+  Status warm();
   int64_t requests_open() const {
     const std::lock_guard lock(mutex_);
     return static_cast<int64_t>(open_.size());
@@ -113,10 +124,17 @@ class GenerateState final : public GenerateHost,
 
   // Prep pool:
   void prepare(const RunPtr& run);
+  void begin(const RunPtr& run);
   Result<Prompt> tokenise(GenerateRun& run);
   Result<std::shared_ptr<const text::GrammarVocabulary>> vocabulary();
   void start(const RunPtr& run, std::vector<int32_t> prompt, GrammarCache::Made grammar);
-  GrammarCache::Made compile(const text::GrammarSource& source);
+  GrammarCache::Made compile(const Result<text::GrammarSource>& source);
+  // Of prompt and answer.
+  int32_t context() const {
+    const int32_t engine = generator_.options().context_max;
+    return model.tokens_max > 0 && (engine <= 0 || model.tokens_max < engine) ? model.tokens_max
+                                                                              : engine;
+  }
 
   const std::vector<int32_t> eos_ids_;
   engine::Generator& generator_;
@@ -183,26 +201,29 @@ void GenerateState::prepare(const RunPtr& run) {
     if (gone_) return;
     ++preparing_;
   }
-  sweep();  // a request that waited too long for its turn is not begun
-  if (auto prompt = tokenise(*run); !prompt.ok()) {
-    run->fail(std::move(prompt).error());
-  } else if (!run->over()) {
-    const GenerateCall& call = run->call();
-    auto wish = choose_grammar(call, run->plan().tool_format.value_or(ToolFormat::kLlama),
-                               prompt->thinking);
-    if (wish) {
-      const auto make = [this, source = std::move(wish->source)] { return compile(source); };
-      grammars_.get(
-          wish->key, make,
-          [this, run, tokens = std::move(prompt->ids)](GrammarCache::Made grammar) mutable {
-            start(run, std::move(tokens), std::move(grammar));
-          });
-    } else {
-      start(run, std::move(prompt->ids), std::shared_ptr<const text::Grammar>());
-    }
-  }
+  guarded(*run, [&] { begin(run); });
   const std::lock_guard lock(mutex_);
   if (--preparing_ == 0) idle_.notify_all();
+}
+
+void GenerateState::begin(const RunPtr& run) {
+  sweep();  // a request that waited too long for its turn is not begun
+  auto prompt = tokenise(*run);
+  if (!prompt.ok()) return run->fail(std::move(prompt).error());
+  if (run->over()) return;
+  const GenerateCall& call = run->call();
+  // Before anything is made for an answer that will not come.
+  if (auto fits = check_prompt_tokens(call, prompt->ids.size(), defaults, context()); !fits.ok())
+    return run->fail(std::move(fits).error());
+  const auto wish =
+      choose_grammar(call, run->plan().tool_format.value_or(ToolFormat::kLlama), prompt->thinking);
+  if (!wish) return start(run, std::move(prompt->ids), std::shared_ptr<const text::Grammar>());
+  grammars_.get(
+      wish->key, [&] { return compile(wish->source()); },
+      [this, run, tokens = std::move(prompt->ids)](GrammarCache::Made grammar) mutable {
+        // Another request's thread may call this; a fault here is no fault of that one.
+        guarded(*run, [&] { start(run, std::move(tokens), std::move(grammar)); });
+      });
 }
 
 // Renders and tokenises the prompt, and plans how the answer is to be read.
@@ -223,12 +244,19 @@ Result<Prompt> GenerateState::tokenise(GenerateRun& run) {
     plan.token_bytes = [known](int32_t id) { return std::string(known->token_bytes(id)); };
   }
 
+  // Of what is much too long the beginning says enough.
+  const int64_t tokens_max =
+      int64_t{kPromptCountedTimes} * std::max(1, prompt_tokens_max(call, defaults, context()));
+  text::EncodeOptions encoding{.tokens_max =
+                                   static_cast<int32_t>(std::min<int64_t>(tokens_max, INT32_MAX))};
+
   Prompt prompt;
   bool continued = true;
   if (call.chat) {
     SIS_ASSIGN(const std::string text, render_conversation({.request = *call.chat}, model));
     if (run.over()) return prompt;
-    prompt.ids = model.tokenizer->encode(text, {.add_special_tokens = false}).ids;
+    encoding.add_special_tokens = false;
+    prompt.ids = model.tokenizer->encode(text, encoding).ids;
     continued = call.chat->continue_final_message.has_value();
 
     const bool with_tools = !call.chat->tools.is(text::tmpl::Kind::kNone);
@@ -244,7 +272,7 @@ Result<Prompt> GenerateState::tokenise(GenerateRun& run) {
       plan.reasoning = Start::kAnswer;
     prompt.thinking = prompt_closes_thinking(text) ? Start::kOff : plan.reasoning;
   } else {
-    prompt.ids = call.prompt_is_ids ? call.ids : model.tokenizer->encode(call.text, {}).ids;
+    prompt.ids = call.prompt_is_ids ? call.ids : model.tokenizer->encode(call.text, encoding).ids;
     if (!call.tools.empty() && call.tool_choice == ToolChoice::kRequired)
       plan.tool_format = ToolFormat::kLlama;
   }
@@ -263,9 +291,16 @@ Result<std::shared_ptr<const text::GrammarVocabulary>> GenerateState::vocabulary
   return vocabulary_;
 }
 
-GrammarCache::Made GenerateState::compile(const text::GrammarSource& source) {
+Status GenerateState::warm() {
+  SIS_ASSIGN(const auto known, vocabulary());
+  (void)known;
+  return {};
+}
+
+GrammarCache::Made GenerateState::compile(const Result<text::GrammarSource>& source) {
+  if (!source.ok()) return source.error();
   SIS_ASSIGN(auto known, vocabulary());
-  return text::compile(source, std::move(known), {.cache_bytes = size_t{16} << 20});
+  return text::compile(*source, std::move(known), {.cache_bytes = size_t{16} << 20});
 }
 
 // Gives the prepared request to the engine.
@@ -277,9 +312,7 @@ void GenerateState::start(const RunPtr& run, std::vector<int32_t> prompt,
       error.param = run->call().format.field.empty() ? "response_format" : run->call().format.field;
     return run->fail(std::move(error));
   }
-  GenerateLimits limits{.context = generator_.options().context_max, .eos_ids = eos_ids_};
-  if (model.tokens_max > 0 && (limits.context <= 0 || model.tokens_max < limits.context))
-    limits.context = model.tokens_max;
+  GenerateLimits limits{.context = context(), .eos_ids = eos_ids_};
   uint64_t call_seed = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -356,6 +389,7 @@ class GenerateServiceImpl final : public GenerateService {
   void sweep() override { state_->sweep(); }
   void close() override { state_->close(); }
   void end_all() override { state_->end_all(); }
+  Status warm() override { return state_->warm(); }
   const TextModel& model() const override { return state_->model; }
   const GenerateDefaults& defaults() const override { return state_->defaults; }
   int64_t requests_open() const override { return state_->requests_open(); }

@@ -157,6 +157,8 @@ class GenerateService {
   virtual std::unique_ptr<Ticket> submit(GenerateCall call,
                                          std::shared_ptr<GenerateStream> stream) = 0;
 
+  // Makes what the first grammar would wait for: a second's work at 150 000 tokens.
+  virtual Status warm() { return {}; }
   // Ends what is over its deadline; to be called every few milliseconds, not inside a callback.
   virtual void sweep() = 0;
   virtual void close() = 0;    // refuses new requests; what is admitted runs on

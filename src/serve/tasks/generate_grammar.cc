@@ -49,35 +49,53 @@ GrammarSource after_thinking(GrammarSource answer, ReasoningSplit::Start reasoni
   return GrammarSource::choice({GrammarSource::sequence(std::move(thought)), std::move(answer)});
 }
 
+// What choose_grammar() has settled.
+struct Parts {
+  bool has_format = false, callable = false;
+};
+
+Result<GrammarSource> make_source(const GenerateCall& call, ToolFormat format,
+                                  ReasoningSplit::Start reasoning, Parts parts) {
+  std::vector<GrammarSource> either;
+  if (parts.has_format) either.push_back(format_source(call.format));
+  if (parts.callable) {
+    SIS_ASSIGN(GrammarSource calls,
+               tool_call_grammar(format, call.tools, call.parallel_tool_calls));
+    either.push_back(std::move(calls));
+  }
+  GrammarSource answer =
+      either.size() == 1 ? either.front() : GrammarSource::choice(std::move(either));
+  return after_thinking(std::move(answer), reasoning);
+}
+
 }  // namespace
 
 std::optional<GrammarWish> choose_grammar(const GenerateCall& call, ToolFormat format,
                                           ReasoningSplit::Start reasoning) {
   const bool required = call.tool_choice == ToolChoice::kRequired;
-  const bool has_format = call.format.kind != Kind::kText && !required;  // calls leave no room
-  const bool callable = !call.tools.empty() && call.tool_choice != ToolChoice::kNone;
-  if (!has_format && !required) return std::nullopt;
+  const Parts parts{
+      .has_format = call.format.kind != Kind::kText && !required,  // calls leave no room
+      .callable = !call.tools.empty() && call.tool_choice != ToolChoice::kNone};
+  if (!parts.has_format && !required) return std::nullopt;
 
   std::string key = concat(static_cast<int>(reasoning), ' ', required, ' ');
-  std::vector<GrammarSource> either;
-  if (has_format) {
+  if (parts.has_format) {
     key += concat(static_cast<int>(call.format.kind), ' ', call.format.strict, ' ');
     add_part(key, call.format.field);
     add_part(key, call.format.source);
-    either.push_back(format_source(call.format));
   }
-  if (callable) {
+  if (parts.callable) {
     key += concat(static_cast<int>(format), ' ', call.parallel_tool_calls, ' ');
     for (const auto& tool : call.tools) {
       add_part(key, tool.name);
       add_part(key, tool.parameters);
       key += tool.strict ? '1' : '0';
     }
-    either.push_back(tool_call_grammar(format, call.tools, call.parallel_tool_calls));
   }
-  GrammarSource answer =
-      either.size() == 1 ? either.front() : GrammarSource::choice(std::move(either));
-  return GrammarWish{std::move(key), after_thinking(std::move(answer), reasoning)};
+  // What is cached needs no source.
+  return GrammarWish{std::move(key), [&call, format, reasoning, parts] {
+                       return make_source(call, format, reasoning, parts);
+                     }};
 }
 
 }  // namespace sis::tasks

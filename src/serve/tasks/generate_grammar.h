@@ -1,6 +1,7 @@
 // Which grammar a request's answer is held to: its response format, and the calls it must make.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -13,7 +14,8 @@ namespace sis::tasks {
 
 struct GrammarWish {
   std::string key;  // equal for equal grammars
-  text::GrammarSource source;
+  // To be called while the request lives. Errors as tool_call_grammar() has them.
+  std::function<Result<text::GrammarSource>()> source;
 };
 
 // Null: any text. A required call is all there is; a format and tools that may be called give

@@ -34,7 +34,9 @@ std::shared_ptr<const text::Grammar> compiled(const GenerateCall& call, ToolForm
                                               Start reasoning = Start::kOff) {
   const auto wish = choose_grammar(call, format, reasoning);
   EXPECT_TRUE(wish.has_value());
-  auto made = text::compile(wish->source, vocabulary());
+  const auto source = wish->source();
+  EXPECT_TRUE(source.ok()) << (source.ok() ? "" : source.error().message);
+  auto made = text::compile(*source, vocabulary());
   EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().message);
   return made.ok() ? *made : nullptr;
 }
@@ -234,9 +236,55 @@ TEST(GenerateGrammar, Keys) {
     }
 }
 
+// Forms that write each argument by itself hold each parameter's schema by itself: their number and
+// what they repeat is bounded before anything is made of them.
+TEST(GenerateGrammar, ManyParametersAreRefusedByName) {
+  const auto tool = [](int properties, const std::string& schema, size_t definition_bytes) {
+    std::string text = R"({"type":"object","properties":{)";
+    for (int i = 0; i < properties; ++i) text += concat(i > 0 ? "," : "", "\"p", i, "\":", schema);
+    GenerateCall call;
+    call.tools = {{.name = "f",
+                   .parameters = concat(text, R"(},"$defs":{"d":{"type":"string"},"unused":{")",
+                                        std::string(definition_bytes, 'x'), R"(":1}}})")}};
+    call.tool_choice = ToolChoice::kRequired;
+    return call;
+  };
+  const char* const refers = R"({"$ref":"#/$defs/d"})";
+  for (const ToolFormat format : {ToolFormat::kXml, ToolFormat::kPython}) {
+    const auto source = [&](const GenerateCall& call) {
+      return choose_grammar(call, format, Start::kOff)->source();
+    };
+    const auto many = source(tool(1001, "{}", 0));
+    ASSERT_FALSE(many.ok());
+    EXPECT_EQ(many.error().message,
+              "tools[0].function.parameters.properties: want at most 1000, got 1001");
+    EXPECT_EQ(many.error().param, "tools[0].function.parameters.properties");
+    const auto repeated = source(tool(900, refers, 100'000));
+    ASSERT_FALSE(repeated.ok());
+    EXPECT_NE(repeated.error().message.find("want at most 4194304 bytes"), std::string::npos)
+        << repeated.error().message;
+    // Definitions stand only where something refers to them, and there they are found.
+    EXPECT_TRUE(source(tool(900, R"({"type":"integer"})", 100'000)).ok());
+    const auto few = compiled(tool(2, refers, 100'000), format);
+    ASSERT_NE(few, nullptr);
+    EXPECT_TRUE(takes(few, format == ToolFormat::kPython ? "[f(p0=\"a\", p1=\"b\")]"
+                                                         : "<tool_call>\n<function=f>\n"
+                                                           "<parameter=p0>\n\"a\"\n</parameter>\n"
+                                                           "</function>\n</tool_call>"));
+  }
+  // More parameters than one block of shared tails, any of them first.
+  const auto blocks = compiled(tool(80, R"({"type":"null"})", 0), ToolFormat::kPython);
+  ASSERT_NE(blocks, nullptr);
+  EXPECT_TRUE(takes(blocks, "[f(p0=null, p33=null, p79=null)]"));
+  EXPECT_TRUE(takes(blocks, "[f(p40=null, p41=null, p72=null)]"));
+  EXPECT_FALSE(takes(blocks, "[f(p41=null, p40=null)]"));
+}
+
 TEST(GenerateGrammar, FaultsNameTheirPlace) {
   const auto fault = [](const GenerateCall& call, ToolFormat format) {
-    auto made = text::compile(choose_grammar(call, format, Start::kOff)->source, vocabulary());
+    const auto source = choose_grammar(call, format, Start::kOff)->source();
+    if (!source.ok()) return source.error();
+    auto made = text::compile(*source, vocabulary());
     EXPECT_FALSE(made.ok());
     return made.ok() ? Error{} : made.error();
   };

@@ -4,13 +4,14 @@
 #include <cmath>
 
 #include "base/strings.h"
+#include "infer/engine/submit_check.h"
 
 namespace sis::tasks {
 namespace {
 
-constexpr int32_t kChoicesMax = 128, kLogprobsMax = 100;
+constexpr int32_t kChoicesMax = 128;
 constexpr size_t kStopsMax = 64, kStopBytesMax = 4096, kStopIdsMax = 1024, kBiasesMax = 4096,
-                 kToolsMax = 256, kToolNameMax = 256;
+                 kToolsMax = 256, kToolNameMax = 256, kToolParametersBytesMax = 1 << 20;
 // Of top_p 0, which means the most likely token alone.
 constexpr float kTopPLeast = 1e-6f;
 
@@ -57,9 +58,10 @@ Status check_call(const GenerateCall& call) {
     return invalid(concat("min_tokens: want 0 or more, got ", call.tokens_min), "min_tokens");
   if (call.choices < 1 || call.choices > kChoicesMax)
     return invalid(concat("n: want 1 to ", kChoicesMax, ", got ", call.choices), "n");
-  if (call.logprobs < -1 || call.logprobs > kLogprobsMax)
-    return invalid(concat("top_logprobs: want at most ", kLogprobsMax, ", got ", call.logprobs),
-                   "top_logprobs");
+  if (call.logprobs < -1 || call.logprobs > engine::kLogprobsMax)
+    return invalid(
+        concat("top_logprobs: want at most ", engine::kLogprobsMax, ", got ", call.logprobs),
+        "top_logprobs");
   SIS_TRY(check_count("stop", call.stop.size(), kStopsMax));
   for (const auto& stop : call.stop)
     if (stop.size() > kStopBytesMax || !is_utf8(stop))
@@ -68,35 +70,51 @@ Status check_call(const GenerateCall& call) {
                      "stop");
   SIS_TRY(check_count("stop_token_ids", call.stop_ids.size(), kStopIdsMax));
   SIS_TRY(check_count("tools", call.tools.size(), kToolsMax));
-  for (size_t i = 0; i < call.tools.size(); ++i)
-    if (call.tools[i].name.empty() || call.tools[i].name.size() > kToolNameMax)
+  for (size_t i = 0; i < call.tools.size(); ++i) {
+    const Tool& tool = call.tools[i];
+    if (tool.name.empty() || tool.name.size() > kToolNameMax)
       return invalid(concat("tools[", i, "].function.name: want 1 to ", kToolNameMax, " bytes"),
                      concat("tools[", i, "].function.name"));
+    if (tool.parameters.size() > kToolParametersBytesMax)
+      return invalid(concat("tools[", i, "].function.parameters: want at most ",
+                            kToolParametersBytesMax, " bytes, got ", tool.parameters.size()),
+                     concat("tools[", i, "].function.parameters"));
+  }
   if (call.tool_choice == ToolChoice::kRequired && call.tools.empty())
     return invalid("tool_choice: a call is required, but there are no tools", "tool_choice");
   return {};
+}
+
+int32_t prompt_tokens_max(const GenerateCall& call, const GenerateDefaults& defaults,
+                          int32_t context) {
+  // A token of the answer needs room as well, unless the prompt is only scored.
+  return std::min(defaults.prompt_tokens_max, context - (call.tokens_max == 0 ? 0 : 1));
+}
+
+Status check_prompt_tokens(const GenerateCall& call, size_t tokens,
+                           const GenerateDefaults& defaults, int32_t context) {
+  const char* param = call.chat ? "messages" : "prompt";
+  if (tokens == 0) return invalid(concat(param, ": the prompt has no tokens"), param);
+  const int32_t most = prompt_tokens_max(call, defaults, context);
+  if (static_cast<int64_t>(tokens) <= most) return {};
+  const bool counted =
+      call.prompt_is_ids || static_cast<int64_t>(tokens) < int64_t{kPromptCountedTimes} * most;
+  return Error{Code::kInvalidArgument,
+               concat(param, ": the prompt has ", counted ? "" : "at least ", tokens,
+                      " tokens, this model takes at most ", most),
+               param, "context_length_exceeded"};
 }
 
 Result<engine::GenerateRequest> make_engine_request(const GenerateCall& call,
                                                     std::vector<int32_t> prompt,
                                                     const GenerateDefaults& defaults,
                                                     const GenerateLimits& limits) {
-  const char* param = call.chat ? "messages" : "prompt";
-  const auto tokens = static_cast<int64_t>(prompt.size());
-  if (tokens == 0) return invalid(concat(param, ": the prompt has no tokens"), param);
-  // A token of the answer needs room as well, unless the prompt is only scored.
-  const int64_t room = limits.context - (call.tokens_max == 0 ? 0 : 1);
-  const int64_t prompt_max = std::min<int64_t>(defaults.prompt_tokens_max, room);
-  if (tokens > prompt_max)
-    return Error{Code::kInvalidArgument,
-                 concat(param, ": the prompt has ", tokens, " tokens, this model takes at most ",
-                        prompt_max),
-                 param, "context_length_exceeded"};
+  SIS_TRY(check_prompt_tokens(call, prompt.size(), defaults, limits.context));
+  const auto tokens = static_cast<int32_t>(prompt.size());
 
   engine::GenerateRequest request;
-  request.tokens_max =
-      std::min({call.tokens_max.value_or(defaults.tokens_max), defaults.tokens_ceiling,
-                static_cast<int32_t>(limits.context - tokens)});
+  request.tokens_max = std::min({call.tokens_max.value_or(defaults.tokens_max),
+                                 defaults.tokens_ceiling, limits.context - tokens});
   request.tokens_min = std::min(call.tokens_min, request.tokens_max);
   request.prompt = std::move(prompt);
   request.choices = call.choices;

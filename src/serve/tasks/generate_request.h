@@ -20,8 +20,18 @@ struct GenerateLimits {
   uint64_t drawn_seed = 0;  // where the call has none
 };
 
-// `prompt`: its tokens. kInvalidArgument: no tokens, or more than there is room for (reason
-// "context_length_exceeded"). The grammar is the caller's to add.
+// Most tokens that the prompt of this call may have, in a context of so many.
+int32_t prompt_tokens_max(const GenerateCall& call, const GenerateDefaults& defaults,
+                          int32_t context);
+// Texts are encoded as far as this many times that: a prompt so much too long is not counted to its
+// end.
+inline constexpr int32_t kPromptCountedTimes = 4;
+// kInvalidArgument: no tokens, or more than that (reason "context_length_exceeded").
+Status check_prompt_tokens(const GenerateCall& call, size_t tokens,
+                           const GenerateDefaults& defaults, int32_t context);
+
+// `prompt`: its tokens. Errors as check_prompt_tokens() has them. The grammar is the caller's to
+// add.
 Result<engine::GenerateRequest> make_engine_request(const GenerateCall& call,
                                                     std::vector<int32_t> prompt,
                                                     const GenerateDefaults& defaults,

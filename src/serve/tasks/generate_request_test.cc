@@ -58,6 +58,15 @@ TEST(GenerateRequest, RefusesPromptsWithoutRoom) {
   EXPECT_EQ(refused.error().message,
             "prompt: the prompt has 100 tokens, this model takes at most 99");
 
+  // A text is not encoded to its end when it is much too long; ids are counted already.
+  refused = make_engine_request(call, std::vector<int32_t>(4 * 99, 1), defaults, kLimits);
+  EXPECT_EQ(refused.error().message,
+            "prompt: the prompt has at least 396 tokens, this model takes at most 99");
+  call.prompt_is_ids = true;
+  refused = make_engine_request(call, std::vector<int32_t>(4 * 99, 1), defaults, kLimits);
+  EXPECT_EQ(refused.error().message,
+            "prompt: the prompt has 396 tokens, this model takes at most 99");
+
   call.tokens_max = 0;  // scored only
   EXPECT_TRUE(make_engine_request(call, std::vector<int32_t>(100, 1), defaults, kLimits).ok());
   defaults.prompt_tokens_max = 10;
@@ -87,11 +96,15 @@ TEST(GenerateRequest, NamesTheFieldAtFault) {
       {"min_tokens", [](GenerateCall& call) { call.tokens_min = -1; }},
       {"n", [](GenerateCall& call) { call.choices = 0; }},
       {"n", [](GenerateCall& call) { call.choices = 129; }},
-      {"top_logprobs", [](GenerateCall& call) { call.logprobs = 101; }},
+      {"top_logprobs", [](GenerateCall& call) { call.logprobs = 33; }},
       {"stop", [](GenerateCall& call) { call.stop = {"\xff"}; }},
       {"stop", [](GenerateCall& call) { call.stop.assign(65, "x"); }},
       {"tools", [](GenerateCall& call) { call.tools.resize(257, {.name = "f"}); }},
       {"tools[0].function.name", [](GenerateCall& call) { call.tools.resize(1); }},
+      {"tools[1].function.parameters",
+       [](GenerateCall& call) {
+         call.tools = {{.name = "f"}, {.name = "g", .parameters = std::string(1'048'577, ' ')}};
+       }},
       {"tool_choice", [](GenerateCall& call) { call.tool_choice = ToolChoice::kRequired; }},
   };
   EXPECT_TRUE(check_call({}).ok());

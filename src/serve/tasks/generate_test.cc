@@ -4,6 +4,7 @@
 
 #include "infer/text/grammar/compile.h"
 #include "serve/tasks/generate_fixture.h"
+#include "serve/tasks/tokenizer_probe.h"
 
 namespace sis::tasks {
 namespace {
@@ -140,6 +141,44 @@ TEST_F(GenerateTest, BadGrammarsNameTheirField) {
   ticket = submit(call);
   EXPECT_EQ(heard_->error().param, "guided_regex");
   EXPECT_EQ(generator_.submitted(), 0u);
+}
+
+// A prompt without room is told so; no grammar is made for it first.
+TEST_F(GenerateTest, ThePromptIsJudgedBeforeTheGrammar) {
+  GenerateCall call = prompt(std::string(3000, 'x') + " y z");
+  call.format = {.kind = ResponseFormat::Kind::kRegex, .source = "("};
+  const auto ticket = submit(call);
+  EXPECT_EQ(heard_->error().reason, "context_length_exceeded") << heard_->error().message;
+}
+
+// What ends with an exception fails its own request; the next one is prepared.
+TEST_F(GenerateTest, AnExceptionWhilePreparingIsAnError) {
+  service_.reset();
+  TokenizerProbe probe(std::move(tokenizer_), "boom");
+  service_ = GenerateService::create({"m", &probe, &templates_, 4096}, {eos_}, {}, generator_,
+                                     prep_, clock_);
+  auto ticket = submit(prompt("boom"));
+  EXPECT_EQ(heard_->error().code, Code::kInternal);
+  EXPECT_EQ(heard_->error().message, "the request could not be prepared: std::bad_alloc");
+  EXPECT_EQ(service_->requests_open(), 0);
+  ticket = submit(prompt("fine"));
+  EXPECT_NE(generator_.next(), nullptr);
+  ticket.reset();
+  service_.reset();  // does not wait for the job that failed
+}
+
+// An end that the model's head lacks is no reason to refuse grammars.
+TEST_F(GenerateTest, EndsOutsideTheHeadAreLeftOut) {
+  service_.reset();
+  service_ = GenerateService::create({"m", tokenizer_.get(), &templates_, 4096, eos_}, {eos_, 1},
+                                     {}, generator_, prep_, clock_);
+  ASSERT_TRUE(service_->warm().ok());
+  GenerateCall call = prompt("x");
+  call.format = {.kind = ResponseFormat::Kind::kRegex, .source = "a"};
+  const auto ticket = submit(call);
+  const auto job = generator_.next();
+  ASSERT_NE(job, nullptr) << heard_->error().message;
+  EXPECT_EQ(job->request.eos_ids, std::vector<int32_t>{1});
 }
 
 TEST_F(GenerateTest, FormatsHaveAGrammar) {

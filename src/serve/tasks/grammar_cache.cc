@@ -1,7 +1,10 @@
 #include "serve/tasks/grammar_cache.h"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
+
+#include "base/strings.h"
 
 namespace sis::tasks {
 
@@ -12,6 +15,7 @@ void GrammarCache::get(const std::string& key, const std::function<Made()>& make
     if (const auto it = index_.find(key); it != index_.end()) {
       entries_.splice(entries_.begin(), entries_, it->second);
       found = it->second->grammar;
+      trim();
     } else if (const auto [waiting, first] = making_.try_emplace(key); !first) {
       waiting->second.push_back(std::move(done));
       return;
@@ -19,21 +23,29 @@ void GrammarCache::get(const std::string& key, const std::function<Made()>& make
   }
   if (found) return done(std::move(found));
 
-  const Made made = make();
+  const Made made = [&]() -> Made {
+    try {
+      return make();
+    } catch (const std::exception& fault) {
+      return Error{Code::kInternal, concat("grammar: could not be made: ", fault.what())};
+    }
+  }();
   std::vector<Done> waiting;
   {
     const std::lock_guard lock(mutex_);
     waiting = std::move(making_.extract(key).mapped());
-    if (made.ok()) keep(key, *made);
+    if (made.ok()) {
+      entries_.push_front({key, *made});
+      index_[key] = entries_.begin();
+      trim();
+    }
   }
   done(made);
   for (const auto& other : waiting) other(made);
 }
 
-void GrammarCache::keep(const std::string& key, std::shared_ptr<const text::Grammar> grammar) {
-  entries_.push_front({key, std::move(grammar)});
-  index_[key] = entries_.begin();
-  // Grammars grow while they are used, so all are asked again.
+// Grammars grow while they are used, so all are asked again each time.
+void GrammarCache::trim() {
   size_t bytes = 0;
   for (const auto& entry : entries_) bytes += entry.key.size() + entry.grammar->bytes();
   while (!entries_.empty() && (entries_.size() > limits_.entries || bytes > limits_.bytes)) {

@@ -30,7 +30,8 @@ class GrammarCache {
   explicit GrammarCache(const Limits& limits) : limits_(limits) {}
 
   // Calls `done` exactly once, never under a lock: inside get(), with what is there or what
-  // `make` gave, or on the thread of another get() that is making it. Errors are not kept.
+  // `make` gave, or on the thread of another get() that is making it. Errors are not kept; an
+  // exception of `make` is one. `done` does not throw.
   void get(const std::string& key, const std::function<Made()>& make, Done done);
 
   size_t size() const;
@@ -40,7 +41,7 @@ class GrammarCache {
     std::string key;
     std::shared_ptr<const text::Grammar> grammar;
   };
-  void keep(const std::string& key, std::shared_ptr<const text::Grammar> grammar);
+  void trim();  // under the mutex
 
   const Limits limits_;
   mutable std::mutex mutex_;

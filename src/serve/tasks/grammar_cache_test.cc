@@ -4,6 +4,7 @@
 
 #include <future>
 #include <latch>
+#include <new>
 #include <thread>
 
 namespace sis::tasks {
@@ -57,6 +58,45 @@ TEST(GrammarCache, BoundedByMemory) {
   EXPECT_EQ(cache.size(), 2u);
   EXPECT_TRUE(misses(cache, "huge", 101));  // not kept, and nothing else either
   EXPECT_EQ(cache.size(), 0u);
+}
+
+// Grammars grow while they are used: the bound holds on the next use, not on the next new grammar.
+TEST(GrammarCache, BoundedWhileGrammarsGrow) {
+  class Growing final : public text::Grammar {
+   public:
+    std::unique_ptr<text::GrammarMatcher> start() const override { return nullptr; }
+    size_t bytes() const override { return size; }
+    size_t size = 10;
+  };
+  GrammarCache cache({.entries = 10, .bytes = 100});
+  const auto grows = std::make_shared<Growing>();
+  cache.get(
+      "a", [&] { return GrammarCache::Made(std::shared_ptr<const text::Grammar>(grows)); },
+      [](const GrammarCache::Made&) {});
+  EXPECT_TRUE(misses(cache, "b", 60));
+  grows->size = 60;
+  EXPECT_FALSE(misses(cache, "b"));
+  EXPECT_EQ(cache.size(), 1u) << "a goes";
+  EXPECT_TRUE(misses(cache, "a"));
+}
+
+// What throws while it is made is an error for all who wait for it, and is made anew for the next.
+TEST(GrammarCache, AnExceptionIsAnError) {
+  GrammarCache cache({});
+  std::vector<Code> heard;
+  const auto done = [&](const GrammarCache::Made& made) {
+    heard.push_back(made.ok() ? Code::kCancelled : made.error().code);
+  };
+  cache.get(
+      "a",
+      [&]() -> GrammarCache::Made {
+        cache.get(
+            "a", [] { return made(1); }, done);  // joins
+        throw std::bad_alloc();
+      },
+      done);
+  EXPECT_EQ(heard, (std::vector<Code>{Code::kInternal, Code::kInternal}));
+  EXPECT_TRUE(misses(cache, "a"));
 }
 
 TEST(GrammarCache, ForgetsErrors) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "base/strings.h"
@@ -14,6 +15,10 @@ namespace {
 
 using text::GrammarSource;
 using text::JsonSchemaOptions;
+
+// Of one tool, where each parameter has a schema of its own.
+constexpr size_t kParametersMax = 1000;
+constexpr size_t kSchemasBytesMax = 4 << 20;  // with the definitions that they refer to
 
 GrammarSource literal(std::string text) { return GrammarSource::literal(std::move(text)); }
 GrammarSource sequence(std::vector<GrammarSource> parts) {
@@ -58,22 +63,41 @@ struct Parameter {
   bool required = false;
 };
 
-std::vector<Parameter> parameters_of(const Tool& tool) {
+Result<std::vector<Parameter>> parameters_of(const std::vector<Tool>& tools, const Tool& tool) {
   std::vector<Parameter> parameters;
   const auto schema =
       nlohmann::ordered_json::parse(tool.parameters, nullptr, /*allow_exceptions=*/false);
   if (!schema.is_object() || !schema.contains("properties") || !schema["properties"].is_object())
     return parameters;
-  const auto required = schema.value("required", nlohmann::ordered_json::array());
-  for (const auto& [name, property] : schema["properties"].items()) {
-    const bool listed = std::find(required.begin(), required.end(), name) != required.end();
-    nlohmann::ordered_json alone = property;
-    // References of a part lead to definitions of the whole.
-    for (const char* definitions : {"$defs", "definitions"})
-      if (alone.is_object() && schema.contains(definitions))
-        alone[definitions] = schema[definitions];
-    parameters.push_back(
-        {name, alone.dump(), is_plain_text(property), string_choices(property), listed});
+  const auto refused = [&](std::string message) {
+    const std::string path = concat(path_of(tools, tool), ".properties");
+    return Error{Code::kInvalidArgument, concat(path, ": ", message), path};
+  };
+  const auto& properties = schema["properties"];
+  if (properties.size() > kParametersMax)
+    return refused(concat("want at most ", kParametersMax, ", got ", properties.size()));
+  std::unordered_set<std::string_view> required;
+  if (const auto listed = schema.find("required"); listed != schema.end() && listed->is_array())
+    for (const auto& name : *listed)
+      if (name.is_string()) required.insert(name.get_ref<const std::string&>());
+  // References of a part lead to definitions of the whole.
+  nlohmann::ordered_json definitions = nlohmann::ordered_json::object();
+  for (const char* keyword : {"$defs", "definitions"})
+    if (schema.contains(keyword)) definitions[keyword] = schema[keyword];
+  size_t bytes = 0;
+  for (const auto& [name, property] : properties.items()) {
+    std::string text = property.dump();
+    if (property.is_object() && text.find("\"$ref\"") != std::string::npos) {
+      nlohmann::ordered_json alone = property;
+      alone.update(definitions);
+      text = alone.dump();
+    }
+    bytes += text.size();
+    if (bytes > kSchemasBytesMax)
+      return refused(concat("want at most ", kSchemasBytesMax,
+                            " bytes of schemas, each with the definitions that it refers to"));
+    parameters.push_back({name, std::move(text), is_plain_text(property), string_choices(property),
+                          required.contains(name)});
   }
   return parameters;
 }
@@ -86,9 +110,10 @@ GrammarSource parameter_value(const std::vector<Tool>& tools, const Tool& tool,
 }
 
 // <function=f> with its parameters in the schema's order.
-GrammarSource xml_call(const std::vector<Tool>& tools, const Tool& tool) {
+Result<GrammarSource> xml_call(const std::vector<Tool>& tools, const Tool& tool) {
   std::vector<GrammarSource> parts = {literal(concat("<tool_call>\n<function=", tool.name, ">\n"))};
-  for (const auto& parameter : parameters_of(tool)) {
+  SIS_ASSIGN(const auto parameters, parameters_of(tools, tool));
+  for (const auto& parameter : parameters) {
     std::vector<GrammarSource> value = {literal(concat("<parameter=", parameter.name, ">\n"))};
     if (!parameter.choices.empty()) {
       std::vector<GrammarSource> texts;
@@ -111,16 +136,18 @@ GrammarSource xml_call(const std::vector<Tool>& tools, const Tool& tool) {
 
 // f(x=1, y="a"): required parameters first, then optional ones, each in the schema's order. Values
 // are written as in JSON, which is Python but for three words that the parser takes.
-GrammarSource python_call(const std::vector<Tool>& tools, const Tool& tool) {
+Result<GrammarSource> python_call(const std::vector<Tool>& tools, const Tool& tool) {
   std::vector<GrammarSource> parts = {literal(tool.name + "(")};
-  const auto parameters = parameters_of(tool);
+  SIS_ASSIGN(const auto parameters, parameters_of(tools, tool));
   for (const auto& parameter : parameters) {
     if (!parameter.required) continue;
     parts.push_back(literal(concat(parts.size() > 1 ? ", " : "", parameter.name, "=")));
     parts.push_back(parameter_value(tools, tool, parameter));
   }
   const bool any_required = parts.size() > 1;
-  // Without required ones the first that is there has no comma: one branch for each.
+  // Without required ones the first that is there has no comma: one branch for each. What follows
+  // is shared by the branches in blocks, each inside the one before: few copies, little depth.
+  constexpr size_t kBlock = 32;
   std::vector<GrammarSource> branches, following;
   for (auto parameter = parameters.rbegin(); parameter != parameters.rend(); ++parameter) {
     if (parameter->required) continue;
@@ -128,6 +155,7 @@ GrammarSource python_call(const std::vector<Tool>& tools, const Tool& tool) {
     std::vector<GrammarSource> branch = {literal(parameter->name + "="), value};
     branch.insert(branch.end(), following.begin(), following.end());
     branches.push_back(sequence(std::move(branch)));
+    if (following.size() == kBlock) following = {sequence(std::move(following))};
     following.insert(following.begin(),
                      GrammarSource::repeat(
                          sequence({literal(concat(", ", parameter->name, "=")), value}), 0, 1));
@@ -167,7 +195,8 @@ Frame frame_of(ToolFormat format) {
   return {};
 }
 
-GrammarSource one_call(ToolFormat format, const std::vector<Tool>& tools, const Tool& tool) {
+Result<GrammarSource> one_call(ToolFormat format, const std::vector<Tool>& tools,
+                               const Tool& tool) {
   switch (format) {
     case ToolFormat::kHermes:
     case ToolFormat::kMistral:
@@ -189,9 +218,13 @@ GrammarSource one_call(ToolFormat format, const std::vector<Tool>& tools, const 
 
 }  // namespace
 
-GrammarSource tool_call_grammar(ToolFormat format, const std::vector<Tool>& tools, bool parallel) {
+Result<GrammarSource> tool_call_grammar(ToolFormat format, const std::vector<Tool>& tools,
+                                        bool parallel) {
   std::vector<GrammarSource> calls;
-  for (const auto& tool : tools) calls.push_back(one_call(format, tools, tool));
+  for (const auto& tool : tools) {
+    SIS_ASSIGN(GrammarSource one, one_call(format, tools, tool));
+    calls.push_back(std::move(one));
+  }
   const GrammarSource call =
       calls.size() == 1 ? calls.front() : GrammarSource::choice(std::move(calls));
   const Frame frame = frame_of(format);

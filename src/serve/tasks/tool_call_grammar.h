@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "base/result.h"
 #include "infer/text/grammar/source.h"
 #include "serve/tasks/generate.h"
 #include "serve/tasks/tool_calls.h"
@@ -12,7 +13,9 @@ namespace sis::tasks {
 
 // One call of one of `tools`, of which there is at least one; with `parallel` more of them where
 // the form has room. Errors in schemas say "tools[0].function.parameters.properties.x".
-text::GrammarSource tool_call_grammar(ToolFormat format, const std::vector<Tool>& tools,
-                                      bool parallel);
+// kInvalidArgument: a tool with more parameters, or more text in their schemas, than the forms that
+// write each argument by itself have room for.
+Result<text::GrammarSource> tool_call_grammar(ToolFormat format, const std::vector<Tool>& tools,
+                                              bool parallel);
 
 }  // namespace sis::tasks

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/check.h"
 
@@ -232,6 +233,16 @@ void AutomatonBuilder::skip_empty_states() {
   }
 }
 
+// What groups and options of nothing leave behind, and circles of length one.
+void AutomatonBuilder::drop_equal_empty_edges() {
+  std::unordered_set<uint64_t> known;
+  std::erase_if(edges_, [&](const Pending& one) {
+    if (one.edge.kind != Edge::Kind::kEmpty) return false;
+    return one.from == one.edge.target ||
+           !known.insert(uint64_t{one.from} << 32 | one.edge.target).second;
+  });
+}
+
 Status AutomatonBuilder::rank_rules(Automaton& made) const {
   // first_calls[r]: rules that a sentence of r may begin with.
   std::vector<std::vector<RuleId>> first_calls(made.rules_.size());
@@ -325,6 +336,10 @@ Result<Automaton> AutomatonBuilder::finish(RuleId root) {
   });
 
   skip_empty_states();
+  drop_equal_empty_edges();
+  skip_empty_states();  // those that had two ways to the same state
+  drop_equal_empty_edges();
+  SIS_TRY(effort_->status());
 
   Automaton made;
   made.root_ = root;

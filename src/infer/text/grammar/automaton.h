@@ -120,6 +120,7 @@ class AutomatonBuilder {
   void add(StateId from, Edge edge);
   void keep_useful_edges(const std::vector<uint8_t>& useful);
   void skip_empty_states();
+  void drop_equal_empty_edges();
   Status rank_rules(Automaton& made) const;
   static void make_byte_classes(Automaton& made);
 

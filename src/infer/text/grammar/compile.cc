@@ -35,13 +35,6 @@ class SourceCompiler {
     switch (node.kind) {
       case Kind::kLiteral:
         return add_literal(node.text, from, to);
-      case Kind::kToken:
-        if (!vocabulary_.is_control(node.token) || vocabulary_.is_eos(node.token))
-          return Error{Code::kInvalidArgument,
-                       concat("grammar: token ", node.token,
-                              ": want a control token that does not end the text")};
-        builder_.token(from, node.token, to);
-        return {};
       case Kind::kRegex: {
         SIS_ASSIGN(const Regex regex, parse_regex(node.text, RegexUse::kWhole));
         add_regex(builder_, from, regex, Spelling::kUtf8, to, "regex");
@@ -57,9 +50,6 @@ class SourceCompiler {
         builder_.call(from, rule, to);
         return {};
       }
-      case Kind::kJsonValue:
-        builder_.call(from, JsonRules(builder_, node.json.line_breaks).value(), to);
-        return {};
       case Kind::kJsonObject:
         builder_.call(from, JsonRules(builder_, node.json.line_breaks).object(), to);
         return {};
@@ -71,7 +61,6 @@ class SourceCompiler {
         return {};
       }
       case Kind::kAnyTextUntil:
-      case Kind::kAnyTextWithout:
         return add_stopped_text(node, from, to);
       case Kind::kSequence:
         for (const GrammarSource& part : node.parts) {
@@ -135,7 +124,6 @@ class SourceCompiler {
       return Error{Code::kInvalidArgument,
                    concat("grammar: text to stop at: ", stop.size(), " characters, want at most ",
                           kStopCharactersMax)};
-    const bool consumes = node.kind == Kind::kAnyTextUntil;
     const size_t count = stop.size();
     std::vector<size_t> fallback(count, 0);  // of the beginning with i + 1 characters
     for (size_t i = 1, k = 0; i < count; ++i) {
@@ -156,15 +144,13 @@ class SourceCompiler {
           told.add(one);
           if (k + 1 < count)
             add_char(builder_, states[i], one, Spelling::kUtf8, states[k + 1]);
-          else if (consumes)
+          else
             add_char(builder_, states[i], one, Spelling::kUtf8, to);
         }
         if (k == 0) break;
       }
       add_char(builder_, states[i], told.negated(), Spelling::kUtf8, states[0]);
-      if (!consumes) builder_.empty(states[i], to);
-      if (const auto id = vocabulary_.control_token(node.text);
-          consumes && id && !vocabulary_.is_eos(*id))
+      if (const auto id = vocabulary_.control_token(node.text); id && !vocabulary_.is_eos(*id))
         builder_.token(states[i], *id, to);
     }
     return builder_.effort().status();
@@ -186,8 +172,12 @@ Result<std::shared_ptr<const Grammar>> compile(const GrammarSource& source,
   SIS_TRY(SourceCompiler(builder, *vocabulary)
               .add(source, builder.rule(root).start, builder.rule(root).end, /*depth=*/0));
   SIS_ASSIGN(Automaton automaton, builder.finish(root));
-  return std::shared_ptr<const Grammar>(std::make_shared<const CompiledGrammar>(
-      std::move(automaton), std::move(vocabulary), budget.cache_bytes));
+  auto made = std::make_shared<const CompiledGrammar>(std::move(automaton), std::move(vocabulary),
+                                                      budget.cache_bytes);
+  if (!made->can_begin())
+    return Error{Code::kInvalidArgument,
+                 "grammar: too ambiguous: more can stand at its beginning than can be followed"};
+  return std::shared_ptr<const Grammar>(std::move(made));
 }
 
 bool accept_text(GrammarMatcher& matcher, std::string_view text) {

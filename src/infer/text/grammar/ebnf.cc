@@ -194,7 +194,7 @@ class Reader {
     }
     if (take("[")) {
       const bool negated = take("^");
-      CharSet set;
+      std::vector<CharSet::Range> ranges;
       while (!take("]")) {
         if (at_end() || peek() == '\n') return wrong("class without its ]");
         SIS_ASSIGN(const char32_t low, read_char());
@@ -205,8 +205,13 @@ class Reader {
           SIS_ASSIGN(high, read_char());
         }
         if (high < low) return wrong("range with its end first");
-        set.add(low, high);
+        ranges.push_back({low, high});
       }
+      // In order a set grows at its end, which is cheap however many there are.
+      std::sort(ranges.begin(), ranges.end(),
+                [](const auto& a, const auto& b) { return a.low < b.low; });
+      CharSet set;
+      for (const auto& range : ranges) set.add(range.low, range.high);
       add_char(builder_, from, negated ? set.negated() : set, Spelling::kUtf8, to);
       return {};
     }

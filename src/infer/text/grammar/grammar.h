@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
 
 namespace sis::text {
 
@@ -25,8 +24,6 @@ class GrammarMatcher {
   virtual bool complete() const = 0;
   // The text so far is a whole sentence and nothing may follow but the end of the sequence.
   virtual bool finished() const = 0;
-  // Text that must come next whatever is sampled, maybe empty: lets the engine skip sampling.
-  virtual std::string forced_text() const = 0;
   virtual std::unique_ptr<GrammarMatcher> clone() const = 0;
 };
 

@@ -27,7 +27,6 @@ void walk(const Grammar& grammar, const GrammarVocabulary& vocabulary, uint32_t 
   std::vector<uint64_t> words(vocabulary.mask_words());
   for (int step = 0; step < 16; ++step) {
     matcher->mask(words);
-    matcher->forced_text();
     std::vector<int32_t> allowed;
     for (int32_t id = 0; id < vocabulary.vocab_size(); ++id) {
       const bool is_set = (words[static_cast<size_t>(id) / 64] >> (id % 64) & 1) != 0;
@@ -55,8 +54,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (data[0] % 4 == 1) source = GrammarSource::regex(text);
   if (data[0] % 4 == 2) source = GrammarSource::ebnf(text);
   if (data[0] % 4 == 3)
-    source =
-        GrammarSource::sequence({GrammarSource::any_text_until(text), GrammarSource::json_value()});
+    source = GrammarSource::sequence(
+        {GrammarSource::any_text_until(text), GrammarSource::json_object()});
   const auto grammar =
       compile(source, vocabulary,
               {.time = std::chrono::milliseconds(500), .states = 20'000, .cache_bytes = 1 << 20});

@@ -9,6 +9,8 @@ namespace {
 // Beyond these a byte is refused: a grammar that ambiguous or a text that deep is hostile.
 constexpr size_t kPlacesMax = 4096;
 constexpr uint32_t kDepthMax = 512;
+// Places, edges and returns followed for one byte: some milliseconds. Real grammars need hundreds.
+constexpr uint64_t kCloseWorkMax = 1 << 18;
 
 template <class Places>
 uint64_t hash_places(const Places& places, uint64_t hash) {
@@ -56,6 +58,7 @@ Machine::PlacesId Machine::make_step(PlacesId from, uint8_t byte) {
   complete_ = false;
   for (uint32_t i = 0; i < sets_[from].count; ++i) {
     const Place place = set_places_[sets_[from].first + i];
+    work_ += automaton_->edges(place.state).size() / 8;  // only looked at
     for (const Edge& edge : automaton_->edges(place.state))
       if (edge.kind == Edge::Kind::kBytes && edge.low <= byte && byte <= edge.high)
         reach(edge.target, place.frames);
@@ -103,6 +106,7 @@ void Machine::call(RuleId rule, StateId back, FramesId frames) {
   // Where nothing else follows, the callee returns to where we would.
   if (automaton_->only_returns(back)) {
     const auto ours = frames_of(frames);
+    work_ += ours.size();
     callers.insert(callers.end(), ours.begin(), ours.end());
   } else {
     callers.push_back({back, frames});
@@ -112,6 +116,7 @@ void Machine::call(RuleId rule, StateId back, FramesId frames) {
 void Machine::follow(Place place, bool may_return) {
   const auto give_back = [&] {
     if (!may_return) return;
+    work_ += lists_[place.frames].count;
     for (uint32_t i = 0; i < lists_[place.frames].count; ++i) {
       const Place frame = frame_places_[lists_[place.frames].first + i];
       reach(frame.state, frame.frames);
@@ -130,6 +135,7 @@ void Machine::follow(Place place, bool may_return) {
   if (automaton_->is_end(place.state)) give_back();
   bool takes = false;
   for (const Edge& edge : automaton_->edges(place.state)) {
+    if (++work_ > work_end_) return;
     switch (edge.kind) {
       case Edge::Kind::kBytes:
       case Edge::Kind::kToken:
@@ -147,8 +153,10 @@ void Machine::follow(Place place, bool may_return) {
 }
 
 Machine::PlacesId Machine::close() {
+  work_end_ = work_ + kCloseWorkMax;
+  const auto in_bounds = [&] { return kept_.size() <= kPlacesMax && work_ <= work_end_; };
   const auto follow_all = [&](bool may_return) {
-    while (!to_follow_.empty() && kept_.size() <= kPlacesMax) {
+    while (!to_follow_.empty() && in_bounds()) {
       const Place place = to_follow_.back();
       to_follow_.pop_back();
       ++work_;
@@ -158,7 +166,7 @@ Machine::PlacesId Machine::close() {
   // First all returns, so that each rule is called once, for all its callers; then calls, callers
   // before callees. What was only just called cannot return: callers step over what may be empty.
   follow_all(/*may_return=*/true);
-  while (!called_.empty()) {
+  while (!called_.empty() && in_bounds()) {
     std::pop_heap(called_.begin(), called_.end(), std::greater<>());
     const RuleId rule = called_.back().second;
     called_.pop_back();
@@ -168,8 +176,10 @@ Machine::PlacesId Machine::close() {
     reach(automaton_->rules()[rule].start, frames);
     follow_all(/*may_return=*/false);
   }
-  if (kept_.size() <= kPlacesMax) return keep_set(kept_, complete_);
+  if (in_bounds()) return keep_set(kept_, complete_);
   to_follow_.clear();
+  for (const auto& [rank, rule] : called_) callers_[rule].clear();
+  called_.clear();
   return kDead;
 }
 
@@ -208,20 +218,6 @@ Machine::PlacesId Machine::keep_set(std::vector<Place>& places, bool complete) {
   set_places_.insert(set_places_.end(), places.begin(), places.end());
   bytes_ += places.size() * sizeof(Place) + sizeof(Set) + HashIndex::kBytesEach;
   return id;
-}
-
-int Machine::forced_byte(PlacesId places) const {
-  if (sets_[places].complete) return -1;
-  int forced = -1;
-  for (const Place& place : places_of(places)) {
-    for (const Edge& edge : automaton_->edges(place.state)) {
-      if (edge.kind == Edge::Kind::kToken) return -1;
-      if (edge.kind != Edge::Kind::kBytes) continue;
-      if (edge.low != edge.high || (forced >= 0 && forced != edge.low)) return -1;
-      forced = edge.low;
-    }
-  }
-  return forced;
 }
 
 // --- from another machine ---

@@ -13,7 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "infer/text/grammar/automaton.h"
@@ -44,8 +44,6 @@ class Machine {
   bool is_finished(PlacesId places) const {
     return sets_[places].complete && sets_[places].count == 0;
   }
-  // The byte that must come next: -1 when there is a choice, or when the text may end.
-  int forced_byte(PlacesId places) const;
 
   // Writes all words. End tokens are set where the text is complete.
   void mask(PlacesId places, std::span<uint64_t> words);
@@ -54,7 +52,6 @@ class Machine {
   // The number that another machine's places have here; both run the same automaton.
   PlacesId adopt(const Machine& other, PlacesId places);
   size_t bytes() const { return bytes_; }
-  size_t masks() const { return masks_.size(); }
 
  private:
   using FramesId = uint32_t;  // a frame list
@@ -113,7 +110,7 @@ class Machine {
   uint32_t run_of(CharClass one, Place place) const;
   bool takes_byte_of(CharClass one, Place place) const;
   int32_t make_mask(PlacesId places);
-  void walk(const TokenTrie& trie, PlacesId from, uint64_t& work_left);
+  void walk(const TokenTrie& trie, PlacesId from);
   int32_t keep_mask();
 
   const Automaton* automaton_;
@@ -133,8 +130,9 @@ class Machine {
   HashIndex mask_index_;
 
   // Of the step in hand.
-  uint64_t work_ = 0;  // places followed, ever
-  QuickSet seen_;      // places
+  uint64_t work_ = 0;      // places, edges and returns followed, ever
+  uint64_t work_end_ = 0;  // of the byte in hand
+  QuickSet seen_;          // places
   std::vector<Place> to_follow_, kept_;
   bool complete_ = false;
   std::vector<std::vector<Place>> callers_;          // by rule

@@ -6,9 +6,11 @@
 namespace sis::text::grammar {
 namespace {
 
-// Places followed for one mask. Schemas need some thousands; who needs more gets a mask of the
-// tokens found until then and of single bytes, which is right but not all.
+// Places and edges followed for one mask. Schemas need some thousands; who needs more gets a mask
+// of the tokens found until then, which is right but not all: single bytes go on being tried for as
+// much again.
 constexpr uint64_t kMaskWorkMax = 2'000'000;
+constexpr uint64_t kFirstBytesWorkMax = 2 * kMaskWorkMax;
 constexpr size_t kFewTokens = 512;  // kept one by one
 
 void set_bit(std::span<uint64_t> words, int32_t token) {
@@ -46,8 +48,7 @@ int32_t Machine::make_mask(PlacesId places) {
     others = &slices.others();
     break;
   }
-  uint64_t work_left = kMaskWorkMax;
-  walk(*others, places, work_left);
+  walk(*others, places);
   for (uint32_t i = 0; i < sets_[places].count; ++i) {
     const Place place = set_places_[sets_[places].first + i];
     for (const Edge& edge : automaton_->edges(place.state))
@@ -56,16 +57,18 @@ int32_t Machine::make_mask(PlacesId places) {
   return keep_mask();
 }
 
-void Machine::walk(const TokenTrie& trie, PlacesId from, uint64_t& work_left) {
+void Machine::walk(const TokenTrie& trie, PlacesId from) {
   way_.assign(TokenTrie::kTokenBytesMax + 1, kDead);
   way_[0] = from;
-  const uint64_t work_end = work_ + work_left;
+  const uint64_t work_begin = work_;
   for (uint32_t i = 0; i < trie.size();) {
     const TokenTrie::Node& node = trie.node(i);
-    // Out of work: on with the first bytes only.
-    if (node.depth > 0 && work_ > work_end) [[unlikely]] {
-      i = node.skip;
-      continue;
+    if (work_ - work_begin > kMaskWorkMax) [[unlikely]] {
+      if (work_ - work_begin > kFirstBytesWorkMax) break;
+      if (node.depth > 0) {
+        i = node.skip;
+        continue;
+      }
     }
     const PlacesId to = step(way_[node.depth], node.byte);
     if (to == kDead) {
@@ -76,7 +79,6 @@ void Machine::walk(const TokenTrie& trie, PlacesId from, uint64_t& work_left) {
     for (const int32_t token : trie.tokens(i)) set_bit(words_, token);
     ++i;
   }
-  work_left = work_ > work_end ? 0 : work_end - work_;
 }
 
 int32_t Machine::keep_mask() {

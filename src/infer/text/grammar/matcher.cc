@@ -1,14 +1,20 @@
 #include "infer/text/grammar/matcher.h"
 
+#include <atomic>
+
 #include "base/check.h"
 
 namespace sis::text::grammar {
 
 struct Matcher::Shared {
   Shared(const Automaton& automaton, const GrammarVocabulary& vocabulary, size_t bytes_max)
-      : machine(automaton, vocabulary, bytes_max) {}
+      : machine(automaton, vocabulary, bytes_max), bytes(machine.bytes()) {}
+  // Under the mutex, after anything that may have made the machine larger.
+  void note_size() { bytes.store(machine.bytes(), std::memory_order_relaxed); }
+
   mutable std::mutex mutex;
   Machine machine;
+  std::atomic<size_t> bytes;  // caches ask while a mask is made
 };
 
 // --- Matcher ---
@@ -22,6 +28,7 @@ void Matcher::leave_full_machine() {
   if (next == shared_) return;
   const std::scoped_lock lock(shared_->mutex, next->mutex);
   places_ = next->machine.adopt(shared_->machine, places_);
+  next->note_size();
   shared_.swap(next);  // the old machine goes after its lock
 }
 
@@ -31,6 +38,7 @@ void Matcher::mask(std::span<uint64_t> words) {
   leave_full_machine();
   const std::lock_guard lock(shared_->mutex);
   shared_->machine.mask(places_, words);
+  shared_->note_size();
 }
 
 bool Matcher::accept(int32_t token) {
@@ -44,6 +52,7 @@ bool Matcher::accept(int32_t token) {
   leave_full_machine();
   const std::lock_guard lock(shared_->mutex);
   const Machine::PlacesId next = shared_->machine.step_control(places_, token);
+  shared_->note_size();
   if (next == Machine::kDead) return false;
   places_ = next;
   return true;
@@ -53,6 +62,7 @@ bool Matcher::accept_text(std::string_view text) {
   leave_full_machine();
   const std::lock_guard lock(shared_->mutex);
   const Machine::PlacesId next = shared_->machine.step(places_, text);
+  shared_->note_size();
   if (next == Machine::kDead) return false;
   places_ = next;
   return true;
@@ -66,26 +76,6 @@ bool Matcher::complete() const {
 bool Matcher::finished() const {
   const std::lock_guard lock(shared_->mutex);
   return shared_->machine.is_finished(places_);
-}
-
-std::string Matcher::forced_text() const {
-  const std::lock_guard lock(shared_->mutex);
-  std::string text;
-  Machine::PlacesId at = places_;
-  while (text.size() < kForcedBytesMax) {
-    const int byte = shared_->machine.forced_byte(at);
-    if (byte < 0) break;
-    text += static_cast<char>(byte);
-    at = shared_->machine.step(at, static_cast<uint8_t>(byte));
-  }
-  size_t whole = 0;  // bytes up to the end of a character
-  for (size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<uint8_t>(text[i]);
-    i += lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (i <= text.size()) whole = i;
-  }
-  text.resize(whole);
-  return text;
 }
 
 std::unique_ptr<GrammarMatcher> Matcher::clone() const {
@@ -126,14 +116,14 @@ std::unique_ptr<GrammarMatcher> CompiledGrammar::start() const {
       new Matcher(shared_from_this(), std::move(shared), places));
 }
 
+bool CompiledGrammar::can_begin() const {
+  const std::lock_guard lock(mutex_);
+  return current_->machine.start() != Machine::kDead;
+}
+
 size_t CompiledGrammar::bytes() const {
-  std::shared_ptr<Matcher::Shared> shared;
-  {
-    const std::lock_guard lock(mutex_);
-    shared = current_;
-  }
-  const std::lock_guard lock(shared->mutex);
-  return automaton_.bytes() + shared->machine.bytes();
+  const std::lock_guard lock(mutex_);
+  return automaton_.bytes() + current_->bytes.load(std::memory_order_relaxed);
 }
 
 }  // namespace sis::text::grammar

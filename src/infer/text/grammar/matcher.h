@@ -7,7 +7,6 @@
 
 #include <memory>
 #include <mutex>
-#include <string>
 #include <string_view>
 
 #include "infer/text/grammar/automaton.h"
@@ -25,14 +24,10 @@ class Matcher final : public GrammarMatcher {
   bool accept(int32_t token) override;
   bool complete() const override;
   bool finished() const override;
-  // Whole characters, at most kForcedBytesMax bytes.
-  std::string forced_text() const override;
   std::unique_ptr<GrammarMatcher> clone() const override;
 
   // Moves on by text that did not come as tokens. False, and nothing changes, when it is refused.
   bool accept_text(std::string_view text);
-
-  static constexpr size_t kForcedBytesMax = 4096;
 
  private:
   friend class CompiledGrammar;
@@ -56,6 +51,8 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
 
   std::unique_ptr<GrammarMatcher> start() const override;
   size_t bytes() const override;
+  // False when already the empty text leads to more places than a machine follows.
+  bool can_begin() const;
 
  private:
   friend class Matcher;

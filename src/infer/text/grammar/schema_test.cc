@@ -1,7 +1,9 @@
 // Each keyword by texts it takes and texts it refuses.
 #include <algorithm>
+#include <chrono>
 
 #include "infer/text/grammar/grammar_test_support.h"
+#include "infer/text/tokenizer/utf8.h"
 
 namespace sis::text {
 namespace {
@@ -389,6 +391,34 @@ TEST(JsonSchema, HostileSchemasAreRefused) {
   for (int i = 0; i < 30000; ++i) many += concat(i > 0 ? "," : "", "\"property ", i, "\": {}");
   const Error large = compile_error(S::json_schema(many + "}}"));
   EXPECT_NE(large.message.find("automaton states"), std::string::npos) << large.message;
+}
+
+// The budget holds inside the rules of a single string as well, however many letters and places
+// they tell apart.
+TEST(JsonSchema, StringRulesKeepToTheBudget) {
+  std::string letters, some;  // different characters
+  for (char32_t c = 0; c < 250'000; ++c) tok::append_utf8(letters, 0x10000 + c);
+  for (char32_t c = 0; c < 10'000; ++c) tok::append_utf8(some, 0x10000 + 2 * c);
+  for (const std::string& schema : {
+           concat(R"({"properties": {")", letters, R"(": {}}, "additionalProperties": {}})"),
+           concat(R"({"properties": {")", letters, R"(": {}}, "patternProperties": {"^(.?){9000}[)",
+                  some, R"(]$": {}}})"),
+           concat(R"({"type": "string", "maxLength": 9000, "pattern": "^(.?){9000}[)", some,
+                  R"(]$"})"),
+           std::string(
+               R"({"type": "string", "maxLength": 9, "pattern": "^((a|(b)|((c)))?){9000}x$"})"),
+       }) {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto made = compile(S::json_schema(schema), test_vocabulary(), {.time = from_ms(200)});
+    // Fifty times the budget would still pass; where nothing looks at the clock the first takes a
+    // minute.
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10))
+        << schema.substr(0, 40);
+    if (made.ok()) continue;
+    EXPECT_TRUE(made.error().message.starts_with("grammar: ") ||
+                made.error().message.find("too large to combine") != std::string::npos)
+        << made.error().message;
+  }
 }
 
 TEST(JsonSchema, TimeIsBounded) {

@@ -12,9 +12,6 @@ GrammarSource GrammarSource::literal(std::string text) {
   return GrammarSource(
       std::make_shared<Node>(Node{.kind = Kind::kLiteral, .text = std::move(text)}));
 }
-GrammarSource GrammarSource::token(int32_t id) {
-  return GrammarSource(std::make_shared<Node>(Node{.kind = Kind::kToken, .token = id}));
-}
 GrammarSource GrammarSource::regex(std::string pattern) {
   return GrammarSource(
       std::make_shared<Node>(Node{.kind = Kind::kRegex, .text = std::move(pattern)}));
@@ -26,10 +23,6 @@ GrammarSource GrammarSource::json_schema(std::string schema, JsonSchemaOptions o
   return GrammarSource(std::make_shared<Node>(
       Node{.kind = Kind::kJsonSchema, .text = std::move(schema), .json = std::move(options)}));
 }
-GrammarSource GrammarSource::json_value(bool line_breaks) {
-  return GrammarSource(
-      std::make_shared<Node>(Node{.kind = Kind::kJsonValue, .json = {.line_breaks = line_breaks}}));
-}
 GrammarSource GrammarSource::json_object(bool line_breaks) {
   return GrammarSource(std::make_shared<Node>(
       Node{.kind = Kind::kJsonObject, .json = {.line_breaks = line_breaks}}));
@@ -40,10 +33,6 @@ GrammarSource GrammarSource::any_text() {
 GrammarSource GrammarSource::any_text_until(std::string literal) {
   return GrammarSource(
       std::make_shared<Node>(Node{.kind = Kind::kAnyTextUntil, .text = std::move(literal)}));
-}
-GrammarSource GrammarSource::any_text_without(std::string literal) {
-  return GrammarSource(
-      std::make_shared<Node>(Node{.kind = Kind::kAnyTextWithout, .text = std::move(literal)}));
 }
 GrammarSource GrammarSource::sequence(std::vector<GrammarSource> parts) {
   return GrammarSource(

@@ -33,22 +33,17 @@ class GrammarSource {
  public:
   // These very bytes. A control token whose name is part of `text` may stand for it.
   static GrammarSource literal(std::string text);
-  // One control token by its id.
-  static GrammarSource token(int32_t id);
   // The whole text matches; docs/structured-output.md has the syntax.
   static GrammarSource regex(std::string pattern);
   // Rules as llama.cpp's GBNF writes them; the text is a `root`.
   static GrammarSource ebnf(std::string rules);
   // A JSON value that the schema takes; `schema` is JSON text, draft 2020-12 or 7.
   static GrammarSource json_schema(std::string schema, JsonSchemaOptions options = {});
-  static GrammarSource json_value(bool line_breaks = false);   // any
   static GrammarSource json_object(bool line_breaks = false);  // any
   // Any text, maybe empty, in UTF-8; also the end of a text that goes on for ever.
   static GrammarSource any_text();
   // Any text that ends with the first `literal` in it. `literal` is not empty.
   static GrammarSource any_text_until(std::string literal);
-  // Any text that has no `literal` in it.
-  static GrammarSource any_text_without(std::string literal);
 
   static GrammarSource sequence(std::vector<GrammarSource> parts);
   static GrammarSource choice(std::vector<GrammarSource> parts);

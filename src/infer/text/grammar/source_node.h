@@ -11,22 +11,18 @@ namespace sis::text {
 struct GrammarSource::Node {
   enum class Kind : uint8_t {
     kLiteral,
-    kToken,
     kRegex,
     kEbnf,
     kJsonSchema,
-    kJsonValue,
     kJsonObject,
     kAnyText,
     kAnyTextUntil,
-    kAnyTextWithout,
     kSequence,
     kChoice,
     kRepeat,
   };
   Kind kind;
   std::string text;  // literal, pattern, rules or schema
-  int32_t token = 0;
   JsonSchemaOptions json;
   std::vector<GrammarSource> parts;
   uint32_t min = 0;

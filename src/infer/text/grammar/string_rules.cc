@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "infer/text/grammar/char_set.h"
 
@@ -12,7 +11,8 @@ namespace {
 constexpr int kNone = -1;  // no state
 
 // A deterministic automaton over letters; a letter is a class of characters that nothing here tells
-// apart.
+// apart. What it makes on the way is charged to the compilation's Effort; when that is over the
+// answers mean nothing any more, so who asks looks at it.
 class LetterAutomaton {
  public:
   virtual ~LetterAutomaton() = default;
@@ -29,35 +29,42 @@ class Alphabet {
     for (const Regex& part : regex.parts) split_by(part);
   }
   void split_by(char32_t c) { split_at({c, c}); }
-  void finish() {
+  Status finish(Effort& effort) {
+    effort.work(static_cast<int64_t>(cuts_.size()) * 16);
+    SIS_TRY(effort.status());
+    std::sort(cuts_.begin(), cuts_.end());
+    cuts_.erase(std::unique(cuts_.begin(), cuts_.end()), cuts_.end());
     char32_t begin = 0;
     for (const char32_t cut : cuts_) {
       add(begin, cut - 1);
       begin = cut;
     }
     add(begin, 0x10FFFF);
+    return {};
   }
 
   size_t size() const { return letters_.size(); }
   char32_t first_char(size_t letter) const { return letters_[letter].ranges()[0].low; }
   const CharSet& chars(size_t letter) const { return letters_[letter]; }
+  // Letters stand in the order of their characters.
   size_t letter_of(char32_t c) const {
-    for (size_t i = 0; i < letters_.size(); ++i)
-      if (letters_[i].contains(c)) return i;
-    return 0;
+    const auto behind = std::upper_bound(
+        letters_.begin(), letters_.end(), c,
+        [](char32_t one, const CharSet& set) { return one < set.ranges()[0].low; });
+    return static_cast<size_t>(behind - letters_.begin()) - 1;  // the first one begins at 0
   }
 
  private:
   void split_at(CharSet::Range range) {
-    if (range.low > 0) cuts_.insert(range.low);
-    if (range.high < 0x10FFFF) cuts_.insert(range.high + 1);
+    if (range.low > 0) cuts_.push_back(range.low);
+    if (range.high < 0x10FFFF) cuts_.push_back(range.high + 1);
   }
   void add(char32_t low, char32_t high) {
     CharSet set;
     set.add(low, high);
     if (!set.empty()) letters_.push_back(std::move(set));
   }
-  std::set<char32_t> cuts_;
+  std::vector<char32_t> cuts_;
   std::vector<CharSet> letters_;
 };
 
@@ -79,10 +86,13 @@ class LengthAutomaton final : public LetterAutomaton {
 // Anything but some texts.
 class ForbiddenAutomaton final : public LetterAutomaton {
  public:
-  ForbiddenAutomaton(const std::vector<std::string>& texts, const Alphabet& alphabet) : nodes_(1) {
+  ForbiddenAutomaton(const std::vector<std::string>& texts, const Alphabet& alphabet,
+                     Effort& effort)
+      : nodes_(1) {
     for (const std::string& text : texts) {
       size_t at = 0;
       for (const char32_t c : code_points(text)) {
+        if (!effort.work(16)) return;
         const auto [child, is_new] =
             nodes_[at].children.try_emplace(alphabet.letter_of(c), nodes_.size());
         at = child->second;
@@ -116,7 +126,8 @@ class RegexAutomaton final : public LetterAutomaton {
  public:
   static constexpr size_t kStatesMax = 20'000;
 
-  RegexAutomaton(const Regex& regex, const Alphabet& alphabet) : alphabet_(alphabet) {
+  RegexAutomaton(const Regex& regex, const Alphabet& alphabet, Effort& effort)
+      : alphabet_(alphabet), effort_(effort) {
     start_ = add_state();
     end_ = add_state();
     add(regex, start_, end_);
@@ -125,21 +136,27 @@ class RegexAutomaton final : public LetterAutomaton {
 
   int start() override { return id_of({start_}); }
   int next(int state, size_t letter) override {
-    const auto key = std::pair(state, letter);
-    if (const auto known = steps_.find(key); known != steps_.end()) return known->second;
+    const int known = sets_[static_cast<size_t>(state)].next[letter];
+    if (known != kUnknown) return known;
     const char32_t c = alphabet_.first_char(letter);
     std::vector<int> reached;
-    for (const int one : sets_[static_cast<size_t>(state)]->first)
-      for (const Step& step : states_[static_cast<size_t>(one)].steps)
+    for (const int one : sets_[static_cast<size_t>(state)].states->first) {
+      const std::vector<Step>& steps = states_[static_cast<size_t>(one)].steps;
+      if (!effort_.work(1 + static_cast<int64_t>(steps.size()))) return kNone;
+      for (const Step& step : steps)
         if (step.chars->contains(c)) reached.push_back(step.to);
-    return steps_[key] = reached.empty() ? kNone : id_of(std::move(reached));
+    }
+    const int next = reached.empty() ? kNone : id_of(std::move(reached));
+    return sets_[static_cast<size_t>(state)].next[letter] = next;
   }
   bool is_end(int state) const override {
-    const std::vector<int>& set = sets_[static_cast<size_t>(state)]->first;
+    const std::vector<int>& set = sets_[static_cast<size_t>(state)].states->first;
     return std::binary_search(set.begin(), set.end(), end_);
   }
 
  private:
+  static constexpr int kUnknown = -2;         // not looked at yet
+  static constexpr size_t kWaysPerState = 4;  // at most, over all states
   struct Step {
     const CharSet* chars;  // of the regex, which outlives this
     int to;
@@ -147,6 +164,10 @@ class RegexAutomaton final : public LetterAutomaton {
   struct State {
     std::vector<Step> steps;
     std::vector<int> empty;
+  };
+  struct Set {
+    std::map<std::vector<int>, int>::const_iterator states;
+    std::vector<int> next;  // by letter
   };
 
   int add_state() {
@@ -157,13 +178,20 @@ class RegexAutomaton final : public LetterAutomaton {
     states_.emplace_back();
     return static_cast<int>(states_.size() - 1);
   }
-  void add_empty(int from, int to) { states_[static_cast<size_t>(from)].empty.push_back(to); }
+  // A state may have many ways out, so these are counted as well.
+  bool count_way() {
+    too_large_ |= ++ways_ > kStatesMax * kWaysPerState;
+    return !too_large_ && effort_.work(1);
+  }
+  void add_empty(int from, int to) {
+    if (count_way()) states_[static_cast<size_t>(from)].empty.push_back(to);
+  }
 
   void add(const Regex& regex, int from, int to) {
-    if (too_large_) return;
+    if (too_large_ || !effort_.work(1)) return;
     switch (regex.kind) {
       case Regex::Kind::kChar:
-        states_[static_cast<size_t>(from)].steps.push_back({&regex.chars, to});
+        if (count_way()) states_[static_cast<size_t>(from)].steps.push_back({&regex.chars, to});
         return;
       case Regex::Kind::kChoice:
         for (const Regex& part : regex.parts) add(part, from, to);
@@ -204,7 +232,7 @@ class RegexAutomaton final : public LetterAutomaton {
   int id_of(std::vector<int> set) {
     std::vector<bool> seen(states_.size());
     std::vector<int> closed;
-    while (!set.empty()) {
+    while (!set.empty() && effort_.work(1)) {
       const int state = set.back();
       set.pop_back();
       if (seen[static_cast<size_t>(state)]) continue;
@@ -214,18 +242,24 @@ class RegexAutomaton final : public LetterAutomaton {
       set.insert(set.end(), empty.begin(), empty.end());
     }
     std::sort(closed.begin(), closed.end());
+    // What the set keeps, in states of 64 bytes.
+    const auto numbers = static_cast<int64_t>(closed.size() + alphabet_.size());
     const auto [at, is_new] = ids_.try_emplace(std::move(closed), static_cast<int>(sets_.size()));
-    if (is_new) sets_.push_back(at);
+    if (is_new) {
+      effort_.spend(1 + numbers / 16);
+      sets_.push_back({at, std::vector<int>(alphabet_.size(), kUnknown)});
+    }
     return at->second;
   }
 
   const Alphabet& alphabet_;
+  Effort& effort_;
   std::vector<State> states_;
   int start_ = 0, end_ = 0;
   bool too_large_ = false;
+  size_t ways_ = 0;
   std::map<std::vector<int>, int> ids_;
-  std::vector<std::map<std::vector<int>, int>::const_iterator> sets_;
-  std::map<std::pair<int, size_t>, int> steps_;
+  std::vector<Set> sets_;
 };
 
 // All rules at once.
@@ -233,25 +267,26 @@ class Product {
  public:
   using State = std::vector<int>;
 
-  static Result<std::unique_ptr<Product>> make(const StringRules& rules) {
+  static Result<std::unique_ptr<Product>> make(const StringRules& rules, Effort& effort) {
     auto made = std::make_unique<Product>();
     for (const Regex& pattern : rules.patterns) made->alphabet_.split_by(pattern);
     for (const std::string& text : rules.forbidden)
       for (const char32_t c : code_points(text)) made->alphabet_.split_by(c);
-    made->alphabet_.finish();
+    SIS_TRY(made->alphabet_.finish(effort));
     if (rules.length_min > 0 || rules.length_max != kUnbounded)
       made->parts_.push_back(std::make_unique<LengthAutomaton>(rules.length_min, rules.length_max));
     if (!rules.forbidden.empty())
       made->parts_.push_back(
-          std::make_unique<ForbiddenAutomaton>(rules.forbidden, made->alphabet_));
+          std::make_unique<ForbiddenAutomaton>(rules.forbidden, made->alphabet_, effort));
     for (const Regex& pattern : rules.patterns) {
-      auto part = std::make_unique<RegexAutomaton>(pattern, made->alphabet_);
+      auto part = std::make_unique<RegexAutomaton>(pattern, made->alphabet_, effort);
       if (part->is_too_large())
         return Error{Code::kInvalidArgument,
                      concat("pattern: counts to more than ", RegexAutomaton::kStatesMax,
                             " places, which is too large to combine it with other keywords")};
       made->parts_.push_back(std::move(part));
     }
+    SIS_TRY(effort.status());
     return made;
   }
 
@@ -298,15 +333,16 @@ void fold_length(StringRules& rules) {
 
 Result<bool> matches(const StringRules& rules, std::string_view text, Effort& effort) {
   if (rules.is_any()) return true;
-  SIS_ASSIGN(const auto product, Product::make(rules));
+  SIS_ASSIGN(const auto product, Product::make(rules, effort));
   Product::State state = product->start();
   for (const char32_t c : code_points(text)) {
     effort.work(16);
     SIS_TRY(effort.status());
     state = product->next(state, product->alphabet().letter_of(c));
-    if (state.empty()) return false;
+    if (state.empty()) break;
   }
-  return product->is_end(state);
+  SIS_TRY(effort.status());
+  return !state.empty() && product->is_end(state);
 }
 
 Status add_string_content(AutomatonBuilder& builder, StateId from, const StringRules& given,
@@ -318,7 +354,7 @@ Status add_string_content(AutomatonBuilder& builder, StateId from, const StringR
     add_regex(builder, from, rules.patterns[0], Spelling::kJsonString, to, "pattern");
     return builder.effort().status();
   }
-  SIS_ASSIGN(const auto product, Product::make(rules));
+  SIS_ASSIGN(const auto product, Product::make(rules, builder.effort()));
   const Alphabet& alphabet = product->alphabet();
   std::optional<RuleId> any_text;  // of any characters, made for states that take them all
   std::map<Product::State, StateId> ids;
@@ -336,12 +372,14 @@ Status add_string_content(AutomatonBuilder& builder, StateId from, const StringR
     SIS_TRY(builder.effort().status());
     const auto& [state, id] = *to_do.back();
     to_do.pop_back();
-    builder.effort().work(static_cast<int64_t>(alphabet.size()) * 4);
     if (product->is_end(state)) builder.empty(id, to);
     std::map<Product::State, CharSet> steps;
-    for (size_t letter = 0; letter < alphabet.size(); ++letter)
+    for (size_t letter = 0; letter < alphabet.size(); ++letter) {
+      if (!builder.effort().work(4)) return builder.effort().status();
       if (Product::State next = product->next(state, letter); !next.empty())
         steps[std::move(next)].add(alphabet.chars(letter));
+    }
+    SIS_TRY(builder.effort().status());
     if (steps.size() == 1 && steps.begin()->first == state &&
         steps.begin()->second == CharSet::all()) {
       // From here on anything goes; masks of such a rule are quick to make.

@@ -125,7 +125,6 @@ Result<std::shared_ptr<const GrammarVocabulary>> GrammarVocabulary::create(
   made->offsets_.push_back(static_cast<uint32_t>(made->text_.size()));
 
   std::vector<std::pair<std::string_view, int32_t>> all;
-  std::vector<bool> single(256);
   for (size_t i = 0; i < kept; ++i) {
     const auto id = static_cast<int32_t>(i);
     const std::string_view bytes = made->token_bytes(id);
@@ -136,12 +135,7 @@ Result<std::shared_ptr<const GrammarVocabulary>> GrammarVocabulary::create(
     }
     if (made->is_eos(id) || bytes.size() > grammar::TokenTrie::kTokenBytesMax) continue;
     all.emplace_back(bytes, id);
-    if (bytes.size() == 1) single[static_cast<uint8_t>(bytes[0])] = true;
   }
-  // 0xC0, 0xC1 and 0xF5 onwards are in no UTF-8.
-  for (int byte = 0; byte < 0xF5; ++byte)
-    if (!single[static_cast<size_t>(byte)] && byte != 0xC0 && byte != 0xC1)
-      made->missing_bytes_ += static_cast<char>(byte);
   std::sort(all.begin(), all.end());
   for (const grammar::CharClass one : grammar::kCharClasses)
     made->slices_[static_cast<size_t>(one)] = grammar::TokenSlices(one, all, made->mask_words());

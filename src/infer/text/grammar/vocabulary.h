@@ -48,15 +48,12 @@ class GrammarVocabulary {
   // ids without a token.
   std::string_view token_bytes(int32_t id) const;
   // Control tokens are those the tokenizer calls special and others written <|so|>; grammars have
-  // them by name only (GrammarSource::token, literal).
+  // them by name only (GrammarSource::literal).
   bool is_control(int32_t id) const;
   std::optional<int32_t> control_token(std::string_view name) const;
   const std::unordered_map<std::string_view, int32_t>& control_tokens() const { return control_; }
   std::span<const int32_t> eos_tokens() const { return eos_tokens_; }
   bool is_eos(int32_t id) const;
-  // Bytes that are no token by themselves: a grammar that wants one of these may come to an end
-  // that no token leads out of.
-  const std::string& missing_bytes() const { return missing_bytes_; }
   size_t bytes() const;  // memory held
 
   // For the machine: all text tokens, and those of a class of characters.
@@ -74,7 +71,6 @@ class GrammarVocabulary {
   std::vector<uint32_t> offsets_;  // in text_, by id; one more than there are tokens
   std::vector<bool> is_control_;
   std::unordered_map<std::string_view, int32_t> control_;
-  std::string missing_bytes_;
   grammar::TokenTrie trie_;
   std::array<grammar::TokenSlices, grammar::kCharClasses.size()> slices_;
 };
