@@ -17,11 +17,19 @@ constexpr size_t kStepBytes = 64 << 10;
 constexpr int kZstdWindowLogMax = 23;  // 8 MiB, what RFC 9659 allows for this coding
 constexpr int kZstdLevel = 3, kBrotliQuality = 4, kZlibLevel = 5;
 
-// Common bookkeeping: a scratch step on the heap and the bound on the sum of output.
+// Common bookkeeping: the bound on the sum of output, and what the window grows to.
 class BoundedDecompressor : public Decompressor {
  public:
-  BoundedDecompressor(Coding coding, size_t out_bytes_max)
-      : coding_(coding), out_bytes_max_(out_bytes_max) {}
+  struct State {
+    size_t bytes = 0, window_bytes_max = 0;
+  };
+
+  BoundedDecompressor(Coding coding, State state, size_t out_bytes_max)
+      : coding_(coding), state_(state), out_bytes_max_(out_bytes_max) {}
+  // A window is memory only as far as output has been written to it.
+  size_t state_bytes() const override {
+    return state_.bytes + std::min(produced_, state_.window_bytes_max);
+  }
 
  protected:
   // Grows `out` by one step to decode into; commit() says how much of it was used.
@@ -47,12 +55,18 @@ class BoundedDecompressor : public Decompressor {
 
  private:
   Coding coding_;
+  State state_;
   size_t out_bytes_max_, produced_ = 0, base_ = 0, step_ = 0;
 };
 
+constexpr BoundedDecompressor::State kZlibState{48 << 10, 0};
+constexpr BoundedDecompressor::State kZstdState{224 << 10, size_t{1} << kZstdWindowLogMax};
+constexpr BoundedDecompressor::State kBrotliState{32 << 10, 16 << 20};
+
 class IdentityDecompressor final : public BoundedDecompressor {
  public:
-  using BoundedDecompressor::BoundedDecompressor;
+  explicit IdentityDecompressor(size_t out_bytes_max)
+      : BoundedDecompressor(Coding::kIdentity, {}, out_bytes_max) {}
   Status feed(std::string_view in, std::string& out) override {
     while (!in.empty()) {
       char* to = open_step(out);
@@ -69,7 +83,7 @@ class IdentityDecompressor final : public BoundedDecompressor {
 class ZlibDecompressor final : public BoundedDecompressor {
  public:
   ZlibDecompressor(Coding coding, size_t out_bytes_max)
-      : BoundedDecompressor(coding, out_bytes_max), gzip_(coding == Coding::kGzip) {}
+      : BoundedDecompressor(coding, kZlibState, out_bytes_max), gzip_(coding == Coding::kGzip) {}
   ~ZlibDecompressor() override {
     if (open_) inflateEnd(&stream_);
   }
@@ -134,7 +148,7 @@ class ZlibDecompressor final : public BoundedDecompressor {
 class ZstdDecompressor final : public BoundedDecompressor {
  public:
   explicit ZstdDecompressor(size_t out_bytes_max)
-      : BoundedDecompressor(Coding::kZstd, out_bytes_max), context_(ZSTD_createDCtx()) {
+      : BoundedDecompressor(Coding::kZstd, kZstdState, out_bytes_max), context_(ZSTD_createDCtx()) {
     if (context_) ZSTD_DCtx_setParameter(context_, ZSTD_d_windowLogMax, kZstdWindowLogMax);
   }
   ~ZstdDecompressor() override { ZSTD_freeDCtx(context_); }
@@ -166,7 +180,7 @@ class ZstdDecompressor final : public BoundedDecompressor {
 class BrotliDecompressor final : public BoundedDecompressor {
  public:
   explicit BrotliDecompressor(size_t out_bytes_max)
-      : BoundedDecompressor(Coding::kBrotli, out_bytes_max),
+      : BoundedDecompressor(Coding::kBrotli, kBrotliState, out_bytes_max),
         state_(BrotliDecoderCreateInstance(nullptr, nullptr, nullptr)) {}
   ~BrotliDecompressor() override {
     if (state_) BrotliDecoderDestroyInstance(state_);
@@ -225,7 +239,7 @@ std::unique_ptr<Decompressor> Decompressor::create(Coding coding, size_t out_byt
   out_bytes_max = std::min(out_bytes_max, std::numeric_limits<size_t>::max() / 2);
   switch (coding) {
     case Coding::kIdentity:
-      return std::make_unique<IdentityDecompressor>(coding, out_bytes_max);
+      return std::make_unique<IdentityDecompressor>(out_bytes_max);
     case Coding::kGzip:
     case Coding::kDeflate:
       return std::make_unique<ZlibDecompressor>(coding, out_bytes_max);

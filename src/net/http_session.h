@@ -114,6 +114,8 @@ class HttpSession {
   bool read_head();
   bool read_body();
   bool take_body(std::string_view bytes);
+  bool wants_body() const;
+  bool charge_body();
   std::optional<Refusal> judge(const RequestHead& head, const HttpRequest& request) const;
   void begin_body(const RequestHead& head);
   void dispatch();

@@ -103,8 +103,12 @@ class AppImpl final : public App {
     SIS_ASSIGN(auto rules, load_access_rules(settings_));
     front_door_.set_rules(std::move(rules));
     add_routes();
+    auto options = server_options(settings_);
+    options.wants_body = [this](const net::HttpRequest& head) {
+      return front_door_.wants_body(head);
+    };
     auto server = net::HttpServer::create(
-        server_options(settings_), [this](std::shared_ptr<net::Exchange> exchange) {
+        std::move(options), [this](std::shared_ptr<net::Exchange> exchange) {
           front_door_.handle(
               std::make_shared<api::TracedExchange>(std::move(exchange), trace_place_));
         });
@@ -114,6 +118,11 @@ class AppImpl final : public App {
         "http_protocol_errors_total", "Requests refused before they had a route.", {},
         [this]() -> std::vector<telemetry::Sample> {
           return {{{}, static_cast<double>(http_->stats().protocol_errors)}};
+        });
+    bodies_bytes_ = registry_.gauge_callback(
+        "http_request_bodies_bytes", "Memory of request bodies above 4 KiB held now.", {},
+        [this]() -> std::vector<telemetry::Sample> {
+          return {{{}, static_cast<double>(http_->stats().bodies_bytes)}};
         });
     return {};
   }
@@ -143,7 +152,7 @@ class AppImpl final : public App {
   telemetry::Registry registry_;
   ServerMetrics metrics_;
   telemetry::Family<telemetry::Gauge>& warmup_workers_;
-  std::shared_ptr<void> process_metrics_, protocol_errors_;
+  std::shared_ptr<void> process_metrics_, protocol_errors_, bodies_bytes_;
   HttpMetrics http_metrics_;
   DeviceMemoryMetrics device_memory_;
   Tracing tracing_;                    // outlives whatever answers requests
