@@ -6,6 +6,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "base/strings.h"
@@ -32,16 +33,14 @@ class BoundedDecompressor : public Decompressor {
   }
 
  protected:
-  // Grows `out` by one step to decode into; commit() says how much of it was used.
-  char* open_step(std::string& out) {
-    base_ = out.size();
+  // Where to decode the next step to; commit() says how much of it was used.
+  char* open_step() {
     step_ = std::min(kStepBytes, out_bytes_max_ - produced_ + 1);  // one more shows the excess
-    out.resize(base_ + step_);
-    return out.data() + base_;
+    return scratch();
   }
   size_t step_bytes() const { return step_; }
   Status commit(std::string& out, size_t used) {
-    out.resize(base_ + used);
+    out.append(scratch(), used);
     produced_ += used;
     if (produced_ <= out_bytes_max_) return {};
     return Error{Code::kTooLarge, concat("body: more than ", out_bytes_max_,
@@ -54,9 +53,16 @@ class BoundedDecompressor : public Decompressor {
   Error cut_short() const { return broken("it ends early"); }
 
  private:
+  // One for each thread: input may come byte by byte, and a step of its own for each would have to
+  // be made and cleared.
+  static char* scratch() {
+    thread_local std::array<char, kStepBytes> bytes;
+    return bytes.data();
+  }
+
   Coding coding_;
   State state_;
-  size_t out_bytes_max_, produced_ = 0, base_ = 0, step_ = 0;
+  size_t out_bytes_max_, produced_ = 0, step_ = 0;
 };
 
 constexpr BoundedDecompressor::State kZlibState{48 << 10, 0};
@@ -69,7 +75,7 @@ class IdentityDecompressor final : public BoundedDecompressor {
       : BoundedDecompressor(Coding::kIdentity, {}, out_bytes_max) {}
   Status feed(std::string_view in, std::string& out) override {
     while (!in.empty()) {
-      char* to = open_step(out);
+      char* to = open_step();
       const size_t used = std::min(step_bytes(), in.size());
       std::copy_n(in.data(), used, to);
       SIS_TRY(commit(out, used));
@@ -124,7 +130,7 @@ class ZlibDecompressor final : public BoundedDecompressor {
       stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
       stream_.avail_in = static_cast<uInt>(offered);
       for (;;) {
-        stream_.next_out = reinterpret_cast<Bytef*>(open_step(out));
+        stream_.next_out = reinterpret_cast<Bytef*>(open_step());
         stream_.avail_out = static_cast<uInt>(step_bytes());
         const int rc = inflate(&stream_, Z_NO_FLUSH);
         SIS_TRY(commit(out, step_bytes() - stream_.avail_out));
@@ -157,7 +163,7 @@ class ZstdDecompressor final : public BoundedDecompressor {
     if (!context_) return Error{Code::kInternal, "zstd: cannot start decompression"};
     ZSTD_inBuffer from{in.data(), in.size(), 0};
     for (bool full = false; from.pos < from.size || full;) {
-      ZSTD_outBuffer to{open_step(out), 0, 0};
+      ZSTD_outBuffer to{open_step(), 0, 0};
       to.size = step_bytes();
       const size_t rc = ZSTD_decompressStream(context_, &to, &from);
       SIS_TRY(commit(out, ZSTD_isError(rc) ? 0 : to.pos));
@@ -195,7 +201,7 @@ class BrotliDecompressor final : public BoundedDecompressor {
         if (in_bytes > 0) return broken("bytes after its end");
         return {};
       }
-      auto* next_out = reinterpret_cast<uint8_t*>(open_step(out));
+      auto* next_out = reinterpret_cast<uint8_t*>(open_step());
       size_t room = step_bytes();
       const auto rc =
           BrotliDecoderDecompressStream(state_, &in_bytes, &next_in, &room, &next_out, nullptr);

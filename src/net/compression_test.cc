@@ -44,6 +44,21 @@ TEST(Compression, RoundTripsInPieces) {
   }
 }
 
+// A byte of input costs a byte's worth of output, not a whole step of it.
+TEST(Compression, SmallPiecesBookLittle) {
+  const std::string text = some_text(500);
+  for (const Coding coding : kCodings) {
+    const std::string packed = compress(coding, text).value();
+    auto decoder = Decompressor::create(coding, 1 << 20);
+    std::string out;
+    for (const char c : packed) {
+      ASSERT_TRUE(decoder->feed({&c, 1}, out));
+      ASSERT_LE(out.capacity(), 2 * text.size()) << coding_name(coding);
+    }
+    EXPECT_EQ(out, text);
+  }
+}
+
 // A bomb stops at the bound: little more than the bound is ever held.
 TEST(Compression, StopsBombsAtTheBound) {
   const std::string zeros(64 << 20, '\0');

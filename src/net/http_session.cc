@@ -211,16 +211,23 @@ bool HttpSession::charge_body() {
 bool HttpSession::read_body() {
   bool done = false;
   if (head_.chunked) {
+    // A decoder's call costs more than a small chunk is worth.
+    std::string& joined = context_.joined;
+    joined.clear();
     while (!in_.empty() && !done) {
       const auto step = body_->chunks.next(in_.view());
       if (step.state == ChunkDecoder::State::kBad) {
         refuse({400, body_->chunks.error()}, reading_->request().path);
         return false;
       }
-      if (!step.payload.empty() && !take_body(step.payload)) return false;
+      if (body_->decoder)
+        joined.append(step.payload);
+      else if (!step.payload.empty() && !take_body(step.payload))
+        return false;
       in_.consume(step.consumed);
       done = step.state == ChunkDecoder::State::kDone;
     }
+    if (!joined.empty() && !take_body(joined)) return false;
   } else {
     const size_t bytes = static_cast<size_t>(std::min<uint64_t>(body_->left, in_.size()));
     if (bytes > 0 && !take_body(in_.view().substr(0, bytes))) return false;

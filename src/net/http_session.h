@@ -50,6 +50,7 @@ struct SessionContext {
   DateLines date;
   BufferPool buffers;
   bool draining = false;
+  std::string joined;  // coded pieces of a chunked body, before they are decoded together
   // Written by this thread only, read by any.
   std::atomic<int64_t> requests{0}, protocol_errors{0};
 };
