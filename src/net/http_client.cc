@@ -42,7 +42,7 @@ Error timed_out(const Url& url, Duration timeout) {
                concat(url.text(), ": no answer within ", to_seconds(timeout), " s")};
 }
 
-Status connect_to(ClientStream& stream, const Url& url, const Endpoint& endpoint, TlsContext* tls,
+Status connect_to(ClientStream& stream, const Url& url, const Endpoint& endpoint, ClientTls* tls,
                   TimePoint deadline, Duration timeout) {
   const auto failed = [&] {
     return Error{Code::kUnavailable, concat("cannot connect to ", url.authority(), " (",
@@ -65,7 +65,7 @@ Status connect_to(ClientStream& stream, const Url& url, const Endpoint& endpoint
   }
 }
 
-Result<Endpoint> connect_any(ClientStream& stream, const Url& url, TlsContext* tls,
+Result<Endpoint> connect_any(ClientStream& stream, const Url& url, ClientTls* tls,
                              TimePoint deadline, Duration timeout) {
   SIS_ASSIGN(const std::vector<Endpoint> endpoints, resolve(url));
   Error first;
@@ -111,7 +111,7 @@ Result<std::string> request_bytes(const Url& url, const FetchRequest& request) {
   return out;
 }
 
-Result<Endpoint> find_endpoint(const Url& url, TlsContext* tls, Duration timeout) {
+Result<Endpoint> find_endpoint(const Url& url, ClientTls* tls, Duration timeout) {
   ClientStream stream;
   return connect_any(stream, url, tls, std::chrono::steady_clock::now() + timeout, timeout);
 }
@@ -122,9 +122,9 @@ Result<FetchResponse> fetch(const Url& url, const FetchRequest& request) {
   once.headers.emplace_back("Connection", "close");
   SIS_ASSIGN(const std::string bytes, request_bytes(url, once));
 
-  std::unique_ptr<TlsContext> tls;
+  std::unique_ptr<ClientTls> tls;
   if (url.tls) {
-    SIS_ASSIGN(tls, TlsContext::create(request.verify_tls));
+    SIS_ASSIGN(tls, ClientTls::create(request.verify_tls));
   }
   ClientStream stream;
   SIS_TRY(connect_any(stream, url, tls.get(), deadline, request.timeout));

@@ -34,7 +34,7 @@ struct FetchResponse {
 Result<FetchResponse> fetch(const Url& url, const FetchRequest& request);
 
 // The first of the host's addresses that accepts a connection (with TLS: finishes the handshake).
-Result<Endpoint> find_endpoint(const Url& url, TlsContext* tls, Duration timeout);
+Result<Endpoint> find_endpoint(const Url& url, ClientTls* tls, Duration timeout);
 
 // The bytes of a request: Host, Content-Length (when a body is there or the method usually has one)
 // and the given headers. Header names and values, method and target must be free of control bytes.
