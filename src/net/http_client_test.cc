@@ -197,6 +197,17 @@ TEST(Url, RefusesWhatMustNotBecomeARequest) {
   }
 }
 
+// Errors are printed and logged: a password must not be in them, wherever the URL is wrong.
+TEST(Url, ErrorsShowNoPassword) {
+  for (const char* text : {"http://user:s3cret@host", "http://:s3cret@host:1/x", "user:s3cret@host",
+                           "http://a b@s3cret", "s3cret@x://host", "ftp://user:s3cret@host",
+                           "http://host#user:s3cret@"}) {
+    const auto url = parse_url(text);
+    ASSERT_FALSE(url.ok()) << text;
+    EXPECT_EQ(url.error().message.find("s3cret"), std::string::npos) << url.error().message;
+  }
+}
+
 TEST(Url, JoinsPathsOnce) {
   EXPECT_EQ(join_target(*parse_url("http://a"), "/v1/models"), "/v1/models");
   EXPECT_EQ(join_target(*parse_url("http://a/"), "/v1/models"), "/v1/models");
