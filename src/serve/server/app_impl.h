@@ -133,6 +133,7 @@ class AppImpl final : public App {
   static constexpr size_t kPrepQueueMax = 4096;
 
   Status open_cache();
+  void add_redis_metrics();
   void add_routes();
   void refresh_gauges();
   Status load();
