@@ -257,14 +257,6 @@ std::unique_ptr<Decompressor> Decompressor::create(Coding coding, size_t out_byt
   return nullptr;
 }
 
-Result<std::string> decompress(Coding coding, std::string_view in, size_t out_bytes_max) {
-  auto decoder = Decompressor::create(coding, out_bytes_max);
-  std::string out;
-  SIS_TRY(decoder->feed(in, out));
-  SIS_TRY(decoder->finish());
-  return out;
-}
-
 Result<std::string> compress(Coding coding, std::string_view in) {
   if (in.size() > std::numeric_limits<uInt>::max() / 2)
     return Error{Code::kTooLarge, concat("compress: ", in.size(), " bytes, want below 2 GiB")};

@@ -31,7 +31,6 @@ class Decompressor {
   virtual size_t state_bytes() const = 0;
 };
 
-Result<std::string> decompress(Coding coding, std::string_view in, size_t out_bytes_max);
 // Levels are for live answers: zstd 3, brotli 4, zlib 5.
 Result<std::string> compress(Coding coding, std::string_view in);
 

@@ -7,9 +7,12 @@
 #include <string>
 
 #include "base/rng.h"
+#include "net/decompress_whole.h"
 
 namespace sis::net {
 namespace {
+
+using testing::decompress;
 
 constexpr Coding kCodings[] = {Coding::kGzip, Coding::kDeflate, Coding::kZstd, Coding::kBrotli};
 

@@ -87,7 +87,6 @@ class AsioHttpServer final : public HttpServer {
   std::optional<asio::steady_timer> backoff_;
   uint16_t port_ = 0;
   size_t next_loop_ = 0;
-  std::atomic<int64_t> accepted_{0};
   bool started_ = false, stopped_ = false;
 };
 
@@ -147,7 +146,6 @@ bool AsioHttpServer::accept_one() {
                                &address_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
   // A client that left before we came (ECONNABORTED) ends a batch early; the next wait goes on.
   if (socket < 0) return false;
-  accepted_.fetch_add(1, std::memory_order_relaxed);
   // Connections handed over but not yet counted make the limit soft by a batch.
   const bool turn_away = connections_open() >= options_->connections_max;
   IoLoop& loop = *loops_[next_loop_++ % loops_.size()];
@@ -163,7 +161,6 @@ bool AsioHttpServer::accept_one() {
 
 ServerStats AsioHttpServer::stats() const {
   ServerStats stats{.connections_open = connections_open(),
-                    .connections_accepted = accepted_.load(std::memory_order_relaxed),
                     .bodies_bytes = static_cast<int64_t>(bodies_->bytes_held())};
   for (const auto& loop : loops_) {
     stats.requests += loop->context().requests.load(std::memory_order_relaxed);

@@ -118,7 +118,7 @@ struct ServerOptions {
 };
 
 struct ServerStats {
-  int64_t connections_open = 0, connections_accepted = 0, requests = 0, protocol_errors = 0;
+  int64_t connections_open = 0, requests = 0, protocol_errors = 0;
   int64_t bodies_bytes = 0;  // held at the moment, small ones not counted
 };
 

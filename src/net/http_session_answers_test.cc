@@ -1,9 +1,12 @@
 // The answers of one connection without a socket: order, framing, streams, cancellation.
 #include "net/compression.h"
+#include "net/decompress_whole.h"
 #include "net/http_session_fixture.h"
 
 namespace sis::net {
 namespace {
+
+using testing::decompress;
 
 class HttpSessionAnswersTest : public testing::HttpSessionTest {};
 
