@@ -80,7 +80,10 @@ void EmbedJob::run(const EmbedTarget& target, tasks::EmbedRequest request,
     size.tokens += static_cast<int64_t>(input.ids.size());
   }
   // Until the answer is complete a disconnect takes the request back everywhere.
-  exchange_->on_cancel([self = shared_from_this()] {
+  // Weak: the exchange must not keep a request that everybody else has dropped.
+  exchange_->on_cancel([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
     self->let_go();
     self->trace_->mark(Stage::kQueue, now());
     self->account(499);

@@ -77,8 +77,11 @@ class AppImpl final : public App {
             webhook_options(settings), prep_, clock_, unix_seconds,
             [this](const char* result) { metrics_.webhook_events.with({result}).add(); },
             log_.named("sis.webhook")),
-        writers_("sis-stream", 1, kPrepQueueMax),
-        prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax),
+        jobs_failed_(registry_.counters(
+            "jobs_failed_total", "Jobs of a thread pool that ended with an exception.", {"pool"})),
+        writers_("sis-stream", 1, kPrepQueueMax, on_job_failure()),
+        prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax,
+              on_job_failure()),
         executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")),
                    .isa = isa,
                    .shared_step = settings.duration("DEVICE_SHARED_STEP_MS")},
@@ -132,6 +135,12 @@ class AppImpl final : public App {
  private:
   static constexpr size_t kPrepQueueMax = 4096;
 
+  OnJobFailure on_job_failure() {
+    return [this](std::string_view pool, std::string_view why) {
+      jobs_failed_.with({std::string(pool)}).add();
+      log_.error("job_failed", {{"pool", pool}, {"reason", why}});
+    };
+  }
   Status open_cache();
   void add_redis_metrics();
   void add_routes();
@@ -180,6 +189,7 @@ class AppImpl final : public App {
   api::ChatRoutes chat_;  // jobs of the pools below may refer to these until they have ended
   api::InferRoutes infer_;
   api::WebhookRoute webhooks_;
+  telemetry::Family<telemetry::Counter>& jobs_failed_;
   TaskPool writers_;  // feeds streams
   TaskPool prep_;
   engine::DeviceExecutor executor_;
