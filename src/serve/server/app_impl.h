@@ -92,8 +92,8 @@ class AppImpl final : public App {
         embeddings_(embeddings_options(settings), embedding_gate_, prep_, unknown_observer_,
                     log_.named("sis.embedding")),
         scores_(score_options(settings), embedding_gate_, prep_,
-                {&unknown_rerank_observer_, &unknown_classify_observer_}, log_.named("sis.score")) {
-  }
+                {&unknown_rerank_observer_, &unknown_classify_observer_}, log_.named("sis.score")),
+        scrapes_("sis-scrape", 1, kScrapesMax, on_job_failure()) {}
 
   ~AppImpl() override {
     if (http_) http_->stop();
@@ -134,6 +134,7 @@ class AppImpl final : public App {
 
  private:
   static constexpr size_t kPrepQueueMax = 4096;
+  static constexpr size_t kScrapesMax = 16;
 
   OnJobFailure on_job_failure() {
     return [this](std::string_view pool, std::string_view why) {
@@ -144,6 +145,7 @@ class AppImpl final : public App {
   Status open_cache();
   void add_redis_metrics();
   void add_routes();
+  void answer_scrape(net::Exchange& exchange);
   void refresh_gauges();
   Status load();
   void announce() const;
@@ -202,6 +204,9 @@ class AppImpl final : public App {
   std::atomic<bool> ready_{false},
       draining_{false};  // ready_: the pool and warmup_ no longer change
   std::unique_ptr<net::HttpServer> http_;
+  // Writes and compresses /metrics. Not the prep pool's work: a scrape must come through when that
+  // is behind. Its jobs look at all of the above.
+  TaskPool scrapes_;
 };
 
 }  // namespace sis::server
