@@ -1,14 +1,39 @@
 #include "base/task_pool.h"
 
+#include <cstdio>
+#include <exception>
+
 #include "base/thread_team.h"
 
 namespace sis {
+namespace {
 
-TaskPool::TaskPool(const char* thread_name, int threads, size_t queue_max) : queue_max_(queue_max) {
+void run(const std::function<void()>& job, const char* pool, const OnJobFailure& on_failure) {
+  const auto failed = [&](const char* why) noexcept {
+    try {
+      if (on_failure) return on_failure(pool, why);
+      std::fprintf(stderr, "%s: a job failed: %s\n", pool, why);
+    } catch (...) {
+      // Telling may want memory, too.
+    }
+  };
+  try {
+    job();
+  } catch (const std::exception& fault) {
+    failed(fault.what());
+  } catch (...) {
+    failed("an exception of unknown kind");
+  }
+}
+
+}  // namespace
+
+TaskPool::TaskPool(const char* thread_name, int threads, size_t queue_max, OnJobFailure on_failure)
+    : queue_max_(queue_max), on_failure_(std::move(on_failure)) {
   for (int i = 0; i < threads; ++i)
     threads_.emplace_back([this, thread_name] {
       name_this_thread(thread_name);
-      work();
+      work(thread_name);
     });
 }
 
@@ -44,7 +69,7 @@ size_t TaskPool::queued() const {
   return jobs_.size();
 }
 
-void TaskPool::work() {
+void TaskPool::work(const char* name) {
   std::unique_lock lock(mutex_);
   for (;;) {
     ready_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
@@ -52,20 +77,20 @@ void TaskPool::work() {
     auto job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    job();
+    run(job, name, on_failure_);
     job = nullptr;  // what the job owns goes before the next wait
     lock.lock();
   }
 }
 
 Periodic::Periodic(const char* thread_name, std::chrono::milliseconds period,
-                   std::function<void()> fn)
-    : thread_([this, thread_name, period, fn = std::move(fn)] {
+                   std::function<void()> fn, OnJobFailure on_failure)
+    : thread_([this, thread_name, period, fn = std::move(fn), on_failure = std::move(on_failure)] {
         name_this_thread(thread_name);
         std::unique_lock lock(mutex_);
         while (!wake_.wait_for(lock, period, [this] { return stopping_; })) {
           lock.unlock();
-          fn();
+          run(fn, thread_name, on_failure);
           lock.lock();
         }
       }) {}

@@ -6,6 +6,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "base/strings.h"
@@ -17,23 +18,29 @@ constexpr size_t kStepBytes = 64 << 10;
 constexpr int kZstdWindowLogMax = 23;  // 8 MiB, what RFC 9659 allows for this coding
 constexpr int kZstdLevel = 3, kBrotliQuality = 4, kZlibLevel = 5;
 
-// Common bookkeeping: a scratch step on the heap and the bound on the sum of output.
+// Common bookkeeping: the bound on the sum of output, and what the window grows to.
 class BoundedDecompressor : public Decompressor {
  public:
-  BoundedDecompressor(Coding coding, size_t out_bytes_max)
-      : coding_(coding), out_bytes_max_(out_bytes_max) {}
+  struct State {
+    size_t bytes = 0, window_bytes_max = 0;
+  };
+
+  BoundedDecompressor(Coding coding, State state, size_t out_bytes_max)
+      : coding_(coding), state_(state), out_bytes_max_(out_bytes_max) {}
+  // A window is memory only as far as output has been written to it.
+  size_t state_bytes() const override {
+    return state_.bytes + std::min(produced_, state_.window_bytes_max);
+  }
 
  protected:
-  // Grows `out` by one step to decode into; commit() says how much of it was used.
-  char* open_step(std::string& out) {
-    base_ = out.size();
+  // Where to decode the next step to; commit() says how much of it was used.
+  char* open_step() {
     step_ = std::min(kStepBytes, out_bytes_max_ - produced_ + 1);  // one more shows the excess
-    out.resize(base_ + step_);
-    return out.data() + base_;
+    return scratch();
   }
   size_t step_bytes() const { return step_; }
   Status commit(std::string& out, size_t used) {
-    out.resize(base_ + used);
+    out.append(scratch(), used);
     produced_ += used;
     if (produced_ <= out_bytes_max_) return {};
     return Error{Code::kTooLarge, concat("body: more than ", out_bytes_max_,
@@ -46,16 +53,29 @@ class BoundedDecompressor : public Decompressor {
   Error cut_short() const { return broken("it ends early"); }
 
  private:
+  // One for each thread: input may come byte by byte, and a step of its own for each would have to
+  // be made and cleared.
+  static char* scratch() {
+    thread_local std::array<char, kStepBytes> bytes;
+    return bytes.data();
+  }
+
   Coding coding_;
-  size_t out_bytes_max_, produced_ = 0, base_ = 0, step_ = 0;
+  State state_;
+  size_t out_bytes_max_, produced_ = 0, step_ = 0;
 };
+
+constexpr BoundedDecompressor::State kZlibState{48 << 10, 0};
+constexpr BoundedDecompressor::State kZstdState{224 << 10, size_t{1} << kZstdWindowLogMax};
+constexpr BoundedDecompressor::State kBrotliState{32 << 10, 16 << 20};
 
 class IdentityDecompressor final : public BoundedDecompressor {
  public:
-  using BoundedDecompressor::BoundedDecompressor;
+  explicit IdentityDecompressor(size_t out_bytes_max)
+      : BoundedDecompressor(Coding::kIdentity, {}, out_bytes_max) {}
   Status feed(std::string_view in, std::string& out) override {
     while (!in.empty()) {
-      char* to = open_step(out);
+      char* to = open_step();
       const size_t used = std::min(step_bytes(), in.size());
       std::copy_n(in.data(), used, to);
       SIS_TRY(commit(out, used));
@@ -69,7 +89,7 @@ class IdentityDecompressor final : public BoundedDecompressor {
 class ZlibDecompressor final : public BoundedDecompressor {
  public:
   ZlibDecompressor(Coding coding, size_t out_bytes_max)
-      : BoundedDecompressor(coding, out_bytes_max), gzip_(coding == Coding::kGzip) {}
+      : BoundedDecompressor(coding, kZlibState, out_bytes_max), gzip_(coding == Coding::kGzip) {}
   ~ZlibDecompressor() override {
     if (open_) inflateEnd(&stream_);
   }
@@ -110,7 +130,7 @@ class ZlibDecompressor final : public BoundedDecompressor {
       stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
       stream_.avail_in = static_cast<uInt>(offered);
       for (;;) {
-        stream_.next_out = reinterpret_cast<Bytef*>(open_step(out));
+        stream_.next_out = reinterpret_cast<Bytef*>(open_step());
         stream_.avail_out = static_cast<uInt>(step_bytes());
         const int rc = inflate(&stream_, Z_NO_FLUSH);
         SIS_TRY(commit(out, step_bytes() - stream_.avail_out));
@@ -134,7 +154,7 @@ class ZlibDecompressor final : public BoundedDecompressor {
 class ZstdDecompressor final : public BoundedDecompressor {
  public:
   explicit ZstdDecompressor(size_t out_bytes_max)
-      : BoundedDecompressor(Coding::kZstd, out_bytes_max), context_(ZSTD_createDCtx()) {
+      : BoundedDecompressor(Coding::kZstd, kZstdState, out_bytes_max), context_(ZSTD_createDCtx()) {
     if (context_) ZSTD_DCtx_setParameter(context_, ZSTD_d_windowLogMax, kZstdWindowLogMax);
   }
   ~ZstdDecompressor() override { ZSTD_freeDCtx(context_); }
@@ -143,7 +163,7 @@ class ZstdDecompressor final : public BoundedDecompressor {
     if (!context_) return Error{Code::kInternal, "zstd: cannot start decompression"};
     ZSTD_inBuffer from{in.data(), in.size(), 0};
     for (bool full = false; from.pos < from.size || full;) {
-      ZSTD_outBuffer to{open_step(out), 0, 0};
+      ZSTD_outBuffer to{open_step(), 0, 0};
       to.size = step_bytes();
       const size_t rc = ZSTD_decompressStream(context_, &to, &from);
       SIS_TRY(commit(out, ZSTD_isError(rc) ? 0 : to.pos));
@@ -166,7 +186,7 @@ class ZstdDecompressor final : public BoundedDecompressor {
 class BrotliDecompressor final : public BoundedDecompressor {
  public:
   explicit BrotliDecompressor(size_t out_bytes_max)
-      : BoundedDecompressor(Coding::kBrotli, out_bytes_max),
+      : BoundedDecompressor(Coding::kBrotli, kBrotliState, out_bytes_max),
         state_(BrotliDecoderCreateInstance(nullptr, nullptr, nullptr)) {}
   ~BrotliDecompressor() override {
     if (state_) BrotliDecoderDestroyInstance(state_);
@@ -181,7 +201,7 @@ class BrotliDecompressor final : public BoundedDecompressor {
         if (in_bytes > 0) return broken("bytes after its end");
         return {};
       }
-      auto* next_out = reinterpret_cast<uint8_t*>(open_step(out));
+      auto* next_out = reinterpret_cast<uint8_t*>(open_step());
       size_t room = step_bytes();
       const auto rc =
           BrotliDecoderDecompressStream(state_, &in_bytes, &next_in, &room, &next_out, nullptr);
@@ -225,7 +245,7 @@ std::unique_ptr<Decompressor> Decompressor::create(Coding coding, size_t out_byt
   out_bytes_max = std::min(out_bytes_max, std::numeric_limits<size_t>::max() / 2);
   switch (coding) {
     case Coding::kIdentity:
-      return std::make_unique<IdentityDecompressor>(coding, out_bytes_max);
+      return std::make_unique<IdentityDecompressor>(out_bytes_max);
     case Coding::kGzip:
     case Coding::kDeflate:
       return std::make_unique<ZlibDecompressor>(coding, out_bytes_max);
@@ -235,14 +255,6 @@ std::unique_ptr<Decompressor> Decompressor::create(Coding coding, size_t out_byt
       return std::make_unique<BrotliDecompressor>(out_bytes_max);
   }
   return nullptr;
-}
-
-Result<std::string> decompress(Coding coding, std::string_view in, size_t out_bytes_max) {
-  auto decoder = Decompressor::create(coding, out_bytes_max);
-  std::string out;
-  SIS_TRY(decoder->feed(in, out));
-  SIS_TRY(decoder->finish());
-  return out;
 }
 
 Result<std::string> compress(Coding coding, std::string_view in) {

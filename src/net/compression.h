@@ -27,9 +27,10 @@ class Decompressor {
   virtual Status feed(std::string_view in, std::string& out) = 0;
   // After the last feed: an error when the coded stream is not complete.
   virtual Status finish() = 0;
+  // About what its own state takes by now, beside `out`.
+  virtual size_t state_bytes() const = 0;
 };
 
-Result<std::string> decompress(Coding coding, std::string_view in, size_t out_bytes_max);
 // Levels are for live answers: zstd 3, brotli 4, zlib 5.
 Result<std::string> compress(Coding coding, std::string_view in);
 

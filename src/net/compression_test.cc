@@ -7,9 +7,12 @@
 #include <string>
 
 #include "base/rng.h"
+#include "net/decompress_whole.h"
 
 namespace sis::net {
 namespace {
+
+using testing::decompress;
 
 constexpr Coding kCodings[] = {Coding::kGzip, Coding::kDeflate, Coding::kZstd, Coding::kBrotli};
 
@@ -41,6 +44,21 @@ TEST(Compression, RoundTripsInPieces) {
         EXPECT_EQ(out, text) << coding_name(coding) << " " << bytes << " by " << piece;
       }
     }
+  }
+}
+
+// A byte of input costs a byte's worth of output, not a whole step of it.
+TEST(Compression, SmallPiecesBookLittle) {
+  const std::string text = some_text(500);
+  for (const Coding coding : kCodings) {
+    const std::string packed = compress(coding, text).value();
+    auto decoder = Decompressor::create(coding, 1 << 20);
+    std::string out;
+    for (const char c : packed) {
+      ASSERT_TRUE(decoder->feed({&c, 1}, out));
+      ASSERT_LE(out.capacity(), 2 * text.size()) << coding_name(coding);
+    }
+    EXPECT_EQ(out, text);
   }
 }
 

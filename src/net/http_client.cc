@@ -1,12 +1,16 @@
 #include "net/http_client.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <future>
+#include <thread>
 
 #include "base/strings.h"
+#include "base/thread_team.h"
 #include "net/http_client_parser.h"
 
 namespace sis::net {
@@ -42,13 +46,14 @@ Error timed_out(const Url& url, Duration timeout) {
                concat(url.text(), ": no answer within ", to_seconds(timeout), " s")};
 }
 
-Status connect_to(ClientStream& stream, const Url& url, const Endpoint& endpoint, TlsContext* tls,
-                  TimePoint deadline, Duration timeout) {
-  const auto failed = [&] {
-    return Error{Code::kUnavailable, concat("cannot connect to ", url.authority(), " (",
-                                            endpoint.text(), "): ", stream.failure())};
+Status connect_to(ClientStream& stream, const Url& url, const Endpoint& endpoint, ClientTls* tls,
+                  TimePoint deadline, std::string_view time_text) {
+  const auto failed = [&](Code code, std::string_view why) {
+    return Error{code,
+                 concat("cannot connect to ", url.authority(), " (", endpoint.text(), "): ", why)};
   };
-  if (!stream.open(endpoint, tls, url.host).ok()) return failed();
+  if (auto status = stream.open(endpoint, tls, url.host); !status.ok())
+    return failed(Code::kUnavailable, status.error().message);
   for (;;) {
     switch (stream.advance()) {
       case IoState::kDone:
@@ -56,27 +61,57 @@ Status connect_to(ClientStream& stream, const Url& url, const Endpoint& endpoint
       case IoState::kAgain:
         // During a handshake either direction may be wanted; POLLOUT alone would spin.
         if (!wait_ready(stream.fd(), stream.connected() ? POLLIN : POLLOUT, deadline))
-          return timed_out(url, timeout);
+          return failed(Code::kDeadline, concat("no answer within ", time_text));
         break;
       case IoState::kClosed:
+        return failed(Code::kUnavailable, "connection closed");
       case IoState::kFailed:
-        return failed();
+        return failed(Code::kUnavailable, stream.failure());
     }
   }
 }
 
-Result<Endpoint> connect_any(ClientStream& stream, const Url& url, TlsContext* tls,
+// An address that does not answer gets its share of the time and leaves the rest to the others.
+Result<Endpoint> connect_any(ClientStream& stream, const Url& url,
+                             std::span<const Endpoint> endpoints, ClientTls* tls,
                              TimePoint deadline, Duration timeout) {
-  SIS_ASSIGN(const std::vector<Endpoint> endpoints, resolve(url));
+  const std::string time_text =
+      concat(endpoints.size() > 1 ? "its share of " : "", to_seconds(timeout), " s");
   Error first;
-  for (const Endpoint& endpoint : endpoints) {
-    Status status = connect_to(stream, url, endpoint, tls, deadline, timeout);
-    if (status.ok()) return endpoint;
+  for (size_t i = 0; i < endpoints.size(); ++i) {
+    const TimePoint now = std::chrono::steady_clock::now();
+    const auto share = (deadline - now) / static_cast<int64_t>(endpoints.size() - i);
+    Status status = connect_to(stream, url, endpoints[i], tls, now + share, time_text);
+    if (status.ok()) return endpoints[i];
     if (first.message.empty()) first = status.error();
     // Of ::1 and 127.0.0.1 usually one listens; the reason of the last says more only when all fail
     // alike.
   }
   return first;
+}
+
+// Looking a name up may take many seconds and cannot be broken off, so it has a thread of its own,
+// which nobody waits for once the deadline has passed.
+Result<std::vector<Endpoint>> resolve_by(const Url& url, TimePoint deadline, Duration timeout) {
+  in6_addr ignored;
+  if (inet_pton(AF_INET, url.host.c_str(), &ignored) == 1 ||
+      inet_pton(AF_INET6, url.host.c_str(), &ignored) == 1)
+    return resolve(url);
+  auto found = std::make_shared<std::promise<Result<std::vector<Endpoint>>>>();
+  auto answer = found->get_future();
+  std::thread([found, url] {
+    name_this_thread("sis-dns");
+    found->set_value(resolve(url));
+  }).detach();
+  if (answer.wait_until(deadline) == std::future_status::ready) return answer.get();
+  return Error{Code::kDeadline, concat("host ", in_quotes(url.host), ": no address within ",
+                                       to_seconds(timeout), " s")};
+}
+
+Result<Endpoint> connect_by(ClientStream& stream, const Url& url, ClientTls* tls,
+                            TimePoint deadline, Duration timeout) {
+  SIS_ASSIGN(const std::vector<Endpoint> endpoints, resolve_by(url, deadline, timeout));
+  return connect_any(stream, url, endpoints, tls, deadline, timeout);
 }
 
 }  // namespace
@@ -111,9 +146,16 @@ Result<std::string> request_bytes(const Url& url, const FetchRequest& request) {
   return out;
 }
 
-Result<Endpoint> find_endpoint(const Url& url, TlsContext* tls, Duration timeout) {
+Result<Endpoint> find_endpoint(const Url& url, ClientTls* tls, Duration timeout) {
   ClientStream stream;
-  return connect_any(stream, url, tls, std::chrono::steady_clock::now() + timeout, timeout);
+  return connect_by(stream, url, tls, std::chrono::steady_clock::now() + timeout, timeout);
+}
+
+Result<Endpoint> find_endpoint(const Url& url, std::span<const Endpoint> endpoints, ClientTls* tls,
+                               Duration timeout) {
+  ClientStream stream;
+  return connect_any(stream, url, endpoints, tls, std::chrono::steady_clock::now() + timeout,
+                     timeout);
 }
 
 Result<FetchResponse> fetch(const Url& url, const FetchRequest& request) {
@@ -122,12 +164,12 @@ Result<FetchResponse> fetch(const Url& url, const FetchRequest& request) {
   once.headers.emplace_back("Connection", "close");
   SIS_ASSIGN(const std::string bytes, request_bytes(url, once));
 
-  std::unique_ptr<TlsContext> tls;
+  std::unique_ptr<ClientTls> tls;
   if (url.tls) {
-    SIS_ASSIGN(tls, TlsContext::create(request.verify_tls));
+    SIS_ASSIGN(tls, ClientTls::create(request.verify_tls));
   }
   ClientStream stream;
-  SIS_TRY(connect_any(stream, url, tls.get(), deadline, request.timeout));
+  SIS_TRY(connect_by(stream, url, tls.get(), deadline, request.timeout));
 
   const auto failed = [&](std::string_view why) {
     return Error{Code::kUnavailable, concat(url.authority(), ": ", why)};

@@ -1,10 +1,12 @@
-// One HTTP/1.1 exchange at a time, blocking, with one deadline for all of it.
+// One HTTP/1.1 exchange at a time, blocking, with one deadline for all of it, from the look-up of
+// the name to the last byte. Of several addresses each has its share of the time for connecting.
 //
 // For the few requests a tool makes around its real work: which models are there, what do the
 // counters say. No redirects, no retries, no proxies: only the host in the URL is contacted. Any
 // thread.
 #pragma once
 
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,7 +36,10 @@ struct FetchResponse {
 Result<FetchResponse> fetch(const Url& url, const FetchRequest& request);
 
 // The first of the host's addresses that accepts a connection (with TLS: finishes the handshake).
-Result<Endpoint> find_endpoint(const Url& url, TlsContext* tls, Duration timeout);
+Result<Endpoint> find_endpoint(const Url& url, ClientTls* tls, Duration timeout);
+// The same of given addresses, at least one.
+Result<Endpoint> find_endpoint(const Url& url, std::span<const Endpoint> endpoints, ClientTls* tls,
+                               Duration timeout);
 
 // The bytes of a request: Host, Content-Length (when a body is there or the method usually has one)
 // and the given headers. Header names and values, method and target must be free of control bytes.

@@ -51,10 +51,8 @@ class HttpResponseParser {
   bool started() const { return started_; }  // some byte of this response was seen
   bool head_done() const { return state_ >= State::kBodyLength; }
   int status() const { return status_; }
-  bool keep_alive() const { return keep_alive_; }  // the connection may serve another request
-  bool has_length() const { return framing_ == Framing::kLength; }
-  uint64_t body_length() const { return has_length() ? length_ : 0; }  // announced
-  uint64_t body_bytes() const { return body_bytes_; }                  // seen so far
+  bool keep_alive() const { return keep_alive_; }      // the connection may serve another request
+  uint64_t body_bytes() const { return body_bytes_; }  // seen so far
   // The last one's value, cut to kWatchedBytesMax; empty when the head has none.
   static constexpr size_t kWatchedBytesMax = 256;
   std::string_view watched() const { return watched_; }

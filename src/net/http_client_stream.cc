@@ -57,16 +57,16 @@ Result<std::vector<Endpoint>> resolve(const Url& url) {
   return endpoints;
 }
 
-struct TlsContext::State {
+struct ClientTls::State {
   SSL_CTX* context = nullptr;
   bool verify = false;
   ~State() { SSL_CTX_free(context); }
 };
 
-TlsContext::TlsContext(std::unique_ptr<State> state) : state_(std::move(state)) {}
-TlsContext::~TlsContext() = default;
+ClientTls::ClientTls(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ClientTls::~ClientTls() = default;
 
-Result<std::unique_ptr<TlsContext>> TlsContext::create(bool verify) {
+Result<std::unique_ptr<ClientTls>> ClientTls::create(bool verify) {
   auto state = std::make_unique<State>();
   state->verify = verify;
   state->context = SSL_CTX_new(TLS_client_method());
@@ -79,7 +79,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::create(bool verify) {
       return Error{Code::kInternal, "TLS: the system's certificate store cannot be read"};
     SSL_CTX_set_verify(state->context, SSL_VERIFY_PEER, nullptr);
   }
-  return std::unique_ptr<TlsContext>(new TlsContext(std::move(state)));
+  return std::unique_ptr<ClientTls>(new ClientTls(std::move(state)));
 }
 
 ClientStream::~ClientStream() { close(); }
@@ -92,7 +92,7 @@ void ClientStream::close() {
   connected_ = established_ = false;
 }
 
-Status ClientStream::open(const Endpoint& endpoint, TlsContext* tls, const std::string& host) {
+Status ClientStream::open(const Endpoint& endpoint, ClientTls* tls, const std::string& host) {
   close();
   failure_.clear();
   fd_ = socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

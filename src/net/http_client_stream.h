@@ -2,7 +2,7 @@
 //
 // Knows connect, handshake, read, write and why they failed; waiting, timeouts and retries are the
 // caller's. Works with edge-triggered polling: a call that returns kAgain has drained the socket.
-// One thread per stream; a TlsContext may be shared by all threads.
+// One thread per stream; a ClientTls may be shared by all threads.
 #pragma once
 
 #include <sys/socket.h>
@@ -29,15 +29,15 @@ struct Endpoint {
 Result<std::vector<Endpoint>> resolve(const Url& url);
 
 // Settings shared by TLS connections: trust (system's store) and versions (1.2 and up).
-class TlsContext {
+class ClientTls {
  public:
-  static Result<std::unique_ptr<TlsContext>> create(bool verify);
-  ~TlsContext();
+  static Result<std::unique_ptr<ClientTls>> create(bool verify);
+  ~ClientTls();
   struct State;
   State& state() { return *state_; }
 
  private:
-  explicit TlsContext(std::unique_ptr<State> state);
+  explicit ClientTls(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
@@ -62,7 +62,7 @@ class ClientStream {
 
   // Starts connecting. `tls` (may be null: plain) must outlive the stream; `host` is checked
   // against the certificate and sent as server name.
-  Status open(const Endpoint& endpoint, TlsContext* tls, const std::string& host);
+  Status open(const Endpoint& endpoint, ClientTls* tls, const std::string& host);
   // Goes on with connect and handshake: kDone once established.
   IoState advance();
   IoResult read(std::span<char> into);

@@ -1,6 +1,16 @@
 #include "net/http_client.h"
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <future>
+#include <span>
 
 #include "base/strings.h"
 #include "net/http_client_parser.h"
@@ -197,6 +207,17 @@ TEST(Url, RefusesWhatMustNotBecomeARequest) {
   }
 }
 
+// Errors are printed and logged: a password must not be in them, wherever the URL is wrong.
+TEST(Url, ErrorsShowNoPassword) {
+  for (const char* text : {"http://user:s3cret@host", "http://:s3cret@host:1/x", "user:s3cret@host",
+                           "http://a b@s3cret", "s3cret@x://host", "ftp://user:s3cret@host",
+                           "http://host#user:s3cret@"}) {
+    const auto url = parse_url(text);
+    ASSERT_FALSE(url.ok()) << text;
+    EXPECT_EQ(url.error().message.find("s3cret"), std::string::npos) << url.error().message;
+  }
+}
+
 TEST(Url, JoinsPathsOnce) {
   EXPECT_EQ(join_target(*parse_url("http://a"), "/v1/models"), "/v1/models");
   EXPECT_EQ(join_target(*parse_url("http://a/"), "/v1/models"), "/v1/models");
@@ -227,6 +248,76 @@ TEST(Fetch, ReadsAFragmentedChunkedAnswer) {
   ASSERT_TRUE(response.ok()) << response.error().message;
   EXPECT_EQ(response->status, 200);
   EXPECT_EQ(response->body, "right");
+}
+
+// A listener that takes nobody: its queue is full.
+class FullListener {
+ public:
+  FullListener() {
+    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address_;
+    bind(listener_, reinterpret_cast<sockaddr*>(&address_), length);
+    listen(listener_, 0);
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&address_), &length);
+    for (int i = 0; i < 20 && !full_; ++i) full_ = !takes_one();
+  }
+  ~FullListener() {
+    for (const int fd : waiting_) close(fd);
+    close(listener_);
+  }
+  bool full() const { return full_; }
+  Endpoint endpoint() const {
+    Endpoint endpoint;
+    std::memcpy(&endpoint.address, &address_, sizeof address_);
+    endpoint.length = sizeof address_;
+    return endpoint;
+  }
+
+ private:
+  bool takes_one() {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    waiting_.push_back(fd);
+    if (connect(fd, reinterpret_cast<sockaddr*>(&address_), sizeof address_) == 0) return true;
+    pollfd entry{.fd = fd, .events = POLLOUT, .revents = 0};
+    return poll(&entry, 1, 200) == 1;
+  }
+
+  int listener_ = -1;
+  bool full_ = false;
+  sockaddr_in address_{};
+  std::vector<int> waiting_;
+};
+
+// A name whose first address does not answer is reached by its second one.
+TEST(FindEndpoint, AnAddressThatHangsLeavesTimeToTheNext) {
+  FullListener hanging;
+  ASSERT_TRUE(hanging.full());
+  ScriptedServer server([](ScriptedServer::Peer& peer) { peer.wait_for_close(); });
+  const Url url = *parse_url(server.url());
+  const std::vector<Endpoint> endpoints = {hanging.endpoint(), resolve(url)->front()};
+  auto found = find_endpoint(url, endpoints, nullptr, from_ms(400));
+  ASSERT_TRUE(found.ok()) << found.error().message;
+  EXPECT_EQ(found->text(), endpoints[1].text());
+  found = find_endpoint(url, std::span(endpoints).first(1), nullptr, from_ms(100));
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.error().code, Code::kDeadline);
+  EXPECT_NE(found.error().message.find("no answer within 0.1 s"), std::string::npos)
+      << found.error().message;
+}
+
+std::promise<void> late_lookup_may_end;
+
+// A resolver that does not answer, instead of the C library's (see getaddrinfo below).
+TEST(Fetch, TheDeadlineHoldsForTheLookupToo) {
+  const auto began = std::chrono::steady_clock::now();
+  const auto response = fetch(*parse_url("http://late.test/"), {.timeout = from_ms(100)});
+  const auto took = std::chrono::steady_clock::now() - began;
+  late_lookup_may_end.set_value();
+  ASSERT_FALSE(response.ok());
+  EXPECT_EQ(response.error().code, Code::kDeadline) << response.error().message;
+  EXPECT_LT(took, std::chrono::seconds(10));
 }
 
 TEST(Fetch, TellsWhatWentWrong) {
@@ -277,4 +368,22 @@ TEST(Fetch, TellsWhatWentWrong) {
 }
 
 }  // namespace
+
+// For 30 s at most, should the test that ends it be broken.
+void wait_for_late_lookup() {
+  static const auto end = late_lookup_may_end.get_future().share();
+  end.wait_for(std::chrono::seconds(30));
+}
+
 }  // namespace sis::net
+
+extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo* hints,
+                           addrinfo** list) {
+  if (node != nullptr && std::string_view(node) == "late.test") {
+    sis::net::wait_for_late_lookup();
+    return EAI_AGAIN;
+  }
+  using Function = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
+  static const auto original = reinterpret_cast<Function>(dlsym(RTLD_NEXT, "getaddrinfo"));
+  return original(node, service, hints, list);
+}

@@ -11,7 +11,10 @@ namespace {
 
 constexpr size_t kUrlBytesMax = 2048;
 
+// With an '@' it may hold a password, which must not get into a log.
 Error bad(std::string_view text, std::string_view why) {
+  if (text.find('@') != std::string_view::npos)
+    return Error{Code::kInvalidArgument, concat("URL: ", why)};
   return Error{Code::kInvalidArgument, concat("URL ", in_quotes(text, 120), ": ", why)};
 }
 
@@ -62,7 +65,7 @@ Result<Url> parse_url(std::string_view text) {
   if (iequals(scheme, "https"))
     url.tls = true;
   else if (!iequals(scheme, "http"))
-    return bad(text, concat("scheme ", in_quotes(scheme, 20), ", want http or https"));
+    return bad(text, "want http or https before ://");
   rest.remove_prefix(scheme_end + 3);
   url.port = url.tls ? 443 : 80;
 

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "net/body_budget.h"
 #include "net/http_server.h"
 #include "net/http_text.h"
 
@@ -45,22 +46,29 @@ struct Answer {
 // the loop.
 class AnswerSink {
  public:
-  explicit AnswerSink(std::shared_ptr<const ServerOptions> options)
-      : options_(std::move(options)) {}
+  // `bodies` is shared by all sinks of a server and by the requests that came through them; null: a
+  // budget of its own.
+  explicit AnswerSink(std::shared_ptr<const ServerOptions> options,
+                      std::shared_ptr<BodyBudget> bodies = nullptr)
+      : options_(std::move(options)),
+        bodies_(bodies ? std::move(bodies)
+                       : std::make_shared<BodyBudget>(options_->bodies_bytes_max)) {}
   virtual ~AnswerSink() = default;
   // Any thread; at once when called on the owner's, later otherwise. Unknown connections are
   // ignored. A kCall whose loop has ended runs right here.
   virtual void deliver(Answer answer) = 0;
   const ServerOptions& options() const { return *options_; }
+  BodyBudget& bodies() const { return *bodies_; }
 
  private:
   std::shared_ptr<const ServerOptions> options_;
+  std::shared_ptr<BodyBudget> bodies_;
 };
 
 class PendingExchange final : public Exchange {
  public:
   PendingExchange(std::shared_ptr<AnswerSink> sink, uint64_t connection)
-      : sink_(std::move(sink)), connection_(connection) {}
+      : sink_(std::move(sink)), body_charge_(sink_->bodies()), connection_(connection) {}
   ~PendingExchange() override;
 
   HttpRequest& request() override { return request_; }
@@ -78,6 +86,8 @@ class PendingExchange final : public Exchange {
     accepted_ = accepted;
   }
   void cancel();
+  // The memory its body takes, until the exchange is gone. False: the server holds too much.
+  bool charge_body(size_t bytes) { return body_charge_.cover(bytes); }
 
  private:
   enum class Phase : uint8_t { kOpen, kStreaming, kDone };
@@ -89,6 +99,7 @@ class PendingExchange final : public Exchange {
 
   HttpRequest request_;
   std::shared_ptr<AnswerSink> sink_;
+  BodyCharge body_charge_;  // of the sink's budget
   uint64_t connection_, sequence_ = 0;
   Coding accepted_ = Coding::kIdentity;
   std::atomic<Phase> phase_{Phase::kOpen};

@@ -49,9 +49,12 @@ class AsioHttpServer final : public HttpServer {
  public:
   AsioHttpServer(std::shared_ptr<const ServerOptions> options, Handler handler,
                  std::unique_ptr<TlsContext> tls)
-      : options_(std::move(options)), handler_(std::move(handler)), tls_(std::move(tls)) {
+      : options_(std::move(options)),
+        bodies_(std::make_shared<BodyBudget>(options_->bodies_bytes_max)),
+        handler_(std::move(handler)),
+        tls_(std::move(tls)) {
     for (int i = 0; i < options_->io_threads; ++i)
-      loops_.push_back(std::make_unique<IoLoop>(options_, &handler_, tls_.get(), i));
+      loops_.push_back(std::make_unique<IoLoop>(options_, bodies_, &handler_, tls_.get(), i));
     acceptor_.emplace(loops_[0]->io());
     backoff_.emplace(loops_[0]->io());
   }
@@ -76,6 +79,7 @@ class AsioHttpServer final : public HttpServer {
   }
 
   std::shared_ptr<const ServerOptions> options_;
+  const std::shared_ptr<BodyBudget> bodies_;  // shared with requests that outlive the server
   const Handler handler_;
   std::unique_ptr<TlsContext> tls_;
   std::vector<std::unique_ptr<IoLoop>> loops_;
@@ -83,7 +87,6 @@ class AsioHttpServer final : public HttpServer {
   std::optional<asio::steady_timer> backoff_;
   uint16_t port_ = 0;
   size_t next_loop_ = 0;
-  std::atomic<int64_t> accepted_{0};
   bool started_ = false, stopped_ = false;
 };
 
@@ -143,7 +146,6 @@ bool AsioHttpServer::accept_one() {
                                &address_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
   // A client that left before we came (ECONNABORTED) ends a batch early; the next wait goes on.
   if (socket < 0) return false;
-  accepted_.fetch_add(1, std::memory_order_relaxed);
   // Connections handed over but not yet counted make the limit soft by a batch.
   const bool turn_away = connections_open() >= options_->connections_max;
   IoLoop& loop = *loops_[next_loop_++ % loops_.size()];
@@ -159,7 +161,7 @@ bool AsioHttpServer::accept_one() {
 
 ServerStats AsioHttpServer::stats() const {
   ServerStats stats{.connections_open = connections_open(),
-                    .connections_accepted = accepted_.load(std::memory_order_relaxed)};
+                    .bodies_bytes = static_cast<int64_t>(bodies_->bytes_held())};
   for (const auto& loop : loops_) {
     stats.requests += loop->context().requests.load(std::memory_order_relaxed);
     stats.protocol_errors += loop->context().protocol_errors.load(std::memory_order_relaxed);

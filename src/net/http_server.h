@@ -96,7 +96,9 @@ struct ServerOptions {
   size_t header_bytes_max = 64 << 10;  // request line and headers; more: 431
   size_t body_bytes_max =
       64 << 20;  // also after decompression; more: 413, refused at the header when declared
-  int connections_max = 20000;  // more: accepted, answered 503 and closed
+  size_t bodies_bytes_max = size_t{1}
+                            << 30;  // memory of all bodies that are held at once; more: 503
+  int connections_max = 20000;      // more: accepted, answered 503 and closed
   Duration header_timeout =
       from_seconds(15);  // first byte of a request to the end of its headers: 408
   Duration idle_timeout =
@@ -104,19 +106,26 @@ struct ServerOptions {
   Duration body_gap_timeout = from_seconds(15);  // no body byte for so long: 408
   double body_bytes_per_second_min =
       1024;  // average over the body after a grace of body_gap_timeout: 408
+  // However much has arrived, the whole body takes no longer (or one gap, where that is): 408.
+  Duration body_timeout = from_seconds(60);
   Duration write_timeout = from_seconds(30);  // a reader that takes nothing for so long is dropped
   size_t compress_bytes_min = 1024;
   size_t stream_buffer_bytes = 1 << 20;
   std::vector<std::string> cors_origins = {"*"};  // empty: no CORS headers
   std::string cors_exposed = "X-Request-ID";  // headers of answers that scripts may read, by commas
   std::string tls_certificate_file, tls_key_file;  // PEM; both or neither
+  // Asked at the head of a request whose body is large or of unknown size. False: the handler is
+  // going to refuse it whatever the body says, and gets it at once, without; then the connection
+  // closes. On I/O threads; null: every body is read.
+  std::function<bool(const HttpRequest& head)> wants_body;
   // Body for what is refused before a handler sees it (400, 408, 413, 417, 431, 503, 505).
   std::function<HttpResponse(int status, const std::string& message, const std::string& path)>
       render_error;
 };
 
 struct ServerStats {
-  int64_t connections_open = 0, connections_accepted = 0, requests = 0, protocol_errors = 0;
+  int64_t connections_open = 0, requests = 0, protocol_errors = 0;
+  int64_t bodies_bytes = 0;  // held at the moment, small ones not counted
 };
 
 class HttpServer {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "net/compression.h"
+#include "net/decompress_whole.h"
 #include "net/raw_client.h"
 
 namespace sis::net {
@@ -18,6 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::decompress;
 using testing::get;
 using testing::post;
 using testing::RawClient;

@@ -11,8 +11,18 @@ namespace {
 
 constexpr size_t kInputPauseBytes = 64 << 10;    // pipelined bytes kept while none may be begun
 constexpr size_t kOutputPauseBytes = 256 << 10;  // unread answers that stop new requests
-constexpr size_t kBodyReserveMax = 1 << 20;  // a declared length is no reason to book more at once
-constexpr size_t kBodyPadding = 64;          // what simdjson reads past the end
+constexpr size_t kBodyReserveMax = 64 << 10;  // a declared length is no reason to book more at once
+constexpr size_t kBodyUnaskedMax = 16 << 10;  // smaller ones are read before anybody is asked
+constexpr size_t kBodyPadding = 64;           // what simdjson reads past the end
+
+// reserve() would double what is there, however little more is wanted.
+void book(std::string& text, size_t bytes) {
+  if (bytes <= text.capacity()) return;
+  std::string larger;
+  larger.reserve(bytes);
+  larger.append(text);
+  text.swap(larger);
+}
 
 void bump(std::atomic<int64_t>& counter) {  // one writer: no locked instruction needed
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -109,8 +119,21 @@ bool HttpSession::read_head() {
     dispatch();
     return true;
   }
+  if (!wants_body()) {
+    request.body.reserve(kBodyPadding);
+    head_.keep_alive = false;
+    dispatch();
+    return true;
+  }
   begin_body(head_);
   return true;
+}
+
+bool HttpSession::wants_body() const {
+  const bool small = !head_.chunked && head_.body_coding == Coding::kIdentity &&
+                     static_cast<uint64_t>(head_.content_length) <= kBodyUnaskedMax;
+  const auto& wants = context_.options.wants_body;
+  return small || !wants || wants(reading_->request());
 }
 
 std::optional<Refusal> HttpSession::judge(const RequestHead& head,
@@ -160,30 +183,51 @@ bool HttpSession::take_body(std::string_view bytes) {
     return false;
   }
   if (!body_->decoder) {
+    // Grows by doubling, yet not beyond what was declared.
+    const size_t size = body.size() + bytes.size();
+    if (!head_.chunked && size > body.capacity())
+      book(body, std::min(2 * size, static_cast<size_t>(head_.content_length)) + kBodyPadding);
     body.append(bytes);
-    return true;
+    return charge_body();
   }
   if (auto status = body_->decoder->feed(bytes, body); !status) {
     refuse({status.error().code == Code::kTooLarge ? 413 : 400, status.error().message},
            reading_->request().path);
     return false;
   }
-  return true;
+  return charge_body();
+}
+
+bool HttpSession::charge_body() {
+  size_t bytes = reading_->request().body.capacity();
+  if (body_->decoder) bytes += body_->decoder->state_bytes();
+  if (reading_->charge_body(bytes)) return true;
+  refuse({503, concat("body: the server holds as much of requests as it may (",
+                      context_.options.bodies_bytes_max, " bytes), try again later")},
+         reading_->request().path);
+  return false;
 }
 
 bool HttpSession::read_body() {
   bool done = false;
   if (head_.chunked) {
+    // A decoder's call costs more than a small chunk is worth.
+    std::string& joined = context_.joined;
+    joined.clear();
     while (!in_.empty() && !done) {
       const auto step = body_->chunks.next(in_.view());
       if (step.state == ChunkDecoder::State::kBad) {
         refuse({400, body_->chunks.error()}, reading_->request().path);
         return false;
       }
-      if (!step.payload.empty() && !take_body(step.payload)) return false;
+      if (body_->decoder)
+        joined.append(step.payload);
+      else if (!step.payload.empty() && !take_body(step.payload))
+        return false;
       in_.consume(step.consumed);
       done = step.state == ChunkDecoder::State::kDone;
     }
+    if (!joined.empty() && !take_body(joined)) return false;
   } else {
     const size_t bytes = static_cast<size_t>(std::min<uint64_t>(body_->left, in_.size()));
     if (bytes > 0 && !take_body(in_.view().substr(0, bytes))) return false;
@@ -198,7 +242,9 @@ bool HttpSession::read_body() {
       return false;
     }
   auto& text = reading_->request().body;
-  text.reserve(text.size() + kBodyPadding);
+  book(text, text.size() + kBodyPadding);
+  body_->decoder.reset();  // its memory is free again
+  if (!charge_body()) return false;
   stage_ = Stage::kHead;
   body_.reset();
   dispatch();
@@ -283,6 +329,7 @@ void HttpSession::refuse(Refusal refusal, std::string_view path) {
   HttpResponse response = render_refusal(context_.options, refusal, path);
   if (refusal.status == 415)
     response.headers.emplace_back("Accept-Encoding", "gzip, deflate, zstd, br");
+  if (refusal.status == 503) response.headers.emplace_back("Retry-After", "1");
   RequestHead head = reading_ ? head_ : RequestHead{};
   head.keep_alive = false;
   Slot& slot = push_slot(*request, head);
@@ -328,14 +375,12 @@ TimePoint HttpSession::deadline() const {
   const auto& options = context_.options;
   if (closing_ || last_request_) return TimePoint::max();
   if (stage_ == Stage::kBody) {
-    TimePoint deadline = body_->last_at + options.body_gap_timeout;
-    if (options.body_bytes_per_second_min > 0) {
-      const auto earned =
-          from_seconds(static_cast<double>(body_->received) / options.body_bytes_per_second_min);
-      deadline = std::min(deadline,
-                          body_->started_at + std::max<Duration>(options.body_gap_timeout, earned));
-    }
-    return deadline;
+    Duration earned = options.body_timeout;
+    if (options.body_bytes_per_second_min > 0)
+      earned = std::min<Duration>(earned, from_seconds(static_cast<double>(body_->received) /
+                                                       options.body_bytes_per_second_min));
+    return std::min(body_->last_at + options.body_gap_timeout,
+                    body_->started_at + std::max<Duration>(options.body_gap_timeout, earned));
   }
   if (head_started_) return head_started_at_ + options.header_timeout;
   if (slots_count() == 0) return idle_since_ + options.idle_timeout;
@@ -348,7 +393,8 @@ bool HttpSession::expire(TimePoint now) {
     const auto& body = *body_;
     refuse(
         {408, concat("body: ", body.received, " bytes in ", to_seconds(now - body.started_at),
-                     " s, want no gap above ", to_seconds(context_.options.body_gap_timeout),
+                     " s, want all within ", to_seconds(context_.options.body_timeout),
+                     " s, no gap above ", to_seconds(context_.options.body_gap_timeout),
                      " s and at least ", context_.options.body_bytes_per_second_min, " bytes/s")},
         reading_->request().path);
     return true;

@@ -50,6 +50,7 @@ struct SessionContext {
   DateLines date;
   BufferPool buffers;
   bool draining = false;
+  std::string joined;  // coded pieces of a chunked body, before they are decoded together
   // Written by this thread only, read by any.
   std::atomic<int64_t> requests{0}, protocol_errors{0};
 };
@@ -114,6 +115,8 @@ class HttpSession {
   bool read_head();
   bool read_body();
   bool take_body(std::string_view bytes);
+  bool wants_body() const;
+  bool charge_body();
   std::optional<Refusal> judge(const RequestHead& head, const HttpRequest& request) const;
   void begin_body(const RequestHead& head);
   void dispatch();

@@ -177,10 +177,10 @@ void HttpSession::advance() {
       start_now(std::move(*held->response));
       if (first_sequence_ != sequence) continue;  // it had no body
       if (!held->bytes.empty()) write_now(held->bytes);
-      if (held->finished)
-        finish_now();
-      else if (held->dropped)
+      if (held->dropped)  // whatever came after: bytes are missing
         broken_ = true;
+      else if (held->finished)
+        finish_now();
       else
         return;
     }

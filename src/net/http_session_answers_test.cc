@@ -1,9 +1,12 @@
 // The answers of one connection without a socket: order, framing, streams, cancellation.
 #include "net/compression.h"
+#include "net/decompress_whole.h"
 #include "net/http_session_fixture.h"
 
 namespace sis::net {
 namespace {
+
+using testing::decompress;
 
 class HttpSessionAnswersTest : public testing::HttpSessionTest {};
 
@@ -113,6 +116,21 @@ TEST_F(HttpSessionAnswersTest, DroppedExchangesAnswer500OrCutTheStream) {
   waiting.front()->write("x");
   EXPECT_FALSE(session->broken());
   waiting.clear();
+  EXPECT_TRUE(session->broken());
+}
+
+// Of a stream that waits for its turn pieces were refused; that its producer finished it all the
+// same must not make it look whole.
+TEST_F(HttpSessionAnswersTest, AHeldStreamThatLostBytesIsCut) {
+  options.stream_buffer_bytes = 1000;
+  open();
+  feed(get("/first") + get("/stream"));
+  waiting[1]->start_stream({});
+  EXPECT_TRUE(waiting[1]->write(std::string(1500, 'a')));
+  EXPECT_FALSE(waiting[1]->write("lost"));
+  waiting[1]->finish_stream();
+  waiting[0]->respond({.body = "first"});
+  EXPECT_EQ(out().find("0\r\n\r\n"), std::string::npos);
   EXPECT_TRUE(session->broken());
 }
 

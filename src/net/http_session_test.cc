@@ -202,6 +202,108 @@ TEST_F(HttpSessionTest, DeadlinesFollowTheState) {
   EXPECT_TRUE(session->closing());
 }
 
+// However much was sent at once earns no more than body_timeout for the rest.
+TEST_F(HttpSessionTest, ALargeBodyEarnsNoHours) {
+  options.body_gap_timeout = seconds(15);
+  options.body_timeout = seconds(60);
+  open();
+  const TimePoint started = now;
+  feed("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4000000\r\n\r\n" +
+       std::string(3'000'000, 'x'));
+  for (int i = 0; i < 5; ++i) {
+    advance(seconds(10));
+    feed("y");
+  }
+  EXPECT_EQ(session->deadline(), started + seconds(60));
+  advance(seconds(10));
+  EXPECT_TRUE(session->expire(now));
+  const std::string text = out();
+  EXPECT_TRUE(text.starts_with("HTTP/1.1 408")) << text;
+  EXPECT_NE(text.find("all within 60 s"), text.npos) << text;
+}
+
+// What all requests hold together is bounded: those half read, those that wait for an answer, and
+// what their decoders need. It comes back with each of them.
+TEST_F(HttpSessionTest, BodiesShareOneBudget) {
+  options.bodies_bytes_max = 1 << 20;
+  const std::string body(300'000, 'b');
+  open();
+  const auto held = [&] { return sink->bodies().bytes_held(); };
+  feed(post(std::string(2000, 's')));
+  EXPECT_EQ(held(), 0u);  // small ones are free
+  for (int i = 0; i < 3; ++i) feed(post(body));
+  ASSERT_EQ(waiting.size(), 4u);
+  EXPECT_GE(held(), 900'000u);
+  EXPECT_LE(held(), 900'600u);  // not booked beyond what was declared
+  feed(post(body));
+  EXPECT_EQ(waiting.size(), 4u);
+  for (int i = 0; i < 4; ++i) take()->respond({});
+  std::string text = out();
+  EXPECT_NE(text.find("HTTP/1.1 503"), text.npos);
+  EXPECT_NE(text.find("Retry-After: 1\r\n"), text.npos);
+  EXPECT_NE(text.find("Connection: close\r\n"), text.npos);
+  EXPECT_TRUE(session->closing());
+  EXPECT_EQ(held(), 0u);
+
+  open();
+  feed(post(body));
+  ASSERT_EQ(waiting.size(), 1u);
+  take()->respond({});
+  EXPECT_EQ(held(), 0u);
+  out();
+  // A body that is cut off gives back what it had.
+  feed(concat("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 900000\r\n\r\n", body));
+  EXPECT_GE(held(), 300'000u);
+  EXPECT_TRUE(session->expire(now));
+  EXPECT_EQ(held(), 0u);
+}
+
+TEST_F(HttpSessionTest, FewCodedBytesAreChargedAsWhatTheyBecome) {
+  options.bodies_bytes_max = 1 << 20;
+  for (const Coding coding : {Coding::kGzip, Coding::kDeflate, Coding::kZstd, Coding::kBrotli}) {
+    const std::string bomb = compress(coding, std::string(2 << 20, 'a')).value();
+    ASSERT_LT(bomb.size(), 4000u);
+    open();
+    // The last chunk does not come: such a request would wait with all it has become.
+    feed(concat("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Encoding: ",
+                coding_name(coding), "\r\n\r\n", fmt::format("{:x}", bomb.size()), "\r\n", bomb,
+                "\r\n"));
+    EXPECT_TRUE(out().starts_with("HTTP/1.1 503")) << coding_name(coding);
+    EXPECT_EQ(sink->bodies().bytes_held(), 0u);
+    EXPECT_TRUE(waiting.empty());
+  }
+}
+
+// Who is refused at the head anyhow is answered before the body comes, and not asked to send it.
+TEST_F(HttpSessionTest, DoesNotReadBodiesNobodyWants) {
+  options.wants_body = [](const HttpRequest& head) { return !head.header("x-key").empty(); };
+  handler = [](std::shared_ptr<Exchange> exchange) {
+    exchange->respond({.status = exchange->request().header("x-key").empty() ? 401 : 200,
+                       .body = concat(exchange->request().body.size(), " bytes")});
+  };
+  const std::string body(20'000, 'x');
+  for (const std::string& lines :
+       {std::string("Content-Length: 20000\r\n"), std::string("Transfer-Encoding: chunked\r\n"),
+        std::string("Content-Length: 20\r\nContent-Encoding: gzip\r\n"),
+        std::string("Content-Length: 20000\r\nExpect: 100-continue\r\n")}) {
+    shut();
+    feed(concat("POST /p HTTP/1.1\r\nHost: h\r\n", lines, "\r\n"));
+    std::string text = out();
+    EXPECT_TRUE(text.starts_with("HTTP/1.1 401")) << lines << text;
+    EXPECT_NE(text.find("Connection: close\r\n"), text.npos) << lines;
+    EXPECT_TRUE(session->closing());
+    feed(get("/smuggled"));
+    EXPECT_EQ(out(), "");
+  }
+  shut();
+  feed(post(body, "X-Key: k\r\n"));
+  EXPECT_TRUE(out().ends_with("20000 bytes"));
+  feed(post("small"));  // costs less than the connection
+  const std::string text = out();
+  EXPECT_TRUE(text.starts_with("HTTP/1.1 401"));
+  EXPECT_EQ(text.find("Connection: close"), text.npos);
+}
+
 TEST_F(HttpSessionTest, ASilentBodyExpires) {
   options.body_bytes_per_second_min = 0;
   open();

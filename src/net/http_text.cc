@@ -8,8 +8,6 @@
 namespace sis::net {
 namespace {
 
-constexpr size_t kParamsMax = 16;
-
 constexpr std::array<bool, 256> make_token_table() {
   std::array<bool, 256> table{};
   for (int c = '0'; c <= '9'; ++c) table[c] = true;
@@ -165,58 +163,6 @@ Result<std::string> percent_decode(std::string_view text) {
   if (!plain && !is_utf8(out))
     return Error{Code::kInvalidArgument, concat("path: not UTF-8 once decoded: ", in_quotes(text))};
   return out;
-}
-
-std::string_view MediaType::param(std::string_view name) const {
-  for (const auto& [key, value] : params)
-    if (iequals(key, name)) return value;
-  return {};
-}
-
-Result<MediaType> parse_media_type(std::string_view text) {
-  const auto bad = [&](const char* want) {
-    return Error{Code::kInvalidArgument,
-                 concat("media type: want ", want, ", found ", in_quotes(text))};
-  };
-  MediaType type;
-  size_t at = std::min(text.find(';'), text.size());
-  const auto essence = trim_blanks(text.substr(0, at));
-  const size_t slash = essence.find('/');
-  if (slash == std::string_view::npos || !is_token(essence.substr(0, slash)) ||
-      !is_token(essence.substr(slash + 1)))
-    return bad("type/subtype");
-  type.essence = to_lower(essence);
-  const auto skip_blanks = [&] {
-    while (at < text.size() && (text[at] == ' ' || text[at] == '\t')) ++at;
-  };
-  while (at < text.size()) {
-    ++at;  // ';'
-    skip_blanks();
-    if (at == text.size() || text[at] == ';') continue;  // empty parameters are allowed
-    if (type.params.size() == kParamsMax) return bad("at most 16 parameters");
-    const size_t name_begin = at;
-    while (at < text.size() && kToken[static_cast<unsigned char>(text[at])]) ++at;
-    const auto name = text.substr(name_begin, at - name_begin);
-    if (name.empty() || at == text.size() || text[at] != '=') return bad("name=value after ';'");
-    ++at;
-    std::string value;
-    if (at < text.size() && text[at] == '"') {
-      for (++at; at < text.size() && text[at] != '"'; ++at) {
-        if (text[at] == '\\' && ++at == text.size()) break;
-        value.push_back(text[at]);
-      }
-      if (at >= text.size()) return bad("a closing quote");
-      ++at;
-    } else {
-      while (at < text.size() && kToken[static_cast<unsigned char>(text[at])])
-        value.push_back(text[at++]);
-      if (value.empty()) return bad("a parameter value");
-    }
-    skip_blanks();
-    if (at < text.size() && text[at] != ';') return bad("';' between parameters");
-    type.params.emplace_back(to_lower(name), std::move(value));
-  }
-  return type;
 }
 
 std::string http_date(std::time_t seconds) {

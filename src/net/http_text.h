@@ -38,15 +38,6 @@ bool is_echoable_id(std::string_view text);
 // "/a%2Fb" -> "/a/b". Refuses broken escapes, control bytes and what is not UTF-8 once decoded.
 Result<std::string> percent_decode(std::string_view text);
 
-struct MediaType {
-  std::string essence;                                      // "multipart/form-data", lower case
-  std::vector<std::pair<std::string, std::string>> params;  // names in lower case, quotes undone
-
-  std::string_view param(std::string_view name) const;  // empty if absent
-};
-// RFC 9110 8.3.1; at most 16 parameters.
-Result<MediaType> parse_media_type(std::string_view text);
-
 // "Sun, 06 Nov 1994 08:49:37 GMT"
 std::string http_date(std::time_t seconds);
 

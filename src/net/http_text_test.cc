@@ -36,22 +36,6 @@ TEST(HttpText, DecodesPathsOrSaysWhyNot) {
   }
 }
 
-TEST(HttpText, ParsesMediaTypes) {
-  const auto type = parse_media_type("Multipart/Form-Data; boundary=\"a \\\"b\"; charset=UTF-8;");
-  ASSERT_TRUE(type) << type.error().message;
-  EXPECT_EQ(type->essence, "multipart/form-data");
-  EXPECT_EQ(type->param("Boundary"), "a \"b");
-  EXPECT_EQ(type->param("charset"), "UTF-8");
-  EXPECT_EQ(type->param("absent"), "");
-  std::string many = "a/b";
-  for (int i = 0; i < 17; ++i) many += concat(";p", i, "=1");
-  for (const std::string& bad :
-       {std::string(""), std::string("json"), std::string("a/"), std::string("/b"),
-        std::string("a/b;c"), std::string("a/b;c="), std::string("a/b;c=\"x"),
-        std::string("a/b;c=\"x\\"), std::string("a/b;c=\"x\"y"), std::string("a /b"), many})
-    EXPECT_FALSE(parse_media_type(bad)) << bad;
-}
-
 TEST(HttpText, TellsTokensValuesListsAndIds) {
   EXPECT_TRUE(is_token("X-Request-ID"));
   EXPECT_FALSE(is_token(""));

@@ -66,14 +66,14 @@ void Mailbox::deliver(Answer answer) {
 
 // ---------------------------------------------------------------- IoLoop
 
-IoLoop::IoLoop(std::shared_ptr<const ServerOptions> options, const Handler* handler,
-               TlsContext* tls, int index)
+IoLoop::IoLoop(std::shared_ptr<const ServerOptions> options, std::shared_ptr<BodyBudget> bodies,
+               const Handler* handler, TlsContext* tls, int index)
     : options_(*options),
       tls_(tls),
       index_(index),
       work_(io_.get_executor()),
       sweep_timer_(io_),
-      mailbox_(std::make_shared<Mailbox>(options, this)),
+      mailbox_(std::make_shared<Mailbox>(options, std::move(bodies), this)),
       context_(mailbox_, handler, random_seed()),
       scratch_(tls ? kScratchBytes : 0) {}
 

@@ -30,8 +30,9 @@ class IoLoop;
 // before.
 class Mailbox final : public AnswerSink {
  public:
-  Mailbox(std::shared_ptr<const ServerOptions> options, IoLoop* loop)
-      : AnswerSink(std::move(options)), loop_(loop) {}
+  Mailbox(std::shared_ptr<const ServerOptions> options, std::shared_ptr<BodyBudget> bodies,
+          IoLoop* loop)
+      : AnswerSink(std::move(options), std::move(bodies)), loop_(loop) {}
   void deliver(Answer answer) override;
   bool on_loop() const {
     return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id();
@@ -48,8 +49,8 @@ class Mailbox final : public AnswerSink {
 
 class IoLoop {
  public:
-  IoLoop(std::shared_ptr<const ServerOptions> options, const Handler* handler, TlsContext* tls,
-         int index);
+  IoLoop(std::shared_ptr<const ServerOptions> options, std::shared_ptr<BodyBudget> bodies,
+         const Handler* handler, TlsContext* tls, int index);
   ~IoLoop();
 
   // ---- any thread

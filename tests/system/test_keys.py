@@ -176,6 +176,18 @@ class Keys(unittest.TestCase):
         self.assertEqual(self.ask("/nowhere", bearer(self.alice))[0], 404)
         self.assertEqual(self.ask("/v1/models", bearer(self.guess))[0], 401)
 
+    def test_large_bodies_of_strangers_are_not_read(self):
+        def head(key):
+            line = b"Authorization: Bearer " + key.encode() + b"\r\n" if key else b""
+            return b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n" + line + b"\r\n"
+        for key, status, code in (("", b" 401 ", b"invalid_api_key"), (self.guess, b" 401 ", b"invalid_api_key"), (self.infer, b" 403 ", b"route_not_allowed")):
+            answer = self.raw(head(key))  # to its end: the body is never sent
+            self.assertIn(status, answer.split(b"\r\n")[0])
+            self.assertIn(code, answer)
+            self.assertIn(b"Connection: close", answer)
+        body = json.dumps({"model": "demo/embed", "input": "hello"}).encode()
+        self.assertIn(b" 200 ", self.raw(head(self.alice).replace(b"Host", b"Connection: close\r\nHost") + body.ljust(1000000)).split(b"\r\n")[0])
+
     def test_metrics_and_infer_have_keys_of_their_own(self):
         self.assertEqual(self.ask("/metrics")[0], 401)
         self.assertEqual(self.ask("/metrics", bearer(self.alice))[0], 401)

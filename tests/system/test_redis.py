@@ -201,6 +201,9 @@ class RedisCache(unittest.TestCase):
         hits, misses = (self.server.metric(f"inference_cache_{kind}_total") for kind in ("hits", "misses"))
         self.assertEqual((hits, misses), (2, 6))
         self.assertEqual(self.redis.keys(), 6)
+        self.assertGreaterEqual(self.server.metric("redis_calls_total"), 12, "a look-up and a store for each")
+        self.assertEqual(self.server.metric("redis_failures_total", reason="timeout"), 0)
+        self.assertGreaterEqual(self.server.metric("redis_connections_ready"), 1)
         self.assertEqual(self.server.metric("inference_cache_entries"), 0, "the memory is only a fallback")
 
     def test_servers_share_and_survive_their_restart(self):

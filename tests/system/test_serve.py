@@ -155,6 +155,21 @@ class Requests(unittest.TestCase):
         self.assertIn(b" 408 ", self.raw(b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n").split(b"\r\n")[0])
         self.assertIn(b" 408 ", self.raw(b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{").split(b"\r\n")[0])
 
+    def test_bodies_together_are_bounded(self):
+        with Server(BINARY, {"MAX_BODIES_BYTES": "100000", "BODY_TIMEOUT_SEC": "30"}) as server:
+            large = embed_body("hello").ljust(90000)
+            self.assertEqual(server.request("POST", "/v1/embeddings", large, JSON)[0], 200)
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as holder:
+                holder.sendall(b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n" + b" " * 50000)
+                self.assertTrue(until(lambda: server.metric("http_request_bodies_bytes") >= 50000))
+                status, headers, body = server.request("POST", "/v1/embeddings", large, JSON)
+                self.assertEqual(status, 503, body)
+                self.assertEqual(headers["Retry-After"], "1")
+                self.assertIn("100000", json.loads(body)["detail"])
+                self.assertEqual(server.request("POST", "/v1/embeddings", embed_body("hello"), JSON)[0], 200, "small ones are free")
+            self.assertTrue(until(lambda: server.metric("http_request_bodies_bytes") == 0))
+            self.assertEqual(server.request("POST", "/v1/embeddings", large, JSON)[0], 200)
+
     def test_garbage_and_smuggling(self):
         for data in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
                      b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

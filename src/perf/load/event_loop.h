@@ -35,8 +35,8 @@ namespace sis::perf {
 
 struct LoopOptions {
   net::Endpoint endpoint;
-  net::TlsContext* tls = nullptr;  // null: plain; must outlive the loop
-  std::string host;                // for the certificate
+  net::ClientTls* tls = nullptr;  // null: plain; must outlive the loop
+  std::string host;               // for the certificate
   int connections = 1;
   int pipeline = 1;   // closed loop only
   bool reuse = true;  // false: a connection for each request, whose latency includes connecting

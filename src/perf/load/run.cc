@@ -99,9 +99,9 @@ LoopOptions loop_options(const RunOptions& options, int connections, int part, i
 Result<RunResult> run_load(const RunOptions& options, const Workload& workload,
                            const std::atomic<bool>* stop,
                            const std::function<void(const Progress&)>& show) {
-  std::unique_ptr<net::TlsContext> tls;
+  std::unique_ptr<net::ClientTls> tls;
   if (options.url.tls) {
-    SIS_ASSIGN(tls, net::TlsContext::create(options.verify_tls));
+    SIS_ASSIGN(tls, net::ClientTls::create(options.verify_tls));
   }
   SIS_ASSIGN(const net::Endpoint endpoint,
              net::find_endpoint(options.url, tls.get(),

@@ -10,14 +10,24 @@ namespace {
 
 using telemetry::Stage;
 
+// Writing and compressing one of more numbers takes longer than a connection's thread should.
+constexpr size_t kInlineNumbersMax = 2048;
+
 TimePoint now() { return std::chrono::steady_clock::now(); }
+
+bool is_large(const tasks::EmbedAnswer& answer) {
+  size_t numbers = 0;
+  for (const auto& item : answer.items) numbers += item->vector.size();
+  return numbers > kInlineNumbersMax;
+}
 
 }  // namespace
 
-EmbedJob::EmbedJob(std::shared_ptr<net::Exchange> exchange, admission::Gate& gate,
+EmbedJob::EmbedJob(std::shared_ptr<net::Exchange> exchange, admission::Gate& gate, TaskPool& prep,
                    const telemetry::Logger& log, const char* event, RequestObserver& unknown)
     : exchange_(std::move(exchange)),
       gate_(gate),
+      prep_(prep),
       log_(log),
       event_(event),
       trace_(RequestTrace::of(exchange_)),
@@ -80,7 +90,10 @@ void EmbedJob::run(const EmbedTarget& target, tasks::EmbedRequest request,
     size.tokens += static_cast<int64_t>(input.ids.size());
   }
   // Until the answer is complete a disconnect takes the request back everywhere.
-  exchange_->on_cancel([self = shared_from_this()] {
+  // Weak: the exchange must not keep a request that everybody else has dropped.
+  exchange_->on_cancel([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
     self->let_go();
     self->trace_->mark(Stage::kQueue, now());
     self->account(499);
@@ -134,20 +147,30 @@ void EmbedJob::let_go() {
   place = std::move(place_);
 }
 
+// What was computed comes on the prep pool; what was cached comes on the thread that asked.
 void EmbedJob::answer(Result<tasks::EmbedAnswer> result) {
   if (!result.ok()) return fail(result.error());
+  if (result->compute > Duration::zero() || !is_large(*result))
+    return write_answer(std::move(*result));
+  // Shared, because a job has to be copyable.
+  auto held = std::make_shared<tasks::EmbedAnswer>(std::move(*result));
+  if (!prep_.post([self = shared_from_this(), held] { self->write_answer(std::move(*held)); }))
+    refuse({Code::kOverloaded, "too many large answers wait to be written"});
+}
+
+void EmbedJob::write_answer(tasks::EmbedAnswer answer) {
   const TimePoint came = now();
   {
     const std::lock_guard lock(mutex_);
     place_.answered();
-    result->queue += waited_;
+    answer.queue += waited_;
   }
-  computed_ = result->compute > Duration::zero();
+  computed_ = answer.compute > Duration::zero();
   if (computed_) {
     // Texts that others asked for first may have waited and run before this request came.
     const TimePoint parsed = trace_->marked();
-    const TimePoint began = std::max(parsed, came - result->compute);
-    const TimePoint queued = std::max(parsed, began - result->queue);
+    const TimePoint began = std::max(parsed, came - answer.compute);
+    const TimePoint queued = std::max(parsed, began - answer.queue);
     trace_->mark(Stage::kPrepare, queued);
     trace_->place(Stage::kQueue, queued, began - queued);
     trace_->place(Stage::kCompute, began, came - began);
@@ -155,12 +178,12 @@ void EmbedJob::answer(Result<tasks::EmbedAnswer> result) {
   } else {
     trace_->mark(Stage::kCache, came);
   }
-  auto response = write(*result);
+  auto response = write(answer);
   if (!response.ok()) return refuse(response.error());
   trace_->mark(Stage::kWrite, now());
-  trace_->attribute("gen_ai.usage.input_tokens", result->tokens);
-  account(200, result->queue, result->cache_hits);
-  charge_client(http(), result->tokens);
+  trace_->attribute("gen_ai.usage.input_tokens", answer.tokens);
+  account(200, answer.queue, answer.cache_hits);
+  charge_client(http(), answer.tokens);
   exchange_->respond(std::move(*response));
   let_go();
 }

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/task_pool.h"
 #include "net/http_server.h"
 #include "serve/admission/breaker.h"
 #include "serve/admission/gate.h"
@@ -28,9 +29,10 @@ struct EmbedTarget {
 
 class EmbedJob : public std::enable_shared_from_this<EmbedJob> {
  public:
-  // `event` names the log line. The gate, the log and the observer outlive the job; the observer is
-  // `unknown` until found_model().
-  EmbedJob(std::shared_ptr<net::Exchange> exchange, admission::Gate& gate,
+  // `event` names the log line. The gate, the pool, the log and the observer outlive the job; the
+  // observer is `unknown` until found_model(). `prep` writes large answers that come on a
+  // connection's thread.
+  EmbedJob(std::shared_ptr<net::Exchange> exchange, admission::Gate& gate, TaskPool& prep,
            const telemetry::Logger& log, const char* event, RequestObserver& unknown);
   virtual ~EmbedJob() = default;
 
@@ -57,9 +59,11 @@ class EmbedJob : public std::enable_shared_from_this<EmbedJob> {
   void fail(const Error& error);
   void submit(tasks::EmbedService& service, Result<admission::Place> place);
   void let_go();
+  void write_answer(tasks::EmbedAnswer answer);
 
   const std::shared_ptr<net::Exchange> exchange_;
   admission::Gate& gate_;
+  TaskPool& prep_;
   const telemetry::Logger& log_;
   const char* const event_;
   const std::shared_ptr<RequestTrace> trace_;

@@ -175,13 +175,16 @@ Status AppImpl::run() {
     end_signals();
     return status;
   }
-  Periodic sweeper("sis-sweep", std::chrono::milliseconds(10), [this] {
-    for (admission::Gate* gate : {&embedding_gate_, &chat_gate_, &text_gate_}) gate->sweep();
-    pool_.sweep();
-    chat_.sweep();
-    cache_->sweep();
-    infer_.sweep();
-  });
+  Periodic sweeper(
+      "sis-sweep", std::chrono::milliseconds(10),
+      [this] {
+        for (admission::Gate* gate : {&embedding_gate_, &chat_gate_, &text_gate_}) gate->sweep();
+        pool_.sweep();
+        chat_.sweep();
+        cache_->sweep();
+        infer_.sweep();
+      },
+      on_job_failure());
   ready_ = true;
   loading = false;
   announce();

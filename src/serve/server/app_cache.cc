@@ -30,6 +30,7 @@ Status AppImpl::open_redis() {
   if (!url.ok())
     return prefixed("REDIS_URL (" + settings_.source_of("REDIS_URL") + ")", url.error());
   redis_ = net::RedisClient::create(*url, {}, log_.named("sis.redis"));
+  add_redis_metrics();
   return {};
 }
 
@@ -84,6 +85,32 @@ void AppImpl::open_cache() {
                                "1 while the cache is in Redis and Redis answers.", {},
                                sample([](const Stats& stats) { return stats.outside_healthy; })),
   };
+}
+
+// Of all its users together: the cache and the shared rate limits.
+void AppImpl::add_redis_metrics() {
+  using Samples = std::vector<telemetry::Sample>;
+  const auto* redis = redis_.get();
+  const auto number = [](auto count) { return static_cast<double>(count); };
+  cache_metrics_.push_back(registry_.counter_callback(
+      "redis_calls_total", "Commands for Redis, those that failed included.", {}, [=] {
+        return Samples{{{}, number(redis->stats().calls)}};
+      }));
+  cache_metrics_.push_back(registry_.counter_callback(
+      "redis_failures_total", "Commands without a good reply, and why.", {"reason"}, [=] {
+        const auto stats = redis->stats();
+        return Samples{{{"not_sent"}, number(stats.refused)},
+                       {{"timeout"}, number(stats.timeouts)},
+                       {{"error"}, number(stats.errors)}};
+      }));
+  cache_metrics_.push_back(registry_.counter_callback(
+      "redis_connects_total", "Times a connection to Redis came up.", {}, [=] {
+        return Samples{{{}, number(redis->stats().connects)}};
+      }));
+  cache_metrics_.push_back(registry_.gauge_callback(
+      "redis_connections_ready", "Connections to Redis that can be used.", {}, [=] {
+        return Samples{{{}, number(redis->stats().connections_ready)}};
+      }));
 }
 
 }  // namespace sis::server

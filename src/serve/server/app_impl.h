@@ -78,8 +78,11 @@ class AppImpl final : public App {
             webhook_options(settings), prep_, clock_, unix_seconds,
             [this](const char* result) { metrics_.webhook_events.with({result}).add(); },
             log_.named("sis.webhook")),
-        writers_("sis-stream", 1, kPrepQueueMax),
-        prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax),
+        jobs_failed_(registry_.counters(
+            "jobs_failed_total", "Jobs of a thread pool that ended with an exception.", {"pool"})),
+        writers_("sis-stream", 1, kPrepQueueMax, on_job_failure()),
+        prep_("sis-prep", static_cast<int>(settings.integer("PREP_THREADS")), kPrepQueueMax,
+              on_job_failure()),
         executor_({.threads = static_cast<int>(settings.integer("CPU_THREADS")),
                    .isa = isa,
                    .shared_step = settings.duration("DEVICE_SHARED_STEP_MS")},
@@ -91,8 +94,8 @@ class AppImpl final : public App {
         embeddings_(embeddings_options(settings), embedding_gate_, prep_, unknown_observer_,
                     log_.named("sis.embedding")),
         scores_(score_options(settings), embedding_gate_, prep_,
-                {&unknown_rerank_observer_, &unknown_classify_observer_}, log_.named("sis.score")) {
-  }
+                {&unknown_rerank_observer_, &unknown_classify_observer_}, log_.named("sis.score")),
+        scrapes_("sis-scrape", 1, kScrapesMax, on_job_failure()) {}
 
   ~AppImpl() override {
     if (http_) http_->stop();
@@ -107,8 +110,12 @@ class AppImpl final : public App {
     SIS_ASSIGN(auto rules, load_access_rules(settings_, settings_.flag("MOCK")));
     front_door_.set_rules(std::move(rules));
     add_routes();
+    auto options = server_options(settings_);
+    options.wants_body = [this](const net::HttpRequest& head) {
+      return front_door_.wants_body(head);
+    };
     auto server = net::HttpServer::create(
-        server_options(settings_), [this](std::shared_ptr<net::Exchange> exchange) {
+        std::move(options), [this](std::shared_ptr<net::Exchange> exchange) {
           front_door_.handle(
               std::make_shared<api::TracedExchange>(std::move(exchange), trace_place_));
         });
@@ -119,6 +126,11 @@ class AppImpl final : public App {
         [this]() -> std::vector<telemetry::Sample> {
           return {{{}, static_cast<double>(http_->stats().protocol_errors)}};
         });
+    bodies_bytes_ = registry_.gauge_callback(
+        "http_request_bodies_bytes", "Memory of request bodies above 4 KiB held now.", {},
+        [this]() -> std::vector<telemetry::Sample> {
+          return {{{}, static_cast<double>(http_->stats().bodies_bytes)}};
+        });
     return {};
   }
 
@@ -126,11 +138,20 @@ class AppImpl final : public App {
 
  private:
   static constexpr size_t kPrepQueueMax = 4096;
+  static constexpr size_t kScrapesMax = 16;
 
   Status open_redis();
   void open_cache();
   void open_rate_counter();
+  OnJobFailure on_job_failure() {
+    return [this](std::string_view pool, std::string_view why) {
+      jobs_failed_.with({std::string(pool)}).add();
+      log_.error("job_failed", {{"pool", pool}, {"reason", why}});
+    };
+  }
+  void add_redis_metrics();
   void add_routes();
+  void answer_scrape(net::Exchange& exchange);
   void refresh_gauges();
   Status load();
   void announce() const;
@@ -157,7 +178,7 @@ class AppImpl final : public App {
   telemetry::Registry registry_;
   ServerMetrics metrics_;
   telemetry::Family<telemetry::Gauge>& warmup_workers_;
-  std::shared_ptr<void> process_metrics_, protocol_errors_;
+  std::shared_ptr<void> process_metrics_, protocol_errors_, bodies_bytes_;
   HttpMetrics http_metrics_;
   DeviceMemoryMetrics device_memory_;
   Tracing tracing_;                    // outlives whatever answers requests
@@ -185,6 +206,7 @@ class AppImpl final : public App {
   api::ChatRoutes chat_;  // jobs of the pools below may refer to these until they have ended
   api::InferRoutes infer_;
   api::WebhookRoute webhooks_;
+  telemetry::Family<telemetry::Counter>& jobs_failed_;
   TaskPool writers_;  // feeds streams
   TaskPool prep_;
   engine::DeviceExecutor executor_;
@@ -197,6 +219,9 @@ class AppImpl final : public App {
   std::atomic<bool> ready_{false},
       draining_{false};  // ready_: the pool and warmup_ no longer change
   std::unique_ptr<net::HttpServer> http_;
+  // Writes and compresses /metrics. Not the prep pool's work: a scrape must come through when that
+  // is behind. Its jobs look at all of the above.
+  TaskPool scrapes_;
 };
 
 }  // namespace sis::server

@@ -44,10 +44,12 @@ net::ServerOptions server_options(const Settings& settings) {
   options.io_threads = static_cast<int>(settings.integer("IO_THREADS"));
   options.header_bytes_max = static_cast<size_t>(settings.integer("MAX_HEADER_BYTES"));
   options.body_bytes_max = static_cast<size_t>(settings.integer("MAX_BODY_BYTES"));
+  options.bodies_bytes_max = static_cast<size_t>(settings.integer("MAX_BODIES_BYTES"));
   options.connections_max = static_cast<int>(settings.integer("MAX_CONNECTIONS"));
   options.header_timeout = settings.duration("HEADER_TIMEOUT_SEC");
   options.idle_timeout = settings.duration("IDLE_TIMEOUT_SEC");
   options.body_gap_timeout = settings.duration("BODY_GAP_TIMEOUT_SEC");
+  options.body_timeout = settings.duration("BODY_TIMEOUT_SEC");
   options.write_timeout = settings.duration("WRITE_TIMEOUT_SEC");
   options.compress_bytes_min = static_cast<size_t>(settings.integer("COMPRESS_MIN_BYTES"));
   options.cors_origins = settings.list("CORS_ORIGINS");

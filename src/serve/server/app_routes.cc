@@ -6,6 +6,13 @@
 
 namespace sis::server {
 
+void AppImpl::answer_scrape(net::Exchange& exchange) {
+  refresh_gauges();
+  auto exposition = registry_.expose(exchange.request().header("Accept"));
+  exchange.respond(
+      {.content_type = std::move(exposition.content_type), .body = std::move(exposition.body)});
+}
+
 void AppImpl::add_routes() {
   const auto json = [](std::string body, int status = 200) {
     return net::HttpResponse{.status = status, .body = std::move(body)};
@@ -51,10 +58,10 @@ void AppImpl::add_routes() {
                   if (!settings_.flag("ENABLE_METRICS"))
                     return exchange->respond(
                         api::status_response(404, "metrics are off (ENABLE_METRICS=0)"));
-                  refresh_gauges();
-                  auto exposition = registry_.expose(exchange->request().header("Accept"));
-                  exchange->respond({.content_type = std::move(exposition.content_type),
-                                     .body = std::move(exposition.body)});
+                  if (!scrapes_.post([this, exchange] { answer_scrape(*exchange); }))
+                    exchange->respond(api::error_response(
+                        {Code::kUnavailable, "too many scrapes of /metrics at once"},
+                        std::chrono::seconds(1)));
                 }));
   router_.add("GET", "/v1/models", [this, json](auto exchange) {
     exchange->respond(json(api::models_json(model_views(exchange->request()))));

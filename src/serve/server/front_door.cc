@@ -33,6 +33,10 @@ std::string_view without_slashes(std::string_view path) {
   return path;
 }
 
+bool is_open(std::string_view path) {
+  return std::find(std::begin(kOpenPaths), std::end(kOpenPaths), path) != std::end(kOpenPaths);
+}
+
 // The one Authorization header's token. Two headers could be read differently by two readers.
 std::optional<std::string_view> token_of(const net::HttpRequest& request) {
   std::optional<std::string_view> token;
@@ -220,39 +224,52 @@ void FrontDoor::set_rules(AccessRules rules) {
   rules_.swap(made);
 }
 
+FrontDoor::Identity FrontDoor::identify(const net::HttpRequest& request, std::string_view path,
+                                        const AccessRules& rules) {
+  const auto unknown = [](std::string message) {
+    return Identity{.error = Error{Code::kUnauthenticated, std::move(message)}};
+  };
+  if (is_open(path)) {
+    if (path != "/metrics" || !rules.metrics_key) return {};
+    const auto token = token_of(request);
+    if (token && admission::same_hash(admission::sha256(*token), *rules.metrics_key)) return {};
+    return unknown("want the key of METRICS_API_KEY");
+  }
+  if (!rules.needs_key(path)) return {};
+  const ApiKey* key = nullptr;
+  if (const auto token = token_of(request)) key = rules.keys.find(admission::sha256(*token));
+  if (!key)
+    return unknown(
+        has_authorization(request)
+            ? "incorrect API key: want `Authorization: Bearer <key>` with a key of this server"
+            : "no API key: want `Authorization: Bearer <key>`");
+  if (admission::is_expired(*key, std::time(nullptr)))
+    return unknown(concat("key ", in_quotes(key->name), " has expired"));
+  if (!key->may_use_route(path))
+    return {key, Error{Code::kForbidden,
+                       concat("key ", in_quotes(key->name), " may not use ", in_quotes(path)), "",
+                       "route_not_allowed"}};
+  return {.key = key};
+}
+
+bool FrontDoor::wants_body(const net::HttpRequest& head) const {
+  const std::string_view path = without_slashes(head.path);
+  const auto rules = this->rules();
+  if (!rules->infer_off.empty() && is_infer_path(path)) return false;
+  return !identify(head, path, *rules).error;
+}
+
 void FrontDoor::handle(std::shared_ptr<net::Exchange> exchange) {
   const net::HttpRequest& request = exchange->request();
   const std::string_view path = without_slashes(request.path);
   const auto rules = this->rules();
-  if (std::find(std::begin(kOpenPaths), std::end(kOpenPaths), path) != std::end(kOpenPaths)) {
-    if (path != "/metrics" || !rules->metrics_key) return next_(std::move(exchange));
-    const auto token = token_of(request);
-    if (token && admission::same_hash(admission::sha256(*token), *rules->metrics_key))
-      return next_(std::move(exchange));
-    return turn_away_unknown(exchange, *rules, "want the key of METRICS_API_KEY");
-  }
   if (!rules->infer_off.empty() && is_infer_path(path))
     return exchange->respond(api::surface_error(path, {Code::kNotFound, rules->infer_off}));
-
-  const ApiKey* key = nullptr;
-  if (rules->needs_key(path)) {
-    if (const auto token = token_of(request)) key = rules->keys.find(admission::sha256(*token));
-    if (!key)
-      return turn_away_unknown(
-          exchange, *rules,
-          has_authorization(request)
-              ? "incorrect API key: want `Authorization: Bearer <key>` with a key of this server"
-              : "no API key: want `Authorization: Bearer <key>`");
-    if (admission::is_expired(*key, std::time(nullptr)))
-      return turn_away_unknown(exchange, *rules,
-                               concat("key ", in_quotes(key->name), " has expired"));
-    if (!key->may_use_route(path))
-      return refuse(
-          exchange,
-          {Code::kForbidden, concat("key ", in_quotes(key->name), " may not use ", in_quotes(path)),
-           "", "route_not_allowed"},
-          key->name);
-  }
+  const auto [key, error] = identify(request, path, *rules);
+  if (error && error->code == Code::kUnauthenticated)
+    return turn_away_unknown(exchange, *rules, error->message);
+  if (error) return refuse(exchange, *error, key->name);
+  if (is_open(path)) return next_(std::move(exchange));
 
   if (!key && rules->standing.is_unlimited() && !rules->endpoint(path))
     return next_(std::move(exchange));

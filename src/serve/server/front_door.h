@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -43,6 +44,9 @@ class FrontDoor {
         rules_(std::make_shared<const AccessRules>()) {}
 
   void handle(std::shared_ptr<net::Exchange> exchange);
+  // Whether the body of a request with this head is worth reading: false when handle() is going to
+  // turn its client away. Any thread.
+  bool wants_body(const net::HttpRequest& head) const;
 
   // Counts elsewhere from now on; before the first request.
   void use_counter(admission::RateCounter& counter) { counter_ = &counter; }
@@ -59,6 +63,12 @@ class FrontDoor {
   class Visitor;
   using Exchange = std::shared_ptr<net::Exchange>;
 
+  struct Identity {
+    const admission::ApiKey* key = nullptr;     // in the rules; null: none is needed here
+    std::optional<Error> error = std::nullopt;  // kUnauthenticated, or kForbidden to this key
+  };
+  static Identity identify(const net::HttpRequest& request, std::string_view path,
+                           const AccessRules& rules);
   void turn_away_unknown(const Exchange& exchange, const AccessRules& rules,
                          std::string_view message);
   void refuse(const Exchange& exchange, const Error& error, std::string_view client);

@@ -119,6 +119,30 @@ TEST_F(FrontDoorTest, WantsAKeyOnEveryRouteButTheOpenOnes) {
   EXPECT_EQ(refusals.back(), 401);
 }
 
+// A body is read exactly where the request would not be turned away for who sent it.
+TEST_F(FrontDoorTest, KnowsAtTheHeadWhoseBodyToRead) {
+  const auto wants = [&](const std::string& path, const std::string& token) {
+    net::HttpRequest head;
+    head.path = path;
+    if (!token.empty()) head.headers.emplace_back("Authorization", "Bearer " + token);
+    return door.wants_body(head);
+  };
+  EXPECT_TRUE(wants("/v1/embeddings", ""));
+  use({{"API_KEYS", "[" + item("alice") + ", " + item("bob", "routes: [/v1/models]") + ", " +
+                        item("old", "expires: 2020-01-01") + "]"}});
+  EXPECT_TRUE(wants("/v1/embeddings", "alice"));
+  EXPECT_TRUE(wants("/v1/embeddings/", "alice"));
+  EXPECT_TRUE(wants("/health", ""));
+  EXPECT_FALSE(wants("/v1/embeddings", ""));
+  EXPECT_FALSE(wants("/v1/embeddings", "mallory"));
+  EXPECT_FALSE(wants("/nowhere", ""));
+  EXPECT_FALSE(wants("/v1/embeddings", "bob"));
+  EXPECT_TRUE(wants("/v1/models", "bob"));
+  EXPECT_FALSE(wants("/v1/embeddings", "old"));
+  EXPECT_EQ(status("/v1/embeddings", "old"), 401);
+  EXPECT_EQ(status("/v1/embeddings", "bob"), 403);
+}
+
 TEST_F(FrontDoorTest, RefusesHostileAuthorization) {
   use({{"API_KEYS", "[" + item("alice") + "]"}});
   EXPECT_EQ(status("/v1/models", "", {{"AUTHORIZATION", "bearer alice"}}), 200);

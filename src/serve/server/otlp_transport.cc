@@ -51,8 +51,8 @@ class OtlpTransport final : public SpanTransport {
 Result<net::Url> otlp_traces_url(const std::string& endpoint) {
   SIS_ASSIGN(net::Url url, net::parse_url(endpoint));
   if (url.target.find('?') != std::string::npos)
-    return Error{Code::kInvalidArgument,
-                 concat(in_quotes(endpoint), ": want a URL without a query")};
+    return Error{Code::kInvalidArgument, concat(in_quotes(endpoint.substr(0, endpoint.find('?'))),
+                                                " with a query: want a URL without one")};
   if (!url.target.ends_with("/v1/traces")) url.target = net::join_target(url, "/v1/traces");
   return url;
 }

@@ -9,7 +9,8 @@
 namespace sis::api {
 struct EmbeddingsRoute::Request final : EmbedJob {
   Request(std::shared_ptr<net::Exchange> exchange, const EmbeddingsRoute& route)
-      : EmbedJob(std::move(exchange), route.gate_, route.log_, "embedding_request", route.unknown_),
+      : EmbedJob(std::move(exchange), route.gate_, route.prep_, route.log_, "embedding_request",
+                 route.unknown_),
         route(route) {}
 
   net::HttpResponse error(const Error& error, Duration fallback) const override {

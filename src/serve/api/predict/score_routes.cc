@@ -35,7 +35,7 @@ Error renamed(Error error, const char* inputs_name) {
 
 struct ScoreRoutes::Request final : EmbedJob {
   Request(std::shared_ptr<net::Exchange> exchange, Route route, const ScoreRoutes& routes)
-      : EmbedJob(std::move(exchange), routes.gate_, routes.log_,
+      : EmbedJob(std::move(exchange), routes.gate_, routes.prep_, routes.log_,
                  ranks(route) ? "rerank_request" : "classification_request",
                  *observer_of(route, routes.unknown_)),
         route(route) {}
