@@ -72,7 +72,12 @@ void LocustSession::on_spawn(const MasterMessage& message, double epoch_s) {
   stop_timeout_ = order->stop_timeout;
   if (state_ != WorkerState::kSpawning && state_ != WorkerState::kRunning) {
     stats_.clear(epoch_s);
-    control_.begin(order->host);
+    if (const Status begun = control_.begin(order->host); !begun.ok()) {
+      // The master waits for its users; that there are none it hears at once.
+      outbox_.push_back(exception_message(id_, begun.error().message, "spawn"));
+      outbox_.push_back(spawning_complete_message(id_, control_.users()));
+      return log(begun.error().message);
+    }
     ++tests_;
   }
   state_ = WorkerState::kSpawning;

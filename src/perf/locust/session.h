@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/result.h"
 #include "perf/locust/protocol.h"
 #include "perf/locust/stats.h"
 
@@ -18,8 +19,8 @@ namespace sis::perf {
 class UserControl {
  public:
   virtual ~UserControl() = default;
-  // A new test begins; `host` may be empty.
-  virtual void begin(const std::string& host) = 0;
+  // A new test begins; `host` may be empty. Errors: it is no URL; no users are to be set then.
+  virtual Status begin(const std::string& host) = 0;
   // Absolute targets by class. Returns what could not be done, for people; empty: nothing.
   virtual std::string set_users(const std::map<std::string, int>& users) = 0;
   // Users that there are by class, all classes named.

@@ -242,11 +242,15 @@ LocustUsers::LocustUsers(LocustUsersOptions options, LocustStats& stats)
 
 LocustUsers::~LocustUsers() = default;
 
-void LocustUsers::begin(const std::string& host) {
-  ++tests_;
+Status LocustUsers::begin(const std::string& host) {
   environment_ = options_.plan->environment;
-  if (host.empty()) return;
-  if (auto url = net::parse_url(host); url.ok()) environment_.url = std::move(*url);
+  if (!host.empty()) {
+    auto url = net::parse_url(host);
+    if (!url.ok()) return prefixed("the master's host", url.error());
+    environment_.url = std::move(*url);
+  }
+  ++tests_;
+  return {};
 }
 
 std::string LocustUsers::set_users(const std::map<std::string, int>& users) {
