@@ -126,6 +126,7 @@ class LocustUsers::UserClass {
       options.requests = 0;
       options.duration = {};
       options.seed = seed_;
+      options.first_index = next_index_;  // no text comes twice, in no test
       options.give_up_after = kTryAgainAfter;
       options.window = kWindow;
       // A run that on_window ends has windows it does not show any more; this one is stopped
@@ -146,6 +147,7 @@ class LocustUsers::UserClass {
         changed_.wait_for(lock, kTryAgainAfter, [this] { return ending_ || halt_; });
         continue;
       }
+      next_index_ = std::max(next_index_, result->next_index);
       // Being stopped is how every test ends.
       if (ending_) result->tally.interrupted = false;
       // Too short to be a time series; the document has one by seconds.
@@ -192,7 +194,9 @@ class LocustUsers::UserClass {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::string> faults_;
-  std::vector<Json> runs_;  // the thread's while it runs
+  // The thread's while it runs.
+  std::vector<Json> runs_;
+  uint64_t next_index_ = 0;  // of the class's requests, over all tests
   std::thread thread_;
 };
 

@@ -64,5 +64,19 @@ TEST_F(LocustUsersTest, AHostThatIsNoUrlIsAnError) {
   EXPECT_TRUE(users_->begin("http://127.0.0.1:1").ok());
 }
 
+// What a test sent, no later one sends again: a server's cache would answer it.
+TEST_F(LocustUsersTest, ALaterTestGoesOnCounting) {
+  make(server_.url());
+  for (int test = 0; test < 3; ++test) {
+    const size_t before = seen().size();
+    ASSERT_TRUE(users_->begin("").ok());
+    EXPECT_EQ(users_->set_users({{"a", 2}}), "");
+    EXPECT_TRUE(until([&] { return seen().size() >= before + 10; }));
+    users_->stop(std::chrono::seconds(20));
+    ASSERT_TRUE(until([&] { return users_->idle(); }));
+  }
+  for (const auto& [path, count] : seen()) EXPECT_EQ(count, 1) << path;
+}
+
 }  // namespace
 }  // namespace sis::perf
