@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,7 @@ class LocustSession {
 
  private:
   void on_spawn(const MasterMessage& message, double epoch_s);
+  void spawn(const SpawnOrder& order, double epoch_s);
   void finish_stop(double epoch_s, TimePoint now);
   void send_stats(double epoch_s);
   void fail(std::string why);
@@ -76,6 +78,7 @@ class LocustSession {
   std::vector<std::string> lines_;  // not sent yet
   WorkerState state_ = WorkerState::kReady;
   double last_spawn_ = 0;
+  std::optional<SpawnOrder> next_;  // came before the last test was over
   Duration stop_timeout_{};
   bool acknowledged_ = false, contact_ = false, reconnect_ = false, leaving_ = false, done_ = false;
   bool tell_quit_ = false;  // send "quit" when done

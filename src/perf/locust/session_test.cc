@@ -162,6 +162,38 @@ TEST_F(LocustSessionTest, StopWaitsForAnswersThenSendsLastFiguresAndGreetsAgain)
   EXPECT_EQ(session_.state(), WorkerState::kRunning);
 }
 
+// A master that starts again at once gets its users when the last test's answers are in; until then
+// the heart beats.
+TEST_F(LocustSessionTest, ASpawnBeforeTheEndOfATestWaitsForIt) {
+  connect();
+  spawn(1, {{"A", 4}}, 30);
+  hear("stop");
+  sent();
+  spawn(2, {{"A", 2}}, 5, "http://next:1");
+  spawn(3, {{"A", 3}}, 5, "http://next:1");  // the ramp goes on
+  EXPECT_EQ(users_.tests_, 1);
+  EXPECT_EQ(users_.users_["A"], 0);
+  EXPECT_EQ(count(pass(2), "heartbeat"), 2);
+  users_.idle_ = true;
+  now_ += from_ms(100);
+  session_.tick(now_, epoch(), 0, 0);
+  EXPECT_EQ(sent(), (std::vector<std::string>{"stats", "client_stopped", "client_ready", "spawning",
+                                              "spawning_complete"}));
+  EXPECT_EQ(users_.tests_, 2);
+  EXPECT_EQ(users_.users_["A"], 3);
+  EXPECT_EQ(users_.host_, "http://next:1");
+  EXPECT_EQ(session_.state(), WorkerState::kRunning);
+  hear("stop");
+  EXPECT_EQ(users_.patience_, from_seconds(5));
+  // A second stop takes back what waits.
+  spawn(4, {{"A", 9}});
+  hear("stop");
+  users_.idle_ = true;
+  pass(0.1);
+  EXPECT_EQ(users_.tests_, 2);
+  EXPECT_EQ(session_.state(), WorkerState::kReady);
+}
+
 TEST_F(LocustSessionTest, QuitSendsFiguresAtOnceAndAtTheEnd) {
   connect();
   spawn(1, {{"A", 4}});
