@@ -118,6 +118,7 @@ Status EventLoop::run(const std::function<TimePoint()>& line_up) {
   set_ = box_->take_empty();
   connect_all();
   const bool reached = ready_ > 0 || users_ == 0;
+  if (reached && !options_.reuse) forget_connections();
   if (reached && (options_.warmup_requests > 0 || options_.warmup_duration > Duration{})) {
     auto measured = std::move(set_);
     set_ = box_->take_empty();
@@ -152,7 +153,9 @@ void EventLoop::connect_all() {
   alive_at_ = start;
   sending_ = true;  // failed connects are tried again until the time is over or one stands
   users_ = users_wanted(start);
-  for (size_t i = 0; i < users_; ++i) start_connect(connections_[i], start);
+  // One shows that the server is there when the requests bring their own.
+  const size_t ahead = options_.reuse ? users_ : std::min<size_t>(users_, 1);
+  for (size_t i = 0; i < ahead; ++i) start_connect(connections_[i], start);
   const auto pending = [&] {
     return std::any_of(connections_.begin(), connections_.end(), [&](const Connection& connection) {
       return connection.state == State::kConnecting;
@@ -160,6 +163,16 @@ void EventLoop::connect_all() {
   };
   while (pending() && !(stop_ != nullptr && stop_->load())) poll_once(clock_now());
   sending_ = false;
+}
+
+// No request was to use them, and none is to have its connecting for nothing.
+void EventLoop::forget_connections() {
+  for (Connection& connection : connections_)
+    if (connection.state != State::kClosed) set_closed(connection);
+  Tally& own = set_->own;
+  own.connects = 0;
+  own.http.connecting.reset();
+  own.http.tls_handshaking.reset();
 }
 
 void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start) {
@@ -195,7 +208,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
       else
         fill(connection, clock_now());
     } else if (connection.state == State::kClosed) {
-      start_connect(connection, clock_now());
+      reopen(connection, clock_now(), /*fresh=*/true);
     }
   }
 

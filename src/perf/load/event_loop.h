@@ -123,6 +123,7 @@ class EventLoop {
   // One phase (warm-up or measured) from first send to last answer.
   void run_phase(uint64_t requests, Duration duration, TimePoint start);
   void connect_all();
+  void forget_connections();
   void poll_once(TimePoint now);
   Duration poll_timeout(TimePoint now) const;
   void on_event(Connection& connection, uint32_t events, TimePoint polled);
@@ -156,7 +157,8 @@ class EventLoop {
   }
   void note_error(Tally& tally, uint64_t request, const std::string& message, TimePoint now);
   Slot& add_slot(Connection& connection, TimePoint intended, TimePoint now);
-  void fill(Connection& connection, TimePoint now);
+  void fill(Connection& connection, TimePoint now, TimePoint intended);
+  void fill(Connection& connection, TimePoint now) { fill(connection, now, now); }
   void make_free(Connection& connection, TimePoint now);
   void send_due(TimePoint now);
   void flush(Connection& connection, TimePoint now);

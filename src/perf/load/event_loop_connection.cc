@@ -64,9 +64,11 @@ void EventLoop::on_connect(Connection& connection, TimePoint now) {
     for (size_t i = 0; i < connection.in_flight; ++i) connection.slot(i).began = TimePoint{};
     flush(connection, now);
   } else if (open_) {
+    if (!options_.reuse) set_closed(connection);  // made after a failure: the server is back
     make_free(connection, now);
   } else if (!connection.thinking) {
-    fill(connection, now);
+    // The first try failed with its request; this connection's request began when it did.
+    fill(connection, now, options_.reuse ? now : std::max(connection.began, phase_start_));
   }
 }
 
@@ -114,10 +116,10 @@ EventLoop::Slot& EventLoop::add_slot(Connection& connection, TimePoint intended,
   return slot;
 }
 
-void EventLoop::fill(Connection& connection, TimePoint now) {
+void EventLoop::fill(Connection& connection, TimePoint now, TimePoint intended) {
   if (!may_send(now)) return;
   while (connection.in_flight < connection.slots.size() && quota_left_ > 0)
-    add_slot(connection, now, now);
+    add_slot(connection, intended, now);
   flush(connection, now);
 }
 
