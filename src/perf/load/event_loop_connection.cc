@@ -246,6 +246,7 @@ bool EventLoop::consume(Connection& connection, std::string_view bytes, TimePoin
       return false;
     }
     bytes.remove_prefix(step->consumed);
+    tally_of(connection.slot(0)).body_bytes += step->body.size();
     const bool whole = connection.parser.done() && connection.body.empty();
     if (is_streamed(connection)) {
       if (!step->body.empty()) connection.stream_judge->take(step->body, now);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/strings.h"
@@ -62,6 +63,29 @@ TEST_F(LocustUsersTest, AHostThatIsNoUrlIsAnError) {
       << begun.error().message;
   EXPECT_TRUE(users_->begin("").ok());
   EXPECT_TRUE(users_->begin("http://127.0.0.1:1").ok());
+}
+
+// Answers of 2 bytes, by task.
+TEST_F(LocustUsersTest, ContentBytesAreOfTheTasksOwnBodies) {
+  auto plan = parse_plan(concat("environments: {e: {base_url: '", server_.url(),
+                                "'}}\nscenarios: {a: {vus: 1, duration: 1s, tasks: [{http: {path: "
+                                "/x}}, {http: {path: /y}}]}}\n"),
+                         "plan.yaml", {});
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  plan_ = std::move(*plan);
+  users_ = std::make_unique<LocustUsers>(LocustUsersOptions{.plan = &plan_}, stats_);
+  ASSERT_TRUE(users_->begin("").ok());
+  EXPECT_EQ(users_->set_users({{"a", 1}}), "");
+  EXPECT_TRUE(until([&] { return seen()["/x"] > 2 && seen()["/y"] > 2; }));
+  users_->stop(std::chrono::seconds(20));
+  ASSERT_TRUE(until([&] { return users_->idle(); }));
+  MsgpackWriter out;
+  stats_.take(out, {}, 1);
+  const auto report = parse_msgpack(out.bytes());
+  ASSERT_TRUE(report.ok());
+  ASSERT_EQ((*report)["stats"].size(), 2u);
+  for (const auto& row : (*report)["stats"])
+    EXPECT_EQ(row["total_content_length"], 2 * row["num_requests"].get<int>()) << row;
 }
 
 // What a test sent, no later one sends again: a server's cache would answer it.
