@@ -6,6 +6,7 @@
 #include "base/thread_team.h"
 #include "net/http_client.h"
 #include "perf/load/kserve_model.h"
+#include "perf/report/shown_url.h"
 
 namespace sis::perf {
 namespace {
@@ -80,7 +81,7 @@ Status ServerJoin::begin() {
         return {};
       }
       why = Error{Code::kNotFound,
-                  concat(metrics_url_.text(), ": none of its ", page->samples(),
+                  concat(shown_url(metrics_url_.text()), ": none of its ", page->samples(),
                          " samples has a name known from vLLM, TGI, llama-server, Triton or sis")};
     } else {
       why = page.error();
@@ -145,7 +146,7 @@ Json ServerJoin::end() {
   }
   if (view_ != nullptr) {
     out.update(view_->json());
-    out["url"] = metrics_url_.text();
+    out["url"] = shown_url(metrics_url_.text());
   } else {
     out["kind"] = "kserve";
     out["model"] = options_.model;
