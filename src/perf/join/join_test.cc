@@ -159,6 +159,26 @@ TEST(ServerView, VllmNames) {
   EXPECT_EQ(server["kv_cache_used"], 0.5);
 }
 
+// Versions that show a figure under its old and its new name count once; with one name it counts.
+TEST(ServerView, OldAndNewNamesOfOneFigure) {
+  const auto names = [](const std::string& cache, const std::string& usage, double n) {
+    return concat("vllm:", cache, "_hits_total ", n * 25, "\nvllm:", cache, "_queries_total ",
+                  n * 100, "\nvllm:", usage, " 0.5\n");
+  };
+  const auto old_page = [&](double n) {
+    return names("gpu_prefix_cache", "gpu_cache_usage_perc", n);
+  };
+  const auto new_page = [&](double n) { return names("prefix_cache", "kv_cache_usage_perc", n); };
+  for (const auto& pages : {std::vector<std::string>{old_page(10), old_page(50)},
+                            {new_page(10), new_page(50)},
+                            {old_page(10) + new_page(10), old_page(50) + new_page(50)}}) {
+    const auto server = view_of({pages[0], pages[1]});
+    EXPECT_EQ(server["cached_tokens"], 1000) << pages[0];
+    EXPECT_EQ(server["kv_cache_used"], 0.5) << pages[0];
+    EXPECT_NEAR(server["cache_hit_rate"].get<double>(), 0.25, 1e-9) << pages[0];
+  }
+}
+
 TEST(ServerView, TgiLlamaAndTritonNames) {
   const auto tgi = [](int n) {
     return concat("tgi_request_count ", n, "\ntgi_request_queue_duration_sum ", n * 0.002,

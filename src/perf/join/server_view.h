@@ -38,6 +38,7 @@ class ServerView {
   };
   using Buckets = std::map<double, double>;  // upper end -> increase, cumulative as scraped
 
+  bool has_better_name(const MetricPage& page, const MetricMeaning& meaning) const;
   bool counts(const MetricSample& sample, const MetricMeaning& meaning) const;
   double take_increase(const MetricPage& page, const MetricMeaning& meaning,
                        const std::string& name, Buckets* buckets);
