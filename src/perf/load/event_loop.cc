@@ -136,9 +136,11 @@ Status EventLoop::run(const std::function<TimePoint()>& line_up) {
   }
   const TimePoint start = line_up();  // also when nothing was reached: the others wait for us
   if (!reached) {
-    set_->own.unsent = options_.requests;
+    set_->own.unsent = share();
     set_->ended = start;
     box_->put(std::move(set_));
+    if (connect_error_.empty())
+      connect_error_ = concat("connect to ", options_.endpoint.text(), ": stopped before it stood");
     return Error{Code::kUnavailable, connect_error_};
   }
   measuring_ = true;
@@ -151,7 +153,7 @@ Status EventLoop::run(const std::function<TimePoint()>& line_up) {
 void EventLoop::connect_all() {
   const TimePoint start = clock_now();
   alive_at_ = start;
-  sending_ = true;  // failed connects are tried again until the time is over or one stands
+  sending_ = true;
   users_ = users_wanted(start);
   // One shows that the server is there when the requests bring their own.
   const size_t ahead = options_.reuse ? users_ : std::min<size_t>(users_, 1);
@@ -163,6 +165,15 @@ void EventLoop::connect_all() {
   };
   while (pending() && !(stop_ != nullptr && stop_->load())) poll_once(clock_now());
   sending_ = false;
+}
+
+// Requests of the measured phase that this loop was to send. Of due times at most so many are
+// counted as one may wait for.
+uint64_t EventLoop::share() const {
+  constexpr uint64_t kCountedMax = 10'000'000;
+  if (!options_.open_loop || options_.duration <= Duration{}) return options_.requests;
+  const uint64_t most = options_.requests > 0 ? options_.requests : kCountedMax;
+  return Schedule(*options_.open_loop).skip_until(options_.duration, std::min(most, kCountedMax));
 }
 
 // No request was to use them, and none is to have its connecting for nothing.

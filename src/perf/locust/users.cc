@@ -141,6 +141,7 @@ class LocustUsers::UserClass {
       };
       auto result = run_load(options, **workload, &halt_, {});
       if (!result.ok()) {
+        if (ending_ && halt_) break;  // stopped while connecting is no fault
         stats_.add_failure(row_of(0), result.error().message, epoch_seconds());
         note_fault(result.error().message);
         std::unique_lock lock(mutex_);
