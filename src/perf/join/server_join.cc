@@ -76,7 +76,7 @@ Status ServerJoin::begin() {
     if (page.ok()) {
       if (const ServerKind* kind = recognise(*page)) {
         view_ = std::make_unique<ServerView>(*kind, options_.model);
-        view_->add(*page);
+        SIS_TRY(view_->add(*page));
         ++scrapes_;
         return {};
       }
@@ -107,7 +107,7 @@ Status ServerJoin::scrape() {
   if (stats_target_.empty()) {
     SIS_ASSIGN(const std::string body, get(metrics_url_, ""));
     SIS_ASSIGN(const MetricPage page, MetricPage::parse(body));
-    view_->add(page);
+    SIS_TRY(view_->add(page));
   } else {
     SIS_ASSIGN(const std::string body, get(options_.url, stats_target_));
     SIS_ASSIGN(last_, parse_kserve_stats(body));
@@ -143,6 +143,7 @@ Json ServerJoin::end() {
   if (Status status = scrape(); !status.ok()) {
     ++failures_;
     out["error"] = concat("the last scrape failed: ", status.error().message);
+    if (view_ != nullptr && view_->overflowed()) return out;  // its sums lack what came since
   }
   if (view_ != nullptr) {
     out.update(view_->json());

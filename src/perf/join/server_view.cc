@@ -109,7 +109,8 @@ void ServerView::note_gauges(const MetricPage& page) {
   }
 }
 
-void ServerView::add(const MetricPage& page) {
+Status ServerView::add(const MetricPage& page) {
+  if (overflowed()) return too_many();
   if (!by_model_ && !model_.empty() && !kind_.model_label.empty())
     for (const MetricMeaning& meaning : kind_.meanings)
       for (const char* suffix : {"", "_count"})
@@ -147,6 +148,12 @@ void ServerView::add(const MetricPage& page) {
   note_gauges(page);
   if (fell_) ++resets_;
   ++scrapes_;
+  return overflowed() ? Status(too_many()) : Status();
+}
+
+Error ServerView::too_many() {
+  return Error{Code::kTooLarge, concat("the server's metrics have over ", kSeriesMax,
+                                       " series, which change from scrape to scrape")};
 }
 
 Json ServerView::json() const {
