@@ -158,8 +158,7 @@ class EventLoop {
   }
   void note_error(Tally& tally, uint64_t request, const std::string& message, TimePoint now);
   Slot& add_slot(Connection& connection, TimePoint intended, TimePoint now);
-  void fill(Connection& connection, TimePoint now, TimePoint intended);
-  void fill(Connection& connection, TimePoint now) { fill(connection, now, now); }
+  void fill(Connection& connection, TimePoint now);
   void make_free(Connection& connection, TimePoint now);
   void send_due(TimePoint now);
   void flush(Connection& connection, TimePoint now);

@@ -66,9 +66,12 @@ void EventLoop::on_connect(Connection& connection, TimePoint now) {
   } else if (open_) {
     if (!options_.reuse) set_closed(connection);  // made after a failure: the server is back
     make_free(connection, now);
-  } else if (!connection.thinking) {
+  } else if (!connection.thinking && options_.reuse) {
+    fill(connection, now);
+  } else if (!connection.thinking && may_send(now)) {
     // The first try failed with its request; this connection's request began when it did.
-    fill(connection, now, options_.reuse ? now : std::max(connection.began, phase_start_));
+    add_slot(connection, std::max(connection.began, phase_start_), now);
+    flush(connection, now);
   }
 }
 
@@ -116,10 +119,10 @@ EventLoop::Slot& EventLoop::add_slot(Connection& connection, TimePoint intended,
   return slot;
 }
 
-void EventLoop::fill(Connection& connection, TimePoint now, TimePoint intended) {
+void EventLoop::fill(Connection& connection, TimePoint now) {
   if (!may_send(now)) return;
   while (connection.in_flight < connection.slots.size() && quota_left_ > 0)
-    add_slot(connection, intended, now);
+    add_slot(connection, now, now);
   flush(connection, now);
 }
 
