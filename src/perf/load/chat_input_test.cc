@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/strings.h"
+
 namespace sis::perf {
 namespace {
 
