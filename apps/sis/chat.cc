@@ -60,6 +60,7 @@ class Conversation {
     std::fputc('\n', stdout);
     messages_.push_back({"assistant", answer->content});
     last_ = describe(*answer);
+    if (answer->stopped) return true;  // nobody counted its tokens
     ++totals_.answers;
     totals_.prompt_tokens += answer->usage.prompt_tokens;
     totals_.cached_tokens += answer->usage.cached_tokens;
@@ -115,8 +116,8 @@ class Conversation {
 
   void stats() const {
     if (!last_.empty()) std::printf("last: %s\n", last_.c_str());
-    std::printf("all: %d answers, %lld prompt tokens (%lld cached), %lld new", totals_.answers,
-                static_cast<long long>(totals_.prompt_tokens),
+    std::printf("all: %d whole answers, %lld prompt tokens (%lld cached), %lld new",
+                totals_.answers, static_cast<long long>(totals_.prompt_tokens),
                 static_cast<long long>(totals_.cached_tokens),
                 static_cast<long long>(totals_.new_tokens));
     if (totals_.decode_s > 0)

@@ -91,6 +91,13 @@ Status show_embeddings(const DemoClient& client, const std::string& model) {
   std::vector<std::vector<double>> vectors;
   for (const auto& item : reply.body.at("data"))
     vectors.push_back(item.at("embedding").get<std::vector<double>>());
+  if (vectors.size() != texts.size())
+    return Error{Code::kInternal,
+                 concat("/v1/embeddings: want ", texts.size(), " vectors, found ", vectors.size())};
+  for (const auto& vector : vectors)
+    if (vector.size() != vectors[0].size())
+      return Error{Code::kInternal, concat("/v1/embeddings: want vectors of one length, found ",
+                                           vectors[0].size(), " and ", vector.size())};
   std::printf("   '%s' is near to\n", texts[0].c_str());
   for (size_t i = 1; i < texts.size(); ++i) {
     double cosine = 0;
@@ -117,7 +124,7 @@ Status show_rerank(const DemoClient& client, const std::string& model) {
   std::printf("   '%s'\n", query);
   for (const auto& result : reply.body.at("results"))
     std::printf("   %5.2f %s\n", result.at("relevance_score").get<double>(),
-                result.at("document").at("text").get<std::string>().c_str());
+                shown(result.at("document").at("text").get<std::string>()).c_str());
   return took(reply.took), Status();
 }
 
@@ -132,9 +139,10 @@ Status show_classify(const DemoClient& client, const std::string& model) {
                             "The zip broke on the second day and nobody answers the phone.",
                             "The package contains four screws and a manual."}}}));
   for (const auto& prediction : reply.body.at("predictions"))
-    std::printf("   %-9s %3.0f %%  %s\n", prediction.at("sentiment").get<std::string>().c_str(),
+    std::printf("   %-9s %3.0f %%  %s\n",
+                shown(prediction.at("sentiment").get<std::string>()).c_str(),
                 100 * prediction.at("confidence").get<double>(),
-                prediction.at("text").get<std::string>().c_str());
+                shown(prediction.at("text").get<std::string>()).c_str());
   return took(reply.took), Status();
 }
 
@@ -245,7 +253,7 @@ int demo_main(int argc, char** argv) {
   const auto status = tour(options);
   if (status.ok()) return 0;
   std::fflush(stdout);
-  std::fprintf(stderr, "sis demo: %s\n", status.error().message.c_str());
+  std::fprintf(stderr, "sis demo: %s\n", shown(status.error().message).c_str());
   return 1;
 }
 

@@ -8,6 +8,7 @@
 #include "perf/load/openai_http.h"
 #include "perf/load/run.h"
 #include "perf/load/sse_parser.h"
+#include "perf/report/terminal.h"
 
 namespace sis::apps {
 namespace {
@@ -53,7 +54,9 @@ class ShownStream final : public perf::Workload {
       const json event = json::parse(data, nullptr, false);
       if (!event.is_object()) return;  // [DONE]
       if (const auto usage = event.find("usage"); usage != event.end() && usage->is_object())
-        current_.tokens = usage->value("completion_tokens", int64_t{0});
+        if (const auto tokens = usage->find("completion_tokens");
+            tokens != usage->end() && tokens->is_number_integer())
+          current_.tokens = tokens->get<int64_t>();
       const auto choices = event.find("choices");
       if (choices == event.end() || !choices->is_array() || choices->empty()) return;
       const auto delta = (*choices)[0].find("delta");
@@ -64,7 +67,8 @@ class ShownStream final : public perf::Workload {
       if (piece.empty()) return;
       pieces_.push_back(at);
       current_.text += piece;
-      std::fwrite(piece.data(), 1, piece.size(), stdout);
+      const std::string text = shown(piece);
+      std::fwrite(text.data(), 1, text.size(), stdout);
       std::fflush(stdout);
     }
 
@@ -95,6 +99,13 @@ class ShownStream final : public perf::Workload {
 };
 
 }  // namespace
+
+std::string shown(std::string_view text) {
+  std::string out;
+  for (size_t end; (end = text.find('\n')) != std::string_view::npos; text.remove_prefix(end + 1))
+    out += concat(perf::printable(text.substr(0, end)), '\n');
+  return out + perf::printable(text);
+}
 
 Result<DemoClient::Reply> DemoClient::call(const char* method, const std::string& path,
                                            std::string body) const {

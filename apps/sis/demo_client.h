@@ -3,12 +3,16 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "net/http_client_url.h"
 
 namespace sis::apps {
+
+// A server's text without what would steer the terminal; lines stay.
+std::string shown(std::string_view text);
 
 class DemoClient {
  public:

@@ -50,7 +50,7 @@ def main():
             time.sleep(0.01)
         text = process.stdout.read()
     print(text, end="")
-    if process.returncode != 0 or len(readings) < 3:
+    if process.returncode != 0 or len(readings) < 4:
         sys.exit(f"want an orderly run of at least four readings, got exit {process.returncode} and {len(readings)} readings")
     growth = readings[-1] - readings[1]
     print(f"growth from the second to the last reading: {growth} KiB, allowed {options.growth_kib}")

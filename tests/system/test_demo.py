@@ -3,10 +3,13 @@
 
 usage: test_demo.py SIS_BINARY
 """
+import http.server
+import json
 import os
 import re
 import subprocess
 import sys
+import threading
 import unittest
 from pathlib import Path
 
@@ -53,8 +56,49 @@ class Demo(unittest.TestCase):
         self.assertEqual(ran.returncode, 1)
         self.assertIn("no-such-model", ran.stderr)
 
+    def test_a_server_of_another_mind(self):
+        """Answers of odd shapes are told; texts do not steer the terminal."""
+        class Odd(http.server.BaseHTTPRequestHandler):
+            capability = "text-embedding"
+
+            def answer(self, body, kind="application/json"):
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                self.answer(json.dumps({"data": [{"id": "m", "capabilities": [self.capability]}]}).encode())
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path == "/v1/embeddings":
+                    return self.answer(b'{"data":[]}')
+                events = [{"choices": [{"delta": {"content": "\x1b]0;mine\x07two\nlines"}}]},
+                          {"choices": [], "usage": {"completion_tokens": None}}]
+                self.answer("".join(f"data: {json.dumps(event)}\n\n" for event in events).encode(), "text/event-stream")
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Odd) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            ran = demo("--load-seconds", "0", "--base-url", url)
+            self.assertEqual(ran.returncode, 1, ran.stdout + ran.stderr)
+            self.assertIn("want 4 vectors, found 0", ran.stderr)
+            Odd.capability = "chat-completion"
+            ran = demo("--load-seconds", "0", "--base-url", url)
+            self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+            self.assertIn("?]0;mine?two\nlines", ran.stdout)
+            self.assertNotIn("\x1b", ran.stdout)
+            server.shutdown()
+
     def test_no_server_is_left(self):
-        demo("--load-seconds", "0", MODELS="demo/embed", SERVICE_NAME="left-behind")
+        ran = demo("--load-seconds", "0", MODELS="demo/embed", SERVICE_NAME="left-behind")
+        self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+        self.assertIn("ready in", ran.stdout)  # there was a server to leave
         left = [path for path in Path("/proc").glob("[0-9]*/environ") if self.belongs(path)]
         self.assertEqual(left, [])
 

@@ -106,6 +106,15 @@ TEST(ShownCommand, QuotesAndHidesSecrets) {
   EXPECT_EQ(shown_command({"--api-key=secret", "--header", "Authorization: Bearer secret"}),
             "--api-key=*** --header 'Authorization: ***'");
   EXPECT_EQ(shown_command({"--header=Cookie: secret"}), "'--header=Cookie: ***'");
+  EXPECT_EQ(shown_command({"--header", "X-Mine: secret", "-H", "X-Other:secret", "-HX:secret"}),
+            "--header 'X-Mine: ***' -H 'X-Other: ***' '-HX: ***'");
+  EXPECT_EQ(shown_command({"--header", "--api-key=x"}), "--header ***");
+  EXPECT_EQ(
+      shown_command({"--set", "api_key=secret", "--set=vars.Password=a=b", "--set", "users=20"}),
+      "--set api_key=*** --set=vars.Password=*** --set users=20");
+  EXPECT_EQ(shown_command({"http", "http://me:secret@host/a@b?key=secret", "--url=https://h/?k=s",
+                           "--max-tokens", "5"}),
+            "http 'http://***@host/a@b?***' '--url=https://h/?***' --max-tokens 5");
 }
 
 // Lists two models and answers embeddings for any text; remembers what was asked.

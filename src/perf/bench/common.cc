@@ -10,6 +10,7 @@
 #include "perf/bench/report_flags.h"
 #include "perf/join/server_join.h"
 #include "perf/load/trace.h"
+#include "perf/report/shown_url.h"
 #include "perf/report/write_file.h"
 
 namespace sis::perf {
@@ -18,6 +19,38 @@ namespace {
 constexpr size_t kErrorsVerbose = 1000;
 constexpr double kUsersMax = 20000, kRateMin = 0.001, kRateMax = 10'000'000;
 constexpr Duration kRuleDuration = std::chrono::minutes(10);
+
+// Headers carry keys under any name.
+std::string shown_header(const std::string& header) {
+  const size_t colon = header.find(':');
+  return colon == std::string::npos ? "***" : header.substr(0, colon) + ": ***";
+}
+
+// Whose value is never shown as it is.
+bool is_secret_flag(std::string_view flag) {
+  static constexpr std::string_view kFlags[] = {"--api-key", "--token", "--header", "-H", "--set"};
+  return std::find(std::begin(kFlags), std::end(kFlags), flag) != std::end(kFlags);
+}
+
+// The value of `flag`, or an argument without one, without its secrets.
+std::string shown_value(std::string_view flag, const std::string& value) {
+  if (flag == "--api-key" || flag == "--token") return "***";
+  if (flag == "--header" || flag == "-H") return shown_header(value);
+  const std::string lower = to_lower(value);
+  if (flag == "--set") {
+    const size_t equals = lower.find('=');
+    const std::string_view name = std::string_view(lower).substr(0, equals);
+    for (const char* word : {"key", "token", "secret", "password", "headers"})
+      if (equals != std::string::npos && name.find(word) != std::string_view::npos)
+        return value.substr(0, equals) + "=***";
+  }
+  if (lower.find("authorization:") != std::string::npos ||
+      lower.find("cookie:") != std::string::npos)
+    return shown_header(value);
+  return lower.find("http://") != std::string::npos || lower.find("https://") != std::string::npos
+             ? shown_url(value)
+             : value;
+}
 
 Error clash(std::string message) { return Error{Code::kInvalidArgument, std::move(message)}; }
 
@@ -277,18 +310,22 @@ uint64_t salt_of_now() {
 
 std::string shown_command(const std::vector<std::string>& arguments) {
   static constexpr std::string_view kSafe = "-_./:=,@%+";
-  std::string out;
-  bool secret = false;  // the argument is the value of a secret flag
+  std::string out, flag;  // `flag`: the next argument is its value
   for (std::string argument : arguments) {
-    if (secret) argument = "***";
-    secret = argument == "--api-key" || argument == "--token";
-    if (argument.starts_with("--api-key=")) argument = "--api-key=***";
-    if (argument.starts_with("--token=")) argument = "--token=***";
-    // -H 'Authorization: ...' of the plain client.
-    if (const std::string lower = to_lower(argument);
-        lower.find("authorization:") != std::string::npos ||
-        lower.find("cookie:") != std::string::npos)
-      argument = argument.substr(0, argument.find(':')) + ": ***";
+    const size_t equals = argument.starts_with("--") ? argument.find('=') : std::string::npos;
+    if (!flag.empty()) {
+      argument = shown_value(flag, argument);
+      flag.clear();
+    } else if (equals != std::string::npos) {
+      const std::string name = argument.substr(0, equals);
+      argument = concat(name, "=", shown_value(name, argument.substr(equals + 1)));
+    } else if (argument.starts_with("-H") && argument.size() > 2) {
+      argument = concat("-H", shown_header(argument.substr(2)));
+    } else if (is_secret_flag(argument)) {
+      flag = argument;
+    } else {
+      argument = shown_value("", argument);
+    }
     bool plain = !argument.empty();
     for (const char c : argument)
       plain &= (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

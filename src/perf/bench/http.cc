@@ -9,6 +9,7 @@
 #include "base/utc.h"
 #include "perf/bench/commands.h"
 #include "perf/load/plain_http.h"
+#include "perf/report/shown_url.h"
 
 namespace sis::perf {
 namespace {
@@ -115,7 +116,7 @@ int bench_http(const BenchContext& context, const std::vector<std::string>& argu
   const std::string started = utc_now();
   nlohmann::ordered_json runs = nlohmann::ordered_json::array();
   RunLabel label{.what = "http", .load = method};
-  if (!target.empty()) label.load += concat(" ", target);
+  if (!target.empty()) label.load += concat(" ", shown_url(target));
   if (!body.empty())
     label.load += templates ? concat(" with a body of about ", body.size(), " bytes")
                             : concat(" with a body of ", body.size(), " bytes");

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "perf/bench/bench_fixture.h"
 #include "perf/bench/scripted_json_server.h"
+#include "perf/load/kserve.h"
 #include "perf/load/tensor.h"
 
 namespace sis::perf {
@@ -146,6 +147,19 @@ TEST(BenchKServe, WrongAnswersSayWhy) {
                                       "--n-requests", "1", "--input-data", "zero"});
     EXPECT_EQ(output.exit_code, 1) << why;
     EXPECT_NE(output.out.find(why), std::string::npos) << output.out;
+  }
+}
+
+// A shape is the server's word: what it would cost is bounded before anything is made.
+TEST(BenchKServe, AShapeWithoutBoundIsRefused) {
+  for (const TensorType type : {TensorType::kFp64, TensorType::kBytes}) {
+    KServeOptions options{.url = *net::parse_url("http://127.0.0.1:1"), .model = "m"};
+    options.metadata.name = "m";
+    options.metadata.inputs = {{.name = "X", .type = type, .shape = {1 << 28}}};
+    const auto workload = KServeWorkload::create(options);
+    ASSERT_FALSE(workload.ok());
+    EXPECT_NE(workload.error().message.find("input 'X': want at most 256 MiB"), std::string::npos)
+        << workload.error().message;
   }
 }
 

@@ -9,6 +9,7 @@
 #include "perf/bench/common.h"
 #include "perf/join/server_join.h"
 #include "perf/report/progress.h"
+#include "perf/report/shown_url.h"
 
 namespace sis::perf {
 namespace {
@@ -125,7 +126,7 @@ OneRun run_one(const BenchContext& context, const LoadFlags& flags, const RunOpt
     nlohmann::ordered_json failed;
     failed["what"] = label.what;
     if (!label.model.empty()) failed["model"] = label.model;
-    failed["url"] = options.url.text();
+    failed["url"] = shown_url(options.url.text());
     if (level) failed["level"] = {{level->name, level->value}};
     failed["verdict"] = verdict_name(VerdictKind::kFailed);
     failed["verdict_reason"] = result.error().message;

@@ -99,6 +99,12 @@ Status run_once(const BenchContext& context, const Contest& contest, int side, c
   std::vector<std::string> arguments = contest.bench;
   arguments.insert(arguments.end(),
                    {"--base-url", contest.urls[side], "--json", file.string(), "--no-progress"});
+  // A run that fails writes nothing: what an earlier one left must not be taken for its figures.
+  std::error_code trouble;
+  fs::remove(file, trouble);
+  if (trouble)
+    return Error{Code::kInternal,
+                 concat("cannot remove ", in_quotes(file.string()), ": ", trouble.message())};
   const NullOutput nowhere;
   if (nowhere.file == nullptr) return Error{Code::kInternal, "cannot open /dev/null"};
   BenchContext inner = context;
@@ -109,7 +115,12 @@ Status run_once(const BenchContext& context, const Contest& contest, int side, c
       !stopped(context))
     return Error{Code::kInvalidArgument,
                  concat("'", inner.command, "' ended with exit code ", exit_code)};
-  if (stopped(context) || samples == nullptr) return {};
+  if (stopped(context)) return {};
+  if (!fs::exists(file, trouble))
+    return Error{Code::kUnavailable,
+                 concat(kSides[side], ": '", inner.command, "' ended with exit code ", exit_code,
+                        " and wrote no figures to ", in_quotes(file.string()))};
+  if (samples == nullptr) return {};
   SIS_ASSIGN(const std::vector<RunSample> of_run, read_files({file.string()}, ""));
   for (const RunSample& sample : of_run) {
     const auto figure = [&](const char* name) {

@@ -272,5 +272,25 @@ TEST_F(GateCommand, RunsTwoServersInTurns) {
   EXPECT_EQ(wrong.exit_code, 104);
 }
 
+// A run that fails before it writes fails the gate, also where an earlier gate left its figures.
+TEST_F(GateCommand, AFailedRunIsNotJudgedByAnEarlierOnesFile) {
+  net::ScriptedServer server([](net::ScriptedServer::Peer& peer) {
+    while (!peer.read_request().empty()) peer.send(net::plain_answer("{}"));
+  });
+  const std::string kept = root_ + "/runs";
+  const auto contest = [&](const std::string& what) {
+    return run({"run", "--baseline-url", server.url(), "--candidate-url", server.url(), "--runs",
+                "2", "--discard", "0", "--out", kept, "--", what, "--n-requests", "5"});
+  };
+  const Output good = contest("http");
+  EXPECT_EQ(good.exit_code, 0) << good.out << good.messages;
+  ASSERT_TRUE(std::filesystem::exists(kept + "/candidate-001.json"));
+  const Output failed = contest("embeddings");  // the server lists no models
+  EXPECT_EQ(failed.exit_code, 104) << failed.out << failed.messages;
+  EXPECT_NE(failed.messages.find("e: 'sis bench embeddings"), std::string::npos) << failed.messages;
+  EXPECT_NE(failed.messages.find("exit code 1 and wrote no figures"), std::string::npos)
+      << failed.messages;
+}
+
 }  // namespace
 }  // namespace sis::perf

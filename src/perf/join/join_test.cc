@@ -26,7 +26,7 @@ nlohmann::ordered_json view_of(const std::vector<std::string>& pages,
   EXPECT_NE(kind, nullptr);
   if (kind == nullptr) return {};
   ServerView view(*kind, model);
-  for (const auto& page : pages) view.add(page_of(page));
+  for (const auto& page : pages) EXPECT_TRUE(view.add(page_of(page)).ok());
   return view.json();
 }
 
@@ -157,6 +157,46 @@ TEST(ServerView, VllmNames) {
   EXPECT_EQ(server["output_tokens"], 800);
   EXPECT_EQ(server["running"], 3);
   EXPECT_EQ(server["kv_cache_used"], 0.5);
+}
+
+// A server whose labels change all the time costs bounded memory, and is told.
+TEST(ServerView, SeriesThatNeverEndAreAnError) {
+  const auto page = [](int number) {
+    std::string text;
+    for (int i = 0; i < 50'000; ++i)
+      text += concat("inference_requests_total{model=\"", number, "-", i, "\"} 1\n");
+    return page_of(text);
+  };
+  const MetricPage first = page(0);
+  ServerView view(*recognise(first), "");
+  int pages = 0;
+  Status status = view.add(first);
+  for (; status.ok() && pages < 20; ++pages) status = view.add(page(pages + 1));
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, Code::kTooLarge);
+  EXPECT_EQ(pages, 8);  // 8 x 50,000 are kept, the ninth is over
+  EXPECT_TRUE(view.overflowed());
+  EXPECT_FALSE(view.add(first).ok());
+}
+
+// Versions that show a figure under its old and its new name count once; with one name it counts.
+TEST(ServerView, OldAndNewNamesOfOneFigure) {
+  const auto names = [](const std::string& cache, const std::string& usage, double n) {
+    return concat("vllm:", cache, "_hits_total ", n * 25, "\nvllm:", cache, "_queries_total ",
+                  n * 100, "\nvllm:", usage, " 0.5\n");
+  };
+  const auto old_page = [&](double n) {
+    return names("gpu_prefix_cache", "gpu_cache_usage_perc", n);
+  };
+  const auto new_page = [&](double n) { return names("prefix_cache", "kv_cache_usage_perc", n); };
+  for (const auto& pages : {std::vector<std::string>{old_page(10), old_page(50)},
+                            {new_page(10), new_page(50)},
+                            {old_page(10) + new_page(10), old_page(50) + new_page(50)}}) {
+    const auto server = view_of({pages[0], pages[1]});
+    EXPECT_EQ(server["cached_tokens"], 1000) << pages[0];
+    EXPECT_EQ(server["kv_cache_used"], 0.5) << pages[0];
+    EXPECT_NEAR(server["cache_hit_rate"].get<double>(), 0.25, 1e-9) << pages[0];
+  }
 }
 
 TEST(ServerView, TgiLlamaAndTritonNames) {

@@ -2,7 +2,7 @@
 //
 // Counts of success, queue and compute are per request, inference_count per batch element,
 // execution_count per run of the model. Fields that are missing count as 0; numbers may be signed
-// or unsigned JSON numbers below 2^63. At most kModelsMax models. Pure.
+// or unsigned JSON numbers below 2^63. At most kStatsModelsMax models. Pure.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@
 #include "base/thread_team.h"
 #include "net/http_client.h"
 #include "perf/load/kserve_model.h"
+#include "perf/report/shown_url.h"
 
 namespace sis::perf {
 namespace {
@@ -75,12 +76,12 @@ Status ServerJoin::begin() {
     if (page.ok()) {
       if (const ServerKind* kind = recognise(*page)) {
         view_ = std::make_unique<ServerView>(*kind, options_.model);
-        view_->add(*page);
+        SIS_TRY(view_->add(*page));
         ++scrapes_;
         return {};
       }
       why = Error{Code::kNotFound,
-                  concat(metrics_url_.text(), ": none of its ", page->samples(),
+                  concat(shown_url(metrics_url_.text()), ": none of its ", page->samples(),
                          " samples has a name known from vLLM, TGI, llama-server, Triton or sis")};
     } else {
       why = page.error();
@@ -106,7 +107,7 @@ Status ServerJoin::scrape() {
   if (stats_target_.empty()) {
     SIS_ASSIGN(const std::string body, get(metrics_url_, ""));
     SIS_ASSIGN(const MetricPage page, MetricPage::parse(body));
-    view_->add(page);
+    SIS_TRY(view_->add(page));
   } else {
     SIS_ASSIGN(const std::string body, get(options_.url, stats_target_));
     SIS_ASSIGN(last_, parse_kserve_stats(body));
@@ -142,10 +143,11 @@ Json ServerJoin::end() {
   if (Status status = scrape(); !status.ok()) {
     ++failures_;
     out["error"] = concat("the last scrape failed: ", status.error().message);
+    if (view_ != nullptr && view_->overflowed()) return out;  // its sums lack what came since
   }
   if (view_ != nullptr) {
     out.update(view_->json());
-    out["url"] = metrics_url_.text();
+    out["url"] = shown_url(metrics_url_.text());
   } else {
     out["kind"] = "kserve";
     out["model"] = options_.model;

@@ -6,6 +6,7 @@ namespace {
 using M = Meaning;
 constexpr double kMs = 1e3;     // seconds to ms
 constexpr double kUsMs = 1e-3;  // us to ms
+constexpr bool kOtherName = true;
 
 // Ours; docs/observability.md lists them.
 constexpr MetricMeaning kSis[] = {
@@ -49,22 +50,28 @@ constexpr MetricMeaning kVllm[] = {
     {"compute_ms", M::kMean, "vllm:request_inference_time_seconds", {}, kMs},
     {"ttft_ms", M::kMean, "vllm:time_to_first_token_seconds", {}, kMs},
     {"itl_ms", M::kMean, "vllm:inter_token_latency_seconds", {}, kMs},
-    // The older name of the same; a page has one of the two or both with equal figures.
-    {"itl_ms", M::kMean, "vllm:time_per_output_token_seconds", {}, kMs},
+    // Older names stand beside the new ones on some versions' pages.
+    {"itl_ms", M::kMean, "vllm:time_per_output_token_seconds", {}, kMs, {}, {}, kOtherName},
     {"batch_tokens", M::kMean, "vllm:iteration_tokens_total", {}},
     {"prompt_tokens", M::kCount, "vllm:prompt_tokens_total", {}},
     {"output_tokens", M::kCount, "vllm:generation_tokens_total", {}},
     {"preemptions", M::kCount, "vllm:num_preemptions_total", {}},
     {"cached_tokens", M::kCount, "vllm:prefix_cache_hits_total", {}},
-    {"cached_tokens", M::kCount, "vllm:gpu_prefix_cache_hits_total", {}},
+    {"cached_tokens", M::kCount, "vllm:gpu_prefix_cache_hits_total", {}, 1, {}, {}, kOtherName},
     {"cache_hit_rate", M::kPartShare, "vllm:prefix_cache_hits_total",
      "vllm:prefix_cache_queries_total"},
-    {"cache_hit_rate", M::kPartShare, "vllm:gpu_prefix_cache_hits_total",
-     "vllm:gpu_prefix_cache_queries_total"},
+    {"cache_hit_rate",
+     M::kPartShare,
+     "vllm:gpu_prefix_cache_hits_total",
+     "vllm:gpu_prefix_cache_queries_total",
+     1,
+     {},
+     {},
+     kOtherName},
     {"running", M::kGauge, "vllm:num_requests_running", {}},
     {"waiting", M::kGauge, "vllm:num_requests_waiting", {}},
     {"kv_cache_used", M::kGauge, "vllm:kv_cache_usage_perc", {}},
-    {"kv_cache_used", M::kGauge, "vllm:gpu_cache_usage_perc", {}},
+    {"kv_cache_used", M::kGauge, "vllm:gpu_cache_usage_perc", {}, 1, {}, {}, kOtherName},
 };
 
 constexpr MetricMeaning kTgi[] = {

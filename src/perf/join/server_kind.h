@@ -36,13 +36,16 @@ struct MetricMeaning {
   double scale = 1;
   // Only samples whose label begins so; empty: all.
   std::string_view label, label_prefix;
+  // Another server version's name for the figure of an earlier row: counts only on pages that have
+  // no earlier row of this key.
+  bool other_name = false;
 };
 
 struct ServerKind {
   std::string_view name;                    // "vllm"
   std::string_view mark;                    // a page with a name that begins so is of this kind
   std::string_view model_label;             // label that names the model; empty: none
-  std::span<const MetricMeaning> meanings;  // several with one key are added up
+  std::span<const MetricMeaning> meanings;  // several with one key are added up, but see other_name
 };
 
 // Null when nothing is recognised.

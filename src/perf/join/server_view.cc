@@ -45,6 +45,16 @@ std::string with_quantile(std::string_view key, std::string_view quantile) {
 ServerView::ServerView(const ServerKind& kind, std::string model)
     : kind_(kind), model_(std::move(model)), sums_(kind.meanings.size()) {}
 
+bool ServerView::has_better_name(const MetricPage& page, const MetricMeaning& meaning) const {
+  if (!meaning.other_name) return false;
+  for (const MetricMeaning& earlier : kind_.meanings) {
+    if (&earlier == &meaning) break;
+    const char* suffix = earlier.meaning == Meaning::kMean ? "_count" : "";
+    if (earlier.key == meaning.key && page.has(concat(earlier.name, suffix))) return true;
+  }
+  return false;
+}
+
 bool ServerView::counts(const MetricSample& sample, const MetricMeaning& meaning) const {
   if (!meaning.label.empty() && !sample.label(meaning.label).starts_with(meaning.label_prefix))
     return false;
@@ -84,7 +94,7 @@ double ServerView::take_increase(const MetricPage& page, const MetricMeaning& me
 void ServerView::note_gauges(const MetricPage& page) {
   std::map<std::string_view, double> now;
   for (const MetricMeaning& meaning : kind_.meanings) {
-    if (meaning.meaning != Meaning::kGauge) continue;
+    if (meaning.meaning != Meaning::kGauge || has_better_name(page, meaning)) continue;
     const auto* samples = page.find(meaning.name);
     if (samples == nullptr) continue;
     for (const MetricSample& sample : *samples)
@@ -99,7 +109,8 @@ void ServerView::note_gauges(const MetricPage& page) {
   }
 }
 
-void ServerView::add(const MetricPage& page) {
+Status ServerView::add(const MetricPage& page) {
+  if (overflowed()) return too_many();
   if (!by_model_ && !model_.empty() && !kind_.model_label.empty())
     for (const MetricMeaning& meaning : kind_.meanings)
       for (const char* suffix : {"", "_count"})
@@ -109,6 +120,7 @@ void ServerView::add(const MetricPage& page) {
   fell_ = false;
   for (size_t i = 0; i < kind_.meanings.size(); ++i) {
     const MetricMeaning& meaning = kind_.meanings[i];
+    if (has_better_name(page, meaning)) continue;
     Sums& sums = sums_[i];
     const std::string name(meaning.name), other(meaning.other);
     switch (meaning.meaning) {
@@ -136,6 +148,12 @@ void ServerView::add(const MetricPage& page) {
   note_gauges(page);
   if (fell_) ++resets_;
   ++scrapes_;
+  return overflowed() ? Status(too_many()) : Status();
+}
+
+Error ServerView::too_many() {
+  return Error{Code::kTooLarge, concat("the server's metrics have over ", kSeriesMax,
+                                       " series, which change from scrape to scrape")};
 }
 
 Json ServerView::json() const {

@@ -23,7 +23,9 @@ class ServerView {
   // With `model`, only what the server counted for it, where its metrics tell models apart.
   ServerView(const ServerKind& kind, std::string model);
 
-  void add(const MetricPage& page);
+  // Errors: more series came in all than are kept; nothing is counted from then on.
+  Status add(const MetricPage& page);
+  bool overflowed() const { return last_.size() > kSeriesMax; }
   int scrapes() const { return scrapes_; }
   int resets() const { return resets_; }  // scrapes that found a counter lower than before
 
@@ -32,12 +34,17 @@ class ServerView {
   nlohmann::ordered_json json() const;
 
  private:
+  // Names and labels may change from page to page, so a page's own bound bounds nothing here.
+  static constexpr size_t kSeriesMax = 2 * MetricPage::kSamplesMax;
+
   struct Gauge {
     double sum = 0, max = 0;
     int scrapes = 0;
   };
   using Buckets = std::map<double, double>;  // upper end -> increase, cumulative as scraped
 
+  static Error too_many();
+  bool has_better_name(const MetricPage& page, const MetricMeaning& meaning) const;
   bool counts(const MetricSample& sample, const MetricMeaning& meaning) const;
   double take_increase(const MetricPage& page, const MetricMeaning& meaning,
                        const std::string& name, Buckets* buckets);

@@ -16,6 +16,28 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kImagesMax = 10'000;
 constexpr size_t kImageBytesMax = size_t{64} << 20;  // of all of them
 
+// What was read so far, bounded: every question repeats what was said before it, so a small file
+// may make large requests.
+struct Inputs {
+  std::vector<ChatInput> list;
+  size_t bytes = 0;  // of their messages and bodies
+
+  Status add(const std::string& place, ChatInput input, size_t input_bytes) {
+    if (list.size() >= kChatInputsMax)
+      return Error{Code::kTooLarge, concat(place, ": over ", kChatInputsMax, " requests")};
+    bytes += input_bytes;
+    if (bytes > kChatBytesMax)
+      return Error{Code::kTooLarge, concat(place, ": over ", kChatBytesMax >> 20,
+                                           " MiB of messages in all requests")};
+    list.push_back(std::move(input));
+    return {};
+  }
+};
+
+size_t json_bytes(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace).size();
+}
+
 Error bad(const std::string& place, std::string_view want, const Json& found) {
   return Error{Code::kInvalidArgument,
                concat(place, ": want ", want, ", found ", json_shown(found))};
@@ -46,14 +68,16 @@ Result<Json> read_turn(const std::string& place, const Json& turn, const char* w
 }
 
 Status add_conversation(const std::string& place, const Json& list, bool sharegpt, ChatTurns turns,
-                        std::vector<ChatInput>& inputs) {
+                        Inputs& inputs) {
   if (!list.is_array()) return bad(place, "a list of turns", list);
   Json messages = Json::array();
   std::vector<size_t> questions;  // messages up to each
+  std::vector<size_t> bytes;      // of the messages up to and with each
   for (size_t i = 0; i < list.size(); ++i) {
     SIS_ASSIGN(Json message, read_turn(concat(place, "[", i, "]"), list[i],
                                        sharegpt ? "from" : "role", sharegpt ? "value" : "content"));
     const bool question = message["role"] == "user";
+    bytes.push_back((bytes.empty() ? 0 : bytes.back()) + json_bytes(message));
     messages.push_back(std::move(message));
     if (question) questions.push_back(messages.size());
   }
@@ -63,12 +87,12 @@ Status add_conversation(const std::string& place, const Json& list, bool sharegp
   for (const size_t end : questions) {
     Json part = Json::array();
     for (size_t i = 0; i < end; ++i) part.push_back(messages[i]);
-    inputs.push_back({.messages = std::move(part)});
+    SIS_TRY(inputs.add(place, {.messages = std::move(part)}, bytes[end - 1]));
   }
   return {};
 }
 
-Status add_payloads(const std::string& place, const Json& list, std::vector<ChatInput>& inputs) {
+Status add_payloads(const std::string& place, const Json& list, Inputs& inputs) {
   if (!list.is_array()) return bad(place, "a list of request bodies", list);
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string here = concat(place, "[", i, "]");
@@ -76,15 +100,12 @@ Status add_payloads(const std::string& place, const Json& list, std::vector<Chat
     if (const Json* stream = json_member(list[i], "stream");
         stream != nullptr && !stream->is_boolean())
       return bad(here + ".stream", "true or false", *stream);
-    inputs.push_back({.payload = list[i]});
+    SIS_TRY(inputs.add(here, {.payload = list[i]}, json_bytes(list[i])));
   }
   return {};
 }
 
-Status add_entry(const std::string& place, const Json& entry, ChatTurns turns,
-                 std::vector<ChatInput>& inputs) {
-  if (inputs.size() > kChatInputsMax)
-    return Error{Code::kTooLarge, concat(place, ": over ", kChatInputsMax, " requests")};
+Status add_entry(const std::string& place, const Json& entry, ChatTurns turns, Inputs& inputs) {
   if (entry.is_array()) {  // a stream of payloads
     for (size_t i = 0; i < entry.size(); ++i)
       SIS_TRY(add_entry(concat(place, "[", i, "]"), entry[i], turns, inputs));
@@ -104,7 +125,7 @@ Status add_entry(const std::string& place, const Json& entry, ChatTurns turns,
 }
 
 Status add_document(const std::string& name, const Json& document, ChatTurns turns,
-                    std::vector<ChatInput>& inputs) {
+                    Inputs& inputs) {
   if (document.is_object() && document.contains("data")) {
     if (!document["data"].is_array())
       return bad(concat(name, ": data"), "a list", document["data"]);
@@ -120,8 +141,7 @@ Status add_document(const std::string& name, const Json& document, ChatTurns tur
   return add_entry(name, document, turns, inputs);
 }
 
-Status add_lines(const std::string& name, std::string_view text, ChatTurns turns,
-                 std::vector<ChatInput>& inputs) {
+Status add_lines(const std::string& name, std::string_view text, ChatTurns turns, Inputs& inputs) {
   size_t number = 0;
   while (!text.empty()) {
     const size_t end = text.find('\n');
@@ -152,7 +172,7 @@ const char* image_type(const std::string& name) {
 
 Result<std::vector<ChatInput>> parse_chat_input(std::string text, const std::string& name,
                                                 ChatTurns turns) {
-  std::vector<ChatInput> inputs;
+  Inputs inputs;
   if (name.ends_with(".jsonl")) {
     if (!is_utf8(text)) return Error{Code::kInvalidArgument, concat(name, ": want UTF-8")};
     SIS_TRY(add_lines(name, text, turns, inputs));
@@ -160,9 +180,9 @@ Result<std::vector<ChatInput>> parse_chat_input(std::string text, const std::str
     SIS_ASSIGN(const Json document, parse_json_text(std::move(text), name));
     SIS_TRY(add_document(name, document, turns, inputs));
   }
-  if (inputs.empty())
+  if (inputs.list.empty())
     return Error{Code::kInvalidArgument, concat(name, ": want chats with a question, found none")};
-  return inputs;
+  return std::move(inputs.list);
 }
 
 Result<std::vector<ChatInput>> read_chat_input(const std::string& path, ChatTurns turns) {

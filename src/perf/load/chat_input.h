@@ -25,6 +25,7 @@ struct ChatInput {
 enum class ChatTurns : uint8_t { kFirst, kLast, kAll };
 
 inline constexpr size_t kChatInputsMax = 1'000'000;
+inline constexpr size_t kChatBytesMax = size_t{512} << 20;  // of their messages together
 
 // Errors name the file and the JSON path or line. Conversations without a question are left out;
 // that none is left is an error.

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/strings.h"
+
 namespace sis::perf {
 namespace {
 
@@ -54,6 +56,20 @@ TEST(ChatInput, PayloadsStayAsTheyAre) {
                                [{"payload": [{"a": 1}, {"b": 2}]}]]})",
                   "a.json", ChatTurns::kAll),
             (Texts{R"({"stream":true,"model":"m","z":1})", R"({"a":1})", R"({"b":2})"}));
+}
+
+// 8 MB of turns whose questions would repeat 4 GB: told before they are made.
+TEST(ChatInput, QuestionsThatRepeatTooMuchAreRefused) {
+  std::string turns;
+  for (int i = 0; i < 1000; ++i)
+    turns +=
+        concat(i > 0 ? "," : "", R"({"role":"user","content":")", std::string(8000, 'a'), R"("})");
+  const std::string text = concat(R"([{"messages":[)", turns, "]}]");
+  const auto all = parse_chat_input(text, "chats.json", ChatTurns::kAll);
+  ASSERT_FALSE(all.ok());
+  EXPECT_EQ(all.error().code, Code::kTooLarge);
+  EXPECT_NE(all.error().message.find("MiB of messages"), std::string::npos) << all.error().message;
+  EXPECT_TRUE(parse_chat_input(text, "chats.json", ChatTurns::kLast).ok());
 }
 
 TEST(ChatInput, FaultsNameThePlace) {

@@ -116,6 +116,7 @@ Status EventLoop::run(const std::function<TimePoint()>& line_up) {
   set_ = box_->take_empty();
   connect_all();
   const bool reached = ready_ > 0 || users_ == 0;
+  if (reached && !options_.reuse) forget_connections();
   if (reached && (options_.warmup_requests > 0 || options_.warmup_duration > Duration{})) {
     auto measured = std::move(set_);
     set_ = box_->take_empty();
@@ -133,9 +134,11 @@ Status EventLoop::run(const std::function<TimePoint()>& line_up) {
   }
   const TimePoint start = line_up();  // also when nothing was reached: the others wait for us
   if (!reached) {
-    set_->own.unsent = options_.requests;
+    set_->own.unsent = share();
     set_->ended = start;
     box_->put(std::move(set_));
+    if (connect_error_.empty())
+      connect_error_ = concat("connect to ", options_.endpoint.text(), ": stopped before it stood");
     return Error{Code::kUnavailable, connect_error_};
   }
   measuring_ = true;
@@ -148,9 +151,11 @@ Status EventLoop::run(const std::function<TimePoint()>& line_up) {
 void EventLoop::connect_all() {
   const TimePoint start = clock_now();
   alive_at_ = start;
-  sending_ = true;  // failed connects are tried again until the time is over or one stands
+  sending_ = true;
   users_ = users_wanted(start);
-  for (size_t i = 0; i < users_; ++i) start_connect(connections_[i], start);
+  // One shows that the server is there when the requests bring their own.
+  const size_t ahead = options_.reuse ? users_ : std::min<size_t>(users_, 1);
+  for (size_t i = 0; i < ahead; ++i) start_connect(connections_[i], start);
   const auto pending = [&] {
     return std::any_of(connections_.begin(), connections_.end(), [&](const Connection& connection) {
       return connection.state == State::kConnecting;
@@ -158,6 +163,25 @@ void EventLoop::connect_all() {
   };
   while (pending() && !(stop_ != nullptr && stop_->load())) poll_once(clock_now());
   sending_ = false;
+}
+
+// Requests of the measured phase that this loop was to send. Of due times at most so many are
+// counted as one may wait for.
+uint64_t EventLoop::share() const {
+  constexpr uint64_t kCountedMax = 10'000'000;
+  if (!options_.open_loop || options_.duration <= Duration{}) return options_.requests;
+  const uint64_t most = options_.requests > 0 ? options_.requests : kCountedMax;
+  return Schedule(*options_.open_loop).skip_until(options_.duration, std::min(most, kCountedMax));
+}
+
+// No request was to use them, and none is to have its connecting for nothing.
+void EventLoop::forget_connections() {
+  for (Connection& connection : connections_)
+    if (connection.state != State::kClosed) set_closed(connection);
+  Tally& own = set_->own;
+  own.connects = 0;
+  own.http.connecting.reset();
+  own.http.tls_handshaking.reset();
 }
 
 void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start) {
@@ -196,7 +220,7 @@ void EventLoop::run_phase(uint64_t requests, Duration duration, TimePoint start)
       else
         fill(connection, clock_now());
     } else if (connection.state == State::kClosed) {
-      start_connect(connection, clock_now());
+      reopen(connection, clock_now(), /*fresh=*/true);
     }
   }
 

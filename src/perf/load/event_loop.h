@@ -129,6 +129,8 @@ class EventLoop {
   // One phase (warm-up or measured) from first send to last answer.
   void run_phase(uint64_t requests, Duration duration, TimePoint start);
   void connect_all();
+  void forget_connections();
+  uint64_t share() const;
   void poll_once(TimePoint now);
   Duration poll_timeout(TimePoint now) const;
   void on_event(Connection& connection, uint32_t events, TimePoint polled);

@@ -64,9 +64,14 @@ void EventLoop::on_connect(Connection& connection, TimePoint now) {
     for (size_t i = 0; i < connection.in_flight; ++i) connection.slot(i).began = TimePoint{};
     flush(connection, now);
   } else if (open_) {
+    if (!options_.reuse) set_closed(connection);  // made after a failure: the server is back
     make_free(connection, now);
-  } else if (!connection.thinking) {
+  } else if (!connection.thinking && options_.reuse) {
     fill(connection, now);
+  } else if (!connection.thinking && may_send(now)) {
+    // The first try failed with its request; this connection's request began when it did.
+    add_slot(connection, std::max(connection.began, phase_start_), now);
+    flush(connection, now);
   }
 }
 
@@ -247,6 +252,7 @@ bool EventLoop::consume(Connection& connection, std::string_view bytes, TimePoin
       return false;
     }
     bytes.remove_prefix(step->consumed);
+    tally_of(connection.slot(0)).body_bytes += step->body.size();
     const bool whole = connection.parser.done() && connection.body.empty();
     if (is_streamed(connection)) {
       if (!step->body.empty()) connection.stream_judge->take(step->body, now);

@@ -480,6 +480,18 @@ TEST(EventLoop, ConnectionPerRequest) {
   }
 }
 
+// A run that is stopped before any connection stands says so.
+TEST(EventLoop, StoppedWhileConnecting) {
+  ScriptedServer server([](Peer& peer) { peer.wait_for_close(); });  // no TLS comes back
+  auto options = options_for(server, 2, 10);
+  options.url.tls = true;
+  const std::atomic<bool> stop{true};
+  const auto result = run_load(options, NumberedWorkload(), &stop, nullptr);
+  ASSERT_FALSE(result.ok());
+  EXPECT_NE(result.error().message.find("stopped before"), std::string::npos)
+      << result.error().message;
+}
+
 TEST(EventLoop, HeadAnswersHaveNoBody) {
   ScriptedServer server([](Peer& peer) {
     serve(peer, [](int) { return std::string("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"); });

@@ -15,6 +15,7 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kPoolBytesMax = size_t{1} << 30;
 constexpr size_t kMadeUpMax = 64;  // different requests of made-up values
 constexpr size_t kMadeUpBytesMax = size_t{64} << 20;
+constexpr size_t kInputBytesMax = size_t{256} << 20;  // of one made-up input
 
 struct Values {
   TensorShape shape;  // without the batch's size
@@ -47,8 +48,9 @@ Result<TensorShape> find_shape(const KServeOptions& options, const KServeTensor&
   } else if (option != options.shapes.end()) {
     shape = option->second;
   } else if (const auto holes = std::count(open.begin(), open.end(), -1); holes > 0) {
-    int64_t others = 1;
-    for (const int64_t size : open) others *= size == -1 ? 1 : size;
+    TensorShape rest = open;
+    std::replace(rest.begin(), rest.end(), int64_t{-1}, int64_t{1});
+    const int64_t others = element_count(rest).value_or(0);
     if (holes > 1 || !elements || others <= 0 || *elements % others != 0)
       return Error{Code::kInvalidArgument,
                    concat(place, ": the model leaves sizes of ", shape_text(open),
@@ -84,6 +86,16 @@ Result<Values> made_up(const KServeOptions& options, const KServeTensor& input, 
   SIS_ASSIGN(values.shape, find_shape(options, input, concat("input ", in_quotes(input.name)),
                                       std::nullopt, std::nullopt));
   const int64_t elements = *element_count(values.shape);
+  // The shape may be the server's word: what it would cost is known before anything is built.
+  const size_t each = input.type != TensorType::kBytes ? tensor_type_bytes(input.type)
+                      : !options.string_text.empty()   ? 4 + options.string_text.size()
+                      : options.zeros                  ? 4
+                                                       : 4 + options.string_bytes;
+  if (static_cast<uint64_t>(elements) > kInputBytesMax / each)
+    return Error{Code::kTooLarge,
+                 concat("input ", in_quotes(input.name), ": want at most ", kInputBytesMax >> 20,
+                        " MiB, found ", elements, " elements of ", each, " bytes for shape ",
+                        shape_text(values.shape))};
   if (input.type == TensorType::kBytes && !options.string_text.empty()) {
     for (int64_t i = 0; i < elements; ++i) append_string_element(values.raw, options.string_text);
   } else if (options.zeros) {

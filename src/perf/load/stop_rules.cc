@@ -344,6 +344,7 @@ Result<RunResult> run_until(const StopRule* rule, RunOptions options, const Work
   tally.unsent_waited = whole.unsent_waited;
   tally.gave_up = whole.gave_up;
   tally.interrupted = whole.interrupted;
+  tally.abandoned = whole.abandoned;
   tally.cpu_s = whole.cpu_s;
   tally.cpu_wait_s = whole.cpu_wait_s;
   tally.cpu_share_max = whole.cpu_share_max;

@@ -112,6 +112,7 @@ void Tally::merge(const Tally& other) {
   answers_with_prompt_tokens += other.answers_with_prompt_tokens;
   bytes_out += other.bytes_out;
   bytes_in += other.bytes_in;
+  body_bytes += other.body_bytes;
   connects += other.connects;
   connect_failures += other.connect_failures;
   resent += other.resent;

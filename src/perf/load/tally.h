@@ -77,7 +77,8 @@ struct Tally {
   uint64_t items = 0, prompt_tokens = 0, answers_with_prompt_tokens = 0;
   double amount = 0, amount_in_window = 0;          // Judgement::amount of good answers
   uint64_t cache_hits = 0, answers_with_cache = 0;  // answers_with_cache: those that told
-  uint64_t bytes_out = 0, bytes_in = 0;
+  uint64_t bytes_out = 0, bytes_in = 0;             // all that went over connections
+  uint64_t body_bytes = 0;                          // of answers
   uint64_t connects = 0, connect_failures = 0, resent = 0;
   uint64_t unsent = 0;     // due or ordered, but never sent
   uint64_t abandoned = 0;  // sent, not answered when the run was cut short

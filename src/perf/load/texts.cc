@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 
 #include "base/file.h"
 #include "base/strings.h"
@@ -205,26 +204,20 @@ std::string random_text(Rng& rng, int64_t words) {
 }
 
 Result<std::vector<std::string>> read_lines(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    return Error{Code::kNotFound,
-                 concat("text file ", in_quotes(path), ": ", std::strerror(errno))};
+  auto text = read_file(path, kFileBytesMax);
+  if (!text.ok()) return prefixed("text file", text.error());
   std::vector<std::string> lines;
-  std::string line;
-  size_t bytes = 0;
-  for (size_t number = 1; std::getline(file, line); ++number) {
-    bytes += line.size() + 1;
-    if (bytes > kFileBytesMax)
-      return Error{Code::kTooLarge,
-                   concat("text file ", in_quotes(path), ": over ", kFileBytesMax >> 20, " MiB")};
+  std::string_view rest = *text;
+  for (size_t number = 1; !rest.empty(); ++number) {
+    const size_t end = rest.find('\n');
+    std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     if (!is_utf8(line))
       return Error{Code::kInvalidArgument,
                    concat("text file ", in_quotes(path), ": line ", number, " is not UTF-8")};
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (!trim(line).empty()) lines.push_back(line);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (!trim(line).empty()) lines.emplace_back(line);
   }
-  if (file.bad())
-    return Error{Code::kUnavailable, concat("text file ", in_quotes(path), ": cannot be read")};
   if (lines.empty())
     return Error{Code::kInvalidArgument,
                  concat("text file ", in_quotes(path), ": has no line with text")};

@@ -48,6 +48,7 @@ class TlsClient : public testing::Test {
   void serve(ScriptedServer::Peer& peer) {
     SSL* ssl = SSL_new(context_.get());
     SSL_set_fd(ssl, peer.fd());
+    peer.wait(before_handshake_);
     if (SSL_accept(ssl) == 1) {
       std::string received;
       char piece[4096];
@@ -65,6 +66,7 @@ class TlsClient : public testing::Test {
     SSL_free(ssl);
   }
 
+  std::chrono::milliseconds before_handshake_{0};
   std::string body_ = std::string(40'000, 'b');  // more than two records
   std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_{self_signed_context(), SSL_CTX_free};
   ScriptedServer server_{[this](ScriptedServer::Peer& peer) { serve(peer); }};
@@ -98,6 +100,27 @@ TEST_F(TlsClient, LoadRunsOverKeptConnections) {
   EXPECT_EQ(result->tally.failed, 0u);
   EXPECT_EQ(result->tally.connects, 3u);
   EXPECT_GE(result->tally.bytes_in, 60u * 40'000);
+}
+
+// Without kept connections every request pays for its own, the first ones too.
+TEST_F(TlsClient, EachRequestsConnectionIsInItsLatency) {
+  before_handshake_ = std::chrono::milliseconds(20);
+  const auto workload = PlainHttpWorkload::create({.url = url_});
+  for (const double rate : {0.0, 500.0}) {
+    for (const uint64_t warmup : {0, 2}) {
+      const auto result = run_load({.url = url_,
+                                    .connections = 3,
+                                    .keep_alive = false,
+                                    .rate = rate,
+                                    .requests = 9,
+                                    .warmup_requests = warmup},
+                                   **workload, nullptr, nullptr);
+      ASSERT_TRUE(result.ok()) << result.error().message;
+      EXPECT_EQ(result->tally.ok, 9u);
+      EXPECT_EQ(result->tally.connects, 9u + warmup);
+      EXPECT_GE(result->tally.latency.min_ms(), 20) << rate << " " << warmup;
+    }
+  }
 }
 
 }  // namespace

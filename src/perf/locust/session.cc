@@ -1,6 +1,7 @@
 #include "perf/locust/session.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/strings.h"
 
@@ -41,6 +42,7 @@ void LocustSession::on_message(const MasterMessage& message, TimePoint now, doub
     if (state_ == WorkerState::kSpawning || state_ == WorkerState::kRunning)
       control_.stop(stop_timeout_);
     state_ = WorkerState::kCleanup;
+    next_.reset();
   } else if (message.type == "quit") {
     if (!leaving_) {
       // The master waits half a second for last figures: what there is goes at once.
@@ -69,14 +71,27 @@ void LocustSession::on_spawn(const MasterMessage& message, double epoch_s) {
   // Late or repeated orders of a ramp.
   if (order->timestamp <= last_spawn_ || leaving_) return;
   last_spawn_ = order->timestamp;
-  stop_timeout_ = order->stop_timeout;
+  // Users that are still ending would have to be waited for here, without a heartbeat.
+  if (state_ == WorkerState::kCleanup)
+    next_ = *order;
+  else
+    spawn(*order, epoch_s);
+}
+
+void LocustSession::spawn(const SpawnOrder& order, double epoch_s) {
+  stop_timeout_ = order.stop_timeout;
   if (state_ != WorkerState::kSpawning && state_ != WorkerState::kRunning) {
     stats_.clear(epoch_s);
-    control_.begin(order->host);
+    if (const Status begun = control_.begin(order.host); !begun.ok()) {
+      // The master waits for its users; that there are none it hears at once.
+      outbox_.push_back(exception_message(id_, begun.error().message, "spawn"));
+      outbox_.push_back(spawning_complete_message(id_, control_.users()));
+      return log(begun.error().message);
+    }
     ++tests_;
   }
   state_ = WorkerState::kSpawning;
-  if (std::string problem = control_.set_users(order->users); !problem.empty()) {
+  if (std::string problem = control_.set_users(order.users); !problem.empty()) {
     outbox_.push_back(exception_message(id_, problem, "spawn"));
     log(std::move(problem));
   }
@@ -102,6 +117,9 @@ void LocustSession::finish_stop(double epoch_s, TimePoint now) {
   state_ = WorkerState::kReady;
   acknowledged_ = false;
   ready_at_ = now + kReadyEvery;
+  if (!next_) return;
+  outbox_.push_back(plain_message("spawning", id_));
+  spawn(*std::exchange(next_, std::nullopt), epoch_s);
 }
 
 void LocustSession::tick(TimePoint now, double epoch_s, double cpu_percent, uint64_t memory_bytes) {

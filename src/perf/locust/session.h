@@ -4,11 +4,13 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/result.h"
 #include "perf/locust/protocol.h"
 #include "perf/locust/stats.h"
 
@@ -18,8 +20,8 @@ namespace sis::perf {
 class UserControl {
  public:
   virtual ~UserControl() = default;
-  // A new test begins; `host` may be empty.
-  virtual void begin(const std::string& host) = 0;
+  // A new test begins; `host` may be empty. Errors: it is no URL; no users are to be set then.
+  virtual Status begin(const std::string& host) = 0;
   // Absolute targets by class. Returns what could not be done, for people; empty: nothing.
   virtual std::string set_users(const std::map<std::string, int>& users) = 0;
   // Users that there are by class, all classes named.
@@ -64,6 +66,7 @@ class LocustSession {
 
  private:
   void on_spawn(const MasterMessage& message, double epoch_s);
+  void spawn(const SpawnOrder& order, double epoch_s);
   void finish_stop(double epoch_s, TimePoint now);
   void send_stats(double epoch_s);
   void fail(std::string why);
@@ -75,6 +78,7 @@ class LocustSession {
   std::vector<std::string> lines_;  // not sent yet
   WorkerState state_ = WorkerState::kReady;
   double last_spawn_ = 0;
+  std::optional<SpawnOrder> next_;  // came before the last test was over
   Duration stop_timeout_{};
   bool acknowledged_ = false, contact_ = false, reconnect_ = false, leaving_ = false, done_ = false;
   bool tell_quit_ = false;  // send "quit" when done

@@ -15,7 +15,11 @@ using nlohmann::json;
 
 class FakeUsers final : public UserControl {
  public:
-  void begin(const std::string& host) override { host_ = host, ++tests_, users_ = {{"A", 0}}; }
+  Status begin(const std::string& host) override {
+    if (host == "bad") return Error{Code::kInvalidArgument, "no URL"};
+    host_ = host, ++tests_, users_ = {{"A", 0}};
+    return {};
+  }
   std::string set_users(const std::map<std::string, int>& users) override {
     for (const auto& [name, count] : users) {
       if (name != "A") return "no class " + name;
@@ -158,6 +162,38 @@ TEST_F(LocustSessionTest, StopWaitsForAnswersThenSendsLastFiguresAndGreetsAgain)
   EXPECT_EQ(session_.state(), WorkerState::kRunning);
 }
 
+// A master that starts again at once gets its users when the last test's answers are in; until then
+// the heart beats.
+TEST_F(LocustSessionTest, ASpawnBeforeTheEndOfATestWaitsForIt) {
+  connect();
+  spawn(1, {{"A", 4}}, 30);
+  hear("stop");
+  sent();
+  spawn(2, {{"A", 2}}, 5, "http://next:1");
+  spawn(3, {{"A", 3}}, 5, "http://next:1");  // the ramp goes on
+  EXPECT_EQ(users_.tests_, 1);
+  EXPECT_EQ(users_.users_["A"], 0);
+  EXPECT_EQ(count(pass(2), "heartbeat"), 2);
+  users_.idle_ = true;
+  now_ += from_ms(100);
+  session_.tick(now_, epoch(), 0, 0);
+  EXPECT_EQ(sent(), (std::vector<std::string>{"stats", "client_stopped", "client_ready", "spawning",
+                                              "spawning_complete"}));
+  EXPECT_EQ(users_.tests_, 2);
+  EXPECT_EQ(users_.users_["A"], 3);
+  EXPECT_EQ(users_.host_, "http://next:1");
+  EXPECT_EQ(session_.state(), WorkerState::kRunning);
+  hear("stop");
+  EXPECT_EQ(users_.patience_, from_seconds(5));
+  // A second stop takes back what waits.
+  spawn(4, {{"A", 9}});
+  hear("stop");
+  users_.idle_ = true;
+  pass(0.1);
+  EXPECT_EQ(users_.tests_, 2);
+  EXPECT_EQ(session_.state(), WorkerState::kReady);
+}
+
 TEST_F(LocustSessionTest, QuitSendsFiguresAtOnceAndAtTheEnd) {
   connect();
   spawn(1, {{"A", 4}});
@@ -242,6 +278,22 @@ TEST_F(LocustSessionTest, WrongOrdersAndFaultsAreTold) {
   EXPECT_EQ(last_["logs"]["worker_id"], "me");
   for (const char* unknown : {"spawning_complete", "update_user_class", "anything"}) hear(unknown);
   EXPECT_TRUE(sent().empty());
+}
+
+// No load goes anywhere when the master names a server that cannot be.
+TEST_F(LocustSessionTest, ABadHostIsToldAndStartsNoUsers) {
+  connect();
+  spawn(1, {{"A", 3}}, 0, "bad");
+  EXPECT_EQ(sent(), (std::vector<std::string>{"spawning", "exception", "spawning_complete"}));
+  EXPECT_EQ(last_["exception"]["msg"], "no URL");
+  EXPECT_EQ(last_["spawning_complete"]["user_count"], 0);
+  EXPECT_EQ(users_.tests_, 0);
+  EXPECT_EQ(users_.users_["A"], 0);
+  EXPECT_EQ(session_.state(), WorkerState::kReady);
+  EXPECT_EQ(session_.tests(), 0);
+  spawn(2, {{"A", 3}}, 0, "http://there:1");
+  EXPECT_EQ(users_.users_["A"], 3);
+  EXPECT_EQ(session_.state(), WorkerState::kRunning);
 }
 
 TEST(LocustProtocol, RefusesWhatIsNoMessage) {

@@ -73,7 +73,7 @@ void LocustStats::add(const RowName& name, const Tally& tally, double from_s, do
   LocustRow row;
   row.requests = tally.ok + tally.failed;
   row.failures = tally.failed;
-  row.content_bytes = tally.bytes_in;
+  row.content_bytes = tally.body_bytes;
   row.add(tally.latency, step_ms_);
   row.add(tally.failed_latency, step_ms_);
   if (row.requests > 0) row.last = until_s;

@@ -24,7 +24,7 @@ struct LocustRow {
   uint64_t content_bytes = 0;
   std::map<int64_t, uint64_t> times;                         // step -> how often
   std::map<int64_t, uint64_t> per_second, fails_per_second;  // epoch second -> how often
-  double started = 0, last = 0;                              // epoch seconds; last 0: no request
+  double last = 0;                                           // epoch seconds; 0: no request
 
   void add(const Histogram& histogram, double step_ms);
   void merge(const LocustRow& other);

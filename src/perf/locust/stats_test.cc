@@ -25,7 +25,7 @@ Tally tally_of(std::vector<double> good_ms, std::vector<double> bad_ms) {
   for (const double ms : bad_ms) tally.failed_latency.record(from_ms(ms));
   tally.ok = good_ms.size();
   tally.failed = bad_ms.size();
-  tally.bytes_in = 100 * good_ms.size();
+  tally.body_bytes = 100 * good_ms.size();
   if (!bad_ms.empty()) tally.messages["status 500: 'no'"] = bad_ms.size();
   return tally;
 }

@@ -126,6 +126,7 @@ class LocustUsers::UserClass {
       options.requests = 0;
       options.duration = {};
       options.seed = seed_;
+      options.first_index = next_index_;  // no text comes twice, in no test
       options.give_up_after = kTryAgainAfter;
       options.window = kWindow;
       // A run that on_window ends has windows it does not show any more; this one is stopped
@@ -140,12 +141,14 @@ class LocustUsers::UserClass {
       };
       auto result = run_load(options, **workload, &halt_, {});
       if (!result.ok()) {
+        if (ending_ && halt_) break;  // stopped while connecting is no fault
         stats_.add_failure(row_of(0), result.error().message, epoch_seconds());
         note_fault(result.error().message);
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, kTryAgainAfter, [this] { return ending_ || halt_; });
         continue;
       }
+      next_index_ = std::max(next_index_, result->next_index);
       // Being stopped is how every test ends.
       if (ending_) result->tally.interrupted = false;
       // Too short to be a time series; the document has one by seconds.
@@ -192,7 +195,9 @@ class LocustUsers::UserClass {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::string> faults_;
-  std::vector<Json> runs_;  // the thread's while it runs
+  // The thread's while it runs.
+  std::vector<Json> runs_;
+  uint64_t next_index_ = 0;  // of the class's requests, over all tests
   std::thread thread_;
 };
 
@@ -242,11 +247,15 @@ LocustUsers::LocustUsers(LocustUsersOptions options, LocustStats& stats)
 
 LocustUsers::~LocustUsers() = default;
 
-void LocustUsers::begin(const std::string& host) {
-  ++tests_;
+Status LocustUsers::begin(const std::string& host) {
   environment_ = options_.plan->environment;
-  if (host.empty()) return;
-  if (auto url = net::parse_url(host); url.ok()) environment_.url = std::move(*url);
+  if (!host.empty()) {
+    auto url = net::parse_url(host);
+    if (!url.ok()) return prefixed("the master's host", url.error());
+    environment_.url = std::move(*url);
+  }
+  ++tests_;
+  return {};
 }
 
 std::string LocustUsers::set_users(const std::map<std::string, int>& users) {

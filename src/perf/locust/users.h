@@ -35,7 +35,7 @@ class LocustUsers final : public UserControl {
   LocustUsers(LocustUsersOptions options, LocustStats& stats);
   ~LocustUsers() override;
 
-  void begin(const std::string& host) override;
+  Status begin(const std::string& host) override;
   std::string set_users(const std::map<std::string, int>& users) override;
   std::map<std::string, int> users() const override;
   void stop(Duration patience) override;

@@ -12,6 +12,7 @@
 #include "perf/bench/report_flags.h"
 #include "perf/plan/run_plan.h"
 #include "perf/plan/screen.h"
+#include "perf/report/shown_url.h"
 
 namespace sis::perf {
 namespace {
@@ -71,7 +72,7 @@ Json runs_of(const PlanResult& result, const PlanLimits& limits) {
       run = summary_json(one.label, one.options, **one.outcome);
     } else {
       run["what"] = one.label.what;
-      run["url"] = one.options.url.text();
+      run["url"] = shown_url(one.options.url.text());
       run["verdict"] = verdict_name(one.outcome ? VerdictKind::kFailed : VerdictKind::kIncomplete);
       run["verdict_reason"] =
           one.outcome ? one.outcome->error().message : "ended before its start time";
@@ -167,7 +168,7 @@ int bench_run(const BenchContext& context, const std::vector<std::string>& argum
                  scenario.warmup ? ", warm-up" : "");
     }
     fmt::print(out, "{} thresholds; at {}\n", plan->thresholds.size(),
-               plan->environment.url.text());
+               shown_url(plan->environment.url.text()));
     return kExitOk;
   }
 

@@ -19,6 +19,16 @@ bool has_task(const PlanScenario& scenario, const std::string& name) {
                      [&](const auto& task) { return task.name == name; });
 }
 
+// Counted of connections, which the tasks of a scenario share: a task's own figure would always be
+// 0, or missing.
+bool counted_by_task(std::string_view metric) {
+  static constexpr std::string_view kOfConnections[] = {
+      "http_req_connecting", "http_req_tls_handshaking", "dropped_iterations", "data_sent",
+      "data_received"};
+  return std::find(std::begin(kOfConnections), std::end(kOfConnections), metric) ==
+         std::end(kOfConnections);
+}
+
 }  // namespace
 
 Result<PlanLimits> PlanLimits::create(const Plan& plan) {
@@ -53,6 +63,14 @@ Result<PlanLimits> PlanLimits::create(const Plan& plan) {
       return wrong(Error{Code::kInvalidArgument,
                          concat(in_quotes(threshold.metric),
                                 ": no measured scenario has these tags or this task")});
+    for (const PlanScenario& scenario : plan.scenarios)
+      if (!limit.task.empty() && scenario.tasks.size() > 1 && matches(limit, scenario) &&
+          !counted_by_task(limit.name.base))
+        return wrong(Error{
+            Code::kInvalidArgument,
+            concat(in_quotes(threshold.metric), ": ", limit.name.base,
+                   " is not counted by task, and scenario ", in_quotes(scenario.name), " has ",
+                   scenario.tasks.size(), " tasks; want it without task:", limit.task)});
     out.limits_.push_back(std::move(limit));
   }
   return out;

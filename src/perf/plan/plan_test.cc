@@ -254,6 +254,12 @@ TEST(Plan, MistakesNameLinePathWantedAndFound) {
       {head + tasks + "thresholds: {nonsense: ['p(95)<300']}\n", "there is no metric 'nonsense'"},
       {head + tasks + "thresholds: {'http_reqs{scenario:b}': ['rate>3']}\n",
        "no measured scenario has these tags"},
+      {head + "    tasks: [{http: {path: /a}}, {http: {path: /b}}]\n" +
+           "thresholds: {'data_received{task:/a}': ['count<1']}\n",
+       "data_received is not counted by task, and scenario 'a' has 2 tasks"},
+      {head + "    tasks: [{http: {path: /a}}, {http: {path: /b}}]\n" +
+           "thresholds: {'http_req_connecting{task:/a,scenario:a}': ['p(95)<1']}\n",
+       "http_req_connecting is not counted by task"},
       {head + tasks + "thresholds: {http_reqs: [{threshold: 'rate>1', abort: true}]}\n",
        "thresholds.http_reqs[0].abort: unknown key"},
       {"scenarios: {a: &x [*x]}\n", "plan.yaml"},

@@ -10,6 +10,7 @@
 #include "perf/report/engine_json.h"
 #include "perf/report/generation.h"
 #include "perf/report/histogram_text.h"
+#include "perf/report/shown_url.h"
 #include "perf/report/terminal.h"
 
 namespace sis::perf {
@@ -87,8 +88,8 @@ std::string summary_text(const RunLabel& label, const RunOptions& options, const
   };
 
   line(label.what, label.model.empty()
-                       ? options.url.text()
-                       : concat(printable(label.model), " at ", options.url.text()));
+                       ? shown_url(options.url.text())
+                       : concat(printable(label.model), " at ", shown_url(options.url.text())));
   if (!label.load.empty()) line("load", label.load);
   line("requests",
        with_commas(tally.ok + tally.failed) +
@@ -195,7 +196,7 @@ Json summary_json(const RunLabel& label, const RunOptions& options, const RunRes
   Json out;
   out["what"] = label.what;
   if (!label.model.empty()) out["model"] = label.model;
-  out["url"] = options.url.text();
+  out["url"] = shown_url(options.url.text());
   out["peer"] = result.peer;
   out["load"] = label.load;
   out["loop"] = options.is_open() ? "open" : "closed";

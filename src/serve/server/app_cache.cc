@@ -30,7 +30,6 @@ Status AppImpl::open_redis() {
   if (!url.ok())
     return prefixed("REDIS_URL (" + settings_.source_of("REDIS_URL") + ")", url.error());
   redis_ = net::RedisClient::create(*url, {}, log_.named("sis.redis"));
-  add_redis_metrics();
   return {};
 }
 
@@ -85,6 +84,7 @@ void AppImpl::open_cache() {
                                "1 while the cache is in Redis and Redis answers.", {},
                                sample([](const Stats& stats) { return stats.outside_healthy; })),
   };
+  if (redis_) add_redis_metrics();
 }
 
 // Of all its users together: the cache and the shared rate limits.
