@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "serve/api/client.h"
 #include "serve/api/json_body.h"
 #include "serve/api/predict/classify_json.h"
 #include "serve/api/predict/rerank_json.h"
@@ -91,8 +92,12 @@ void ScoreRoutes::predict_batch(std::shared_ptr<net::Exchange> exchange) const {
 }
 
 void ScoreRoutes::model_info(std::shared_ptr<net::Exchange> exchange) const {
-  if (first_classifier_)
-    return exchange->respond({.body = model_info_json(first_classifier_->model)});
+  if (first_classifier_) {
+    const ScoreModel& model = first_classifier_->model;
+    if (const auto status = check_client_model(exchange->request(), model.name); !status.ok())
+      return exchange->respond(shaped_error(ErrorShape::kPredict, status.error(), {}));
+    return exchange->respond({.body = model_info_json(model)});
+  }
   exchange->respond(shaped_error(ErrorShape::kPredict,
                                  {Code::kUnavailable, "no classification model is loaded"}, {}));
 }
