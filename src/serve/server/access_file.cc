@@ -126,7 +126,7 @@ Result<ApiKey> read_key(const Tree& tree, std::string_view origin) {
   SIS_ASSIGN(const std::string* priority, reader.text("priority"));
   if (priority) {
     const auto number = parse_int(*priority);
-    if (!number || std::abs(*number) > admission::kPriorityMax)
+    if (!number || *number < -admission::kPriorityMax || *number > admission::kPriorityMax)
       return reader.error(concat("priority: want a whole number from ", -admission::kPriorityMax,
                                  " to ", admission::kPriorityMax, ", got ", in_quotes(*priority)));
     key.priority = static_cast<int>(*number);

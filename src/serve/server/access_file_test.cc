@@ -62,6 +62,7 @@ TEST(KeysFile, FaultsNameTheirLine) {
   names(head + "    rpm: -3\n", "4", "-3");
   names(head + "    burst: 3\n", "2", "rpm");
   names(head + "    priority: 101\n", "2", "101");
+  names(head + "    priority: -9223372036854775808\n", "2", "-9223372036854775808");
   names(head + "    models: []\n", "4", "models");
   names(head + "    models: all\n", "4", "models");
   names(head + "    models: ['a*b']\n", "4", "a*b");
