@@ -76,7 +76,7 @@ Result<InferCall> parse_infer(std::string_view body, const InferLimits& limits,
   // What the body says is checked before what it names: only then may a model be missing.
   SIS_ASSIGN(const auto object, parse_body(body));
   SIS_ASSIGN(std::string prompt, read_prompt(object, limits.prompt_chars_max));
-  SIS_ASSIGN(auto with_model, parse_body_with_model(body, find_model));
+  SIS_ASSIGN(auto with_model, find_body_model(object, find_model));
 
   InferCall infer;
   infer.model = with_model.model;

@@ -111,6 +111,10 @@ Result<bool> read_chat_field(std::string_view key, const element& value, const M
 
 Result<BodyWithModel> parse_body_with_model(std::string_view body, const FindModel& find_model) {
   SIS_ASSIGN(const object fields, parse_body(body));
+  return find_body_model(fields, find_model);
+}
+
+Result<BodyWithModel> find_body_model(const object& fields, const FindModel& find_model) {
   element model;
   std::string_view name;
   if (fields.at_key("model").get(model) || model.get_string().get(name) || name.empty())

@@ -38,5 +38,8 @@ struct BodyWithModel {
   FoundModel found;
 };
 Result<BodyWithModel> parse_body_with_model(std::string_view body, const FindModel& find_model);
+// The same of a body that is parsed already.
+Result<BodyWithModel> find_body_model(const simdjson::dom::object& fields,
+                                      const FindModel& find_model);
 
 }  // namespace sis::api
