@@ -1,11 +1,31 @@
 #include "serve/server/router.h"
 
+#include <cctype>
+
 #include "base/check.h"
 #include "base/strings.h"
 #include "serve/api/errors.h"
 #include "serve/api/request_trace.h"
 
 namespace sis::server {
+namespace {
+
+// A path as it may stand in a header: request paths are decoded and may hold anything.
+std::string percent_encode(std::string_view path) {
+  constexpr std::string_view kPlain = "-._~/!$&'()*+,;=:@";  // besides letters and digits
+  constexpr const char* kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x80 && std::isalnum(byte)) || kPlain.find(c) != kPlain.npos)
+      out += c;
+    else
+      out.append({'%', kHex[byte >> 4], kHex[byte & 15]});
+  }
+  return out;
+}
+
+}  // namespace
 
 void Router::add(const std::string& method, const std::string& path, net::Handler handler) {
   Route* route = nullptr;
@@ -39,7 +59,8 @@ void Router::handle(std::shared_ptr<net::Exchange> exchange) const {
     if (shorter.size() != request.path.size() && find(shorter)) {
       auto response = api::status_response(307, concat("moved to ", shorter));
       response.headers.emplace_back(
-          "Location", concat(shorter, request.query.empty() ? "" : "?", request.query));
+          "Location",
+          concat(percent_encode(shorter), request.query.empty() ? "" : "?", request.query));
       return exchange->respond(std::move(response));
     }
     return exchange->respond(

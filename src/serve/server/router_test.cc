@@ -57,6 +57,8 @@ TEST(Router, FindsRedirectsAndRefuses) {
   EXPECT_EQ(slash->answer.status, 307);
   EXPECT_EQ(slash->header("Location"), "/v1/embeddings?a=b");
   EXPECT_EQ(ask("GET", "/nope/")->answer.status, 404);
+  EXPECT_EQ(ask("GET", "/v1/models/a b\r\nX: \xC3\xA9?#%/")->header("Location"),
+            "/v1/models/a%20b%0D%0AX:%20%C3%A9%3F%23%25");
 }
 
 }  // namespace
