@@ -104,13 +104,13 @@ Result<std::string> keys_file_of(const Settings& settings) {
   return value;
 }
 
-Result<AccessRules> load_access_rules(const Settings& settings) {
+Result<AccessRules> load_access_rules(const Settings& settings, bool mock) {
   AccessRules rules;
   SIS_ASSIGN(auto keys, load_keys(settings));
   rules.keys_required = !trim(settings.text("API_KEYS")).empty();
   rules.infer_key_required = infer_token_on(settings);
   // Behind a mock there is nothing to protect.
-  if (!infer_routes_on(settings) && !settings.flag("MOCK"))
+  if (!infer_routes_on(settings) && !mock)
     rules.infer_off =
         "the routes under /v1/infer are off: set TRUTHGPT_API_TOKEN to a token of your own, or "
         "API_KEYS, or ENVIRONMENT=development";

@@ -48,8 +48,9 @@ struct AccessRules {
   }
 };
 
-// Errors name the setting, or the file and its line; none shows a secret.
-Result<AccessRules> load_access_rules(const Settings& settings);
+// Errors name the setting, or the file and its line; none shows a secret. `mock`: what is served
+// stays that for good, whatever the settings of a reload say.
+Result<AccessRules> load_access_rules(const Settings& settings, bool mock);
 
 // The file of API_KEYS; empty when that is not set or holds the keys itself.
 Result<std::string> keys_file_of(const Settings& settings);

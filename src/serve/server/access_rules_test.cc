@@ -16,7 +16,7 @@ Result<AccessRules> rules_of(const Pairs& environment) {
   auto settings = Settings::load(settings_table(),
                                  {.command_line = {}, .environment = environment, .folder = ""});
   EXPECT_TRUE(settings.ok());
-  return load_access_rules(*settings);
+  return load_access_rules(*settings, /*mock=*/false);
 }
 std::string fault_of(const Pairs& environment) {
   const auto rules = rules_of(environment);

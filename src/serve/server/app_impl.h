@@ -101,7 +101,7 @@ class AppImpl final : public App {
 
   Status bind() {
     SIS_TRY(open_cache());
-    SIS_ASSIGN(auto rules, load_access_rules(settings_));
+    SIS_ASSIGN(auto rules, load_access_rules(settings_, settings_.flag("MOCK")));
     front_door_.set_rules(std::move(rules));
     add_routes();
     auto server = net::HttpServer::create(

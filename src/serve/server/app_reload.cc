@@ -32,7 +32,7 @@ std::vector<std::string> want_restart(const Settings& before, const Settings& af
 void AppImpl::reload() {
   const auto fresh = reload_();
   if (!fresh.ok()) return log_.error("reload_failed", {{"error", fresh.error().message}});
-  auto rules = load_access_rules(*fresh);
+  auto rules = load_access_rules(*fresh, settings_.flag("MOCK"));
   if (!rules.ok()) return log_.error("reload_failed", {{"error", rules.error().message}});
   const size_t keys = rules->keys.keys().size(), endpoints = rules->endpoints.size();
   front_door_.set_rules(std::move(*rules));

@@ -48,12 +48,12 @@ class FrontDoorTest : public testing::Test, protected FrontDoorObserver {
  protected:
   void on_refusal(int status, Duration) override { refusals.push_back(status); }
 
-  void use(std::vector<std::pair<std::string, std::string>> environment) {
+  void use(std::vector<std::pair<std::string, std::string>> environment, bool mock = false) {
     const auto settings =
         Settings::load(settings_table(),
                        {.command_line = {}, .environment = std::move(environment), .folder = ""});
     ASSERT_TRUE(settings.ok());
-    auto rules = load_access_rules(*settings);
+    auto rules = load_access_rules(*settings, mock);
     ASSERT_TRUE(rules.ok()) << rules.error().message;
     door.set_rules(std::move(*rules));
   }
@@ -204,7 +204,9 @@ TEST_F(FrontDoorTest, TheInferRoutesAreOffWithoutAnythingThatGuardsThem) {
   EXPECT_EQ(status("/v1/infer", "t0ken"), 404);
   use({{"API_KEYS", "[" + item("alice") + "]"}});
   EXPECT_EQ(status("/v1/infer", "alice"), 200);
-  use({{"MOCK", "1"}});
+  use({{"MOCK", "1"}});  // in a file, but real models are served
+  EXPECT_EQ(status("/v1/infer"), 404);
+  use({}, /*mock=*/true);
   EXPECT_EQ(status("/v1/infer"), 200);
 }
 
@@ -291,7 +293,7 @@ TEST_F(FrontDoorTest, NothingRunsOnTheCountersThread) {
                          .environment = {{"RATE_LIMIT_RPM", "1"}, {"METRICS_API_KEY", "scrape"}},
                          .folder = ""});
   ASSERT_TRUE(settings.ok());
-  other.set_rules(std::move(*load_access_rules(*settings)));
+  other.set_rules(std::move(*load_access_rules(*settings, /*mock=*/false)));
   std::vector<std::shared_ptr<FakeExchange>> asked;
   for (const char* path : {"/v1/models", "/v1/models", "/metrics"}) {
     asked.push_back(std::make_shared<FakeExchange>());
