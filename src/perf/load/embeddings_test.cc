@@ -171,7 +171,7 @@ TEST(ReadLines, SkipsBlanksAndRefusesWhatIsNotText) {
   std::ofstream(path, std::ios::binary) << "\n\n";
   EXPECT_NE(read_lines(path).error().message.find("no line with text"), std::string::npos);
   std::remove(path.c_str());
-  EXPECT_NE(read_lines(path).error().message.find("no such file"), std::string::npos);
+  EXPECT_NE(read_lines(path).error().message.find("No such file"), std::string::npos);
 }
 
 std::string embedding_answer(
