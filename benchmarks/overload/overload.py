@@ -122,7 +122,8 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="a second per load; fails where nothing is answered or refused")
     options = parser.parse_args()
     if options.smoke:
-        options.seconds, options.loads = 1.0, "0.5,4"
+        # So much that it is too much even where the machine was busy while the capacity was found.
+        options.seconds, options.loads = 1.0, "0.5,12"
     binary = str(Path(options.binary).resolve())
     loads = [float(load) for load in options.loads.split(",")]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True,
@@ -138,6 +139,8 @@ def main():
         for result in results:
             if not any(row["goodput_per_s"] > 0 for row in result["rows"]):
                 sys.exit(f"{result['what']}: nothing was answered in time")
+            if not result["rows"][-1]["refused_per_s"] > 0:
+                sys.exit(f"{result['what']}: nothing was refused at {result['rows'][-1]['load']:g} times the capacity: {result['rows'][-1]}")
             if any(row["other"] for row in result["rows"]):
                 sys.exit(f"{result['what']}: statuses other than 200, 429 and 504: {result['rows']}")
     peak = {result["what"]: max(row["goodput_per_s"] for row in result["rows"]) for result in results}

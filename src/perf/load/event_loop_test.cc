@@ -482,9 +482,8 @@ TEST(EventLoop, ConnectionPerRequest) {
 
 // A run that is stopped before any connection stands says so.
 TEST(EventLoop, StoppedWhileConnecting) {
-  ScriptedServer server([](Peer& peer) { peer.wait_for_close(); });  // no TLS comes back
-  auto options = options_for(server, 2, 10);
-  options.url.tls = true;
+  ScriptedServer server([](Peer& peer) { peer.wait_for_close(); });
+  const auto options = options_for(server, 2, 10);
   const std::atomic<bool> stop{true};
   const auto result = run_load(options, NumberedWorkload(), &stop, nullptr);
   ASSERT_FALSE(result.ok());

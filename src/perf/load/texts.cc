@@ -205,7 +205,10 @@ std::string random_text(Rng& rng, int64_t words) {
 
 Result<std::vector<std::string>> read_lines(const std::string& path) {
   auto text = read_file(path, kFileBytesMax);
-  if (!text.ok()) return prefixed("text file", text.error());
+  if (!text.ok() && text.error().code == Code::kNotFound)
+    return Error{Code::kNotFound,
+                 concat("text file ", in_quotes(path), ": No such file or directory")};
+  if (!text.ok()) return prefixed(concat("text file ", in_quotes(path)), text.error());
   std::vector<std::string> lines;
   std::string_view rest = *text;
   for (size_t number = 1; !rest.empty(); ++number) {
