@@ -28,6 +28,7 @@ class FakeExchange final : public net::Exchange {
   void finish_stream() override {}
   void on_cancel(std::function<void()> callback) override { callback_ = std::move(callback); }
   bool cancelled() const override { return false; }
+  void run_on_loop(std::function<void()> call) override { call(); }
 
   std::promise<void> answered;
   int status = 0;

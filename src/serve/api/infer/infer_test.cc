@@ -216,6 +216,7 @@ struct LimitedClient final : Client {
     done(&error);
   }
   void used_tokens(int64_t) override {}
+  void used_tokens_so_far(int64_t) override {}
   void on_head(net::HttpResponse&) override {}
   void on_end() override {}
   std::atomic<int> left{1};

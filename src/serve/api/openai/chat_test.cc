@@ -58,6 +58,7 @@ struct Charges final : Client {
   int priority() const override { return 0; }
   Status check_model(const std::string&) const override { return {}; }
   bool may_see_model(std::string_view) const override { return true; }
+  void admit(std::function<void(const Error*)> done) override { done(nullptr); }
   void used_tokens(int64_t tokens) override { whole += tokens; }
   void used_tokens_so_far(int64_t tokens) override { so_far += tokens; }
   void on_head(net::HttpResponse&) override {}
