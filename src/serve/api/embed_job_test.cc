@@ -100,8 +100,8 @@ TEST(EmbedJob, LargeCachedAnswersAreWrittenOnThePool) {
 }
 
 TEST(EmbedJob, AFullPoolIsAnAnswer) {
+  std::promise<void> busy, go_on;  // outlive the pool's thread
   Place place;
-  std::promise<void> busy, go_on;
   place.prep.post_always([&] {
     busy.set_value();
     go_on.get_future().wait();
