@@ -101,6 +101,7 @@ class Told(unittest.TestCase):
                 health = json.loads(server.request("GET", "/health")[2])
                 self.assertEqual((health["models"], health["warmup"]["ok_models"]), (names, names))
                 self.assertEqual([queue["model"] for queue in health["chat_batch_queues"]], ["talks", "talks-too"])
+                until(lambda: sum("warmup_pool_ready" in line for line in list(server.log)) == 2)  # the log may come after the answers
                 lines = [json.loads(line) for line in server.log]
                 told = [(line["message"], line.get("model"), line.get("workers")) for line in lines if line["message"].startswith("warmup_")]
                 steps = {name: [("warmup_plan", name, 1)] + [("warmup_step_ok", name, None)] * 2 + [("warmup_ok", name, None)]
