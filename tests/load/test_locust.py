@@ -195,8 +195,10 @@ class LocustTest(unittest.TestCase):
                 continue
             self.assertEqual(failures, 0, task)
             for column, share in (("50%", 0.5), ("95%", 0.95), ("99%", 0.99)):
-                # Whole milliseconds are all that Locust's table has.
-                self.near(int(row[column]), percentile(counts, share), f"{task} {column}", slack=1.0)
+                # Whole milliseconds are all that Locust's table has; of few requests it may take a neighbour's.
+                least, most = (percentile(counts, min(1, max(0, share + ranks / requests))) for ranks in (-1.5, 1.5))
+                shown = int(row[column])
+                self.near(shown, min(max(shown, least), most), f"{task} {column}", slack=1.0)
         total = next(row for row in rows if row["Name"] == "Aggregated")
         self.assertEqual(int(total["Request Count"]), total_requests, "all requests")
         self.assertEqual(int(total["Failure Count"]), total_failures, "all failures")

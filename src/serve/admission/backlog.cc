@@ -9,7 +9,9 @@ namespace {
 
 constexpr double kLearn = 0.05;
 constexpr double kErrorUp = 0.1, kErrorDown = kErrorUp / 2000;
-constexpr double kSlackShareMax = 1.0 / 3;
+// Of a request's time: kept in hand for a machine that slows down while the request waits, and the
+// most that is kept in all.
+constexpr double kReserveShare = 0.05, kSlackShareMax = 1.0 / 3;
 constexpr double kForecastSecondsMax = 1e6;  // a Duration holds it
 
 Duration duration(double seconds) {
@@ -51,7 +53,8 @@ std::optional<Forecast> Backlog::forecast(const Entry& entry) const {
 }
 
 Duration Backlog::slack(Duration budget) const {
-  return duration(std::min(error_seconds_, to_seconds(budget) * kSlackShareMax));
+  const double seconds = to_seconds(budget);
+  return duration(std::min(error_seconds_ + seconds * kReserveShare, seconds * kSlackShareMax));
 }
 
 Duration Backlog::drain() const {
