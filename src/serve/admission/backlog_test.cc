@@ -182,6 +182,16 @@ Outcome run_batches(uint64_t seed, const Traffic& traffic) {
   return outcome;
 }
 
+// A machine may slow down while a request waits, however right the forecasts were until then.
+TEST(Backlog, KeepsSomeTimeInHand) {
+  Backlog backlog({.parallel = 1});
+  EXPECT_EQ(backlog.slack(from_seconds(1)), from_seconds(0.05));
+  backlog.learn_error(from_seconds(1), from_seconds(2));
+  EXPECT_GT(backlog.slack(from_seconds(1)), from_seconds(0.1));
+  for (int i = 0; i < 100; ++i) backlog.learn_error(from_seconds(1), from_seconds(9));
+  EXPECT_EQ(backlog.slack(from_seconds(3)), from_seconds(1));  // a third, never more
+}
+
 // At two and four times its capacity a model answers as much in time as it can at all, and keeps
 // the deadline of 99 in 100 that it lets in.
 TEST(BacklogUnderLoad, GoodputStaysAndDeadlinesAreKept) {
