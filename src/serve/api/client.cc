@@ -1,7 +1,7 @@
 #include "serve/api/client.h"
 
 #include <optional>
-
+#include <thread>
 #include <utility>
 
 namespace sis::api {
@@ -30,7 +30,9 @@ void admit_client(const std::shared_ptr<net::Exchange>& exchange,
                   std::function<void(const Error* refusal)> done) {
   Client* client = client_of(exchange->request());
   if (!client) return done(nullptr);
-  client->admit([exchange, done = std::move(done)](const Error* refusal) {
+  const auto here = std::this_thread::get_id();
+  client->admit([exchange, here, done = std::move(done)](const Error* refusal) {
+    if (std::this_thread::get_id() == here) return done(refusal);
     exchange->run_on_loop([done, refused = refusal ? std::optional(*refusal) : std::nullopt] {
       done(refused ? &*refused : nullptr);
     });

@@ -47,7 +47,7 @@ Status check_client_model(const net::HttpRequest& request, const std::string& mo
 void charge_client(const net::HttpRequest& request, int64_t tokens);
 void charge_client_so_far(const net::HttpRequest& request, int64_t tokens);
 int client_priority(const net::HttpRequest& request);
-// `done` on the connection's I/O thread, or at once where nothing has to be asked.
+// `done` at once where the answer is known here, else on the connection's I/O thread.
 void admit_client(const std::shared_ptr<net::Exchange>& exchange,
                   std::function<void(const Error* refusal)> done);
 
