@@ -244,22 +244,26 @@ class EndUnderLoad(unittest.TestCase):
         self.assertGreater(refused, 0)
         self.assertLess(seconds, 5)
 
-    def test_what_is_still_prepared_is_answered(self):
-        # One prep thread, busy for the two seconds that a grammar may take; behind it what was accepted before the signal.
+    def slow_to_prepare(self, folder):
+        """A server with one prep thread, and a request that keeps it busy for the two seconds that a grammar may take."""
         letters = "".join(chr(0x10000 + i) for i in range(60000))
         schema = {"type": "object", "properties": {letters: {}}, "additionalProperties": {}}
-        slow = chat_body(max_tokens=4, guided_json=schema)  # which the prompt does not show
+        models = catalog(folder)
+        path = Path(models["MODEL_CONFIG_PATH"])
+        path.write_text(path.read_text().replace("TextChatModel\n", "TextChatModel\n    supports_structured_outputs: true\n", 1))
+        server = Server(BINARY, {**models, "PREP_THREADS": "1", "DRAIN_TIMEOUT_SEC": "60"})
+        return server, chat_body(max_tokens=4, guided_json=schema)  # which the prompt does not show
+
+    def ask(self, server, body):
+        peer = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        peer.sendall(raw_post("/v1/chat/completions", body))
+        time.sleep(0.3)
+        return peer
+
+    def test_what_is_still_prepared_is_answered(self):
         with tempfile.TemporaryDirectory() as folder:
-            settings = catalog(folder)
-            path = Path(settings["MODEL_CONFIG_PATH"])
-            path.write_text(path.read_text().replace("TextChatModel\n", "TextChatModel\n    supports_structured_outputs: true\n", 1))
-            server = Server(BINARY, {**settings, "PREP_THREADS": "1", "DRAIN_TIMEOUT_SEC": "60"})
-            peers = []
-            for body in (slow, chat_body(max_tokens=4), chat_body(max_tokens=4)):
-                peer = socket.create_connection(("127.0.0.1", server.port), timeout=60)
-                peer.sendall(raw_post("/v1/chat/completions", body))
-                peers.append(peer)
-                time.sleep(0.3)
+            server, slow = self.slow_to_prepare(folder)
+            peers = [self.ask(server, body) for body in (slow, chat_body(max_tokens=4), chat_body(max_tokens=4))]
             server.process.send_signal(signal.SIGTERM)
             answers = []
             for peer in peers:
@@ -276,12 +280,10 @@ class EndUnderLoad(unittest.TestCase):
 
     def test_a_second_signal_ends_at_once(self):
         with tempfile.TemporaryDirectory() as folder:
-            server = Server(BINARY, {**catalog(folder), "DRAIN_TIMEOUT_SEC": "60"})
-            with socket.create_connection(("127.0.0.1", server.port)) as peer:
-                peer.sendall(raw_post("/v1/chat/completions", chat_body(stream=True, max_tokens=450, n=8)))
-                peer.recv(100)
+            server, slow = self.slow_to_prepare(folder)
+            with self.ask(server, slow):
                 server.process.send_signal(signal.SIGTERM)
-                time.sleep(0.05)
+                time.sleep(0.1)
                 begin = time.monotonic()
                 server.process.send_signal(signal.SIGTERM)
                 code = server.process.wait(10)
