@@ -10,7 +10,7 @@
 // prefill  One sequence, the last `chunk` tokens of a context, FLOP of what the causal mask leaves:
 //          4 * head_dim per query head and key seen. Shares are of what the multipliers do on
 //          registers, the best of what was measured between the rounds.
-// rows     Norms, rotation and gates, GB/s of what they read and write.
+// rows     Norms and rotation, GB/s of what they read and write.
 //
 // Each is done by one core alone in its thread's CPU time, where neighbours that take turns on the
 // core do not count, and by the whole team on the wall clock; p50 (p10 .. p90) of the rounds.
@@ -239,13 +239,11 @@ void row_line(Bench& bench, const char* what, int64_t rows, int64_t cols, double
 }
 
 void row_steps(Bench& bench, int64_t rows) {
-  const int64_t hidden = 2048, inner = 6144;
+  const int64_t hidden = 2048;
   const int heads = 16, kv_heads = 8, head_dim = 128;
   std::vector<float> x(static_cast<size_t>(rows * hidden)), scale(hidden, 1), h(x.size());
-  std::vector<bf16> low(x.size()), gate(static_cast<size_t>(rows * 2 * inner)),
-      out(static_cast<size_t>(rows * inner));
+  std::vector<bf16> low(x.size());
   bench.fill(x.data(), rows * hidden);
-  bench.fill(gate.data(), rows * 2 * inner);
   const Mat<const float> xm(x.data(), rows, hidden);
   const auto elements = static_cast<double>(rows * hidden);
   row_line(bench, "rms_norm f32 to bf16", rows, hidden, elements * 6, [&](ops::Context& context) {
@@ -254,13 +252,6 @@ void row_steps(Bench& bench, int64_t rows) {
   row_line(bench, "add_rms_norm f32", rows, hidden, elements * 12, [&](ops::Context& context) {
     ops::add_rms_norm(context, xm, scale, 1e-6f, Mat<float>(h.data(), rows, hidden));
   });
-  for (const auto& [name, act] : {std::pair("silu gate bf16", ops::Activation::kSilu),
-                                  std::pair("gelu_tanh gate bf16", ops::Activation::kGeluTanh)})
-    row_line(bench, name, rows, inner, static_cast<double>(rows * inner) * 6,
-             [&, act = act](ops::Context& context) {
-               ops::gated_activation(context, Mat<const bf16>(gate.data(), rows, 2 * inner), act,
-                                     Mat<bf16>(out.data(), rows, inner));
-             });
   const int64_t cols = (heads + 2 * kv_heads) * head_dim;
   std::vector<bf16> qkv(static_cast<size_t>(rows * cols)), fresh(qkv.size());
   bench.fill(fresh.data(), rows * cols);

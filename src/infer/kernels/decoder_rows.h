@@ -1,4 +1,4 @@
-// The row-wise kernels of decoders: RMS norm, embedding, rotation into the cache, gated activation.
+// The row-wise kernels of decoders: RMS norm, embedding, rotation into the cache.
 //
 // Each function works on the rows it is given; the caller splits them over workers. A row's result
 // depends on that row alone. Sums are f32, bf16 results are rounded to nearest even. Rows may have
@@ -37,16 +37,6 @@ struct EmbedTokensArgs {
 };
 using EmbedTokensFn = void (*)(const EmbedTokensArgs& args, int64_t begin, int64_t end);
 
-// out[r,c] = act(x[r,c]) * x[r, out.cols + c]; out may be x's first columns.
-template <class T>
-struct GateArgs {
-  Mat<const T> x;
-  gemm::Act act = gemm::Act::kNone;
-  Mat<T> out;
-};
-template <class T>
-using GateFn = void (*)(const GateArgs<T>& args, int64_t begin, int64_t end);
-
 // Rows of one sequence: q, k, v heads side by side. Norm and rotation of q (in place) and k, then k
 // and v into the cache; the formulas are in ops/decoder_ops.h. Angles are products in f32 of
 // position and frequency, as checkpoints were trained with; sine and cosine are good to an ulp
@@ -77,8 +67,6 @@ inline constexpr int kDecoderHeadDimMax = 256;
   namespace name {                                             \
   void rms_norm(const RmsNormArgs&, int64_t, int64_t);         \
   void embed_tokens(const EmbedTokensArgs&, int64_t, int64_t); \
-  void gate(const GateArgs<float>&, int64_t, int64_t);         \
-  void gate(const GateArgs<bf16>&, int64_t, int64_t);          \
   void rotate(const RotateArgs<float>&, int64_t, int64_t);     \
   void rotate(const RotateArgs<bf16>&, int64_t, int64_t);      \
   }
@@ -98,8 +86,6 @@ SIS_DECODER_ROWS_VARIANT(avx512)
 #endif
 inline constexpr Variant<RmsNormFn> kRmsNorm[] = {SIS_DECODER_ROWS_TABLE(rms_norm)};
 inline constexpr Variant<EmbedTokensFn> kEmbedTokens[] = {SIS_DECODER_ROWS_TABLE(embed_tokens)};
-template <class T>
-inline constexpr Variant<GateFn<T>> kGate[] = {SIS_DECODER_ROWS_TABLE(gate)};
 template <class T>
 inline constexpr Variant<RotateFn<T>> kRotate[] = {SIS_DECODER_ROWS_TABLE(rotate)};
 #undef SIS_DECODER_ROWS_TABLE

@@ -30,9 +30,10 @@ void read_row(std::span<const WeightView> weights, int64_t r, std::vector<float>
   }
 }
 
-void keep(const RoundedRow& rounded, int64_t r, const PackTarget& target, PackScratch& scratch) {
-  target.scale[r] = rounded.scale;
-  target.sums[r] = rounded.sum;
+void keep(const RoundedRow& rounded, int64_t column, const PackTarget& target,
+          PackScratch& scratch) {
+  target.scale[column] = rounded.scale;
+  target.sums[column] = rounded.sum;
   scratch.squares += rounded.squares;
   scratch.error_squares += rounded.error_squares;
 }
@@ -75,14 +76,16 @@ int64_t pack_block(std::span<const WeightView> weights, const PackTarget& target
       target.compute == DType::kI4 ? row_bytes : row_bytes / dtype_bytes(target.compute);
   scratch.row.resize(static_cast<size_t>(count));
   int64_t bad = -1;
+  const int64_t weight = target.gated ? block % 2 : 0;
+  const auto stack = target.gated ? weights.subspan(static_cast<size_t>(weight), 1) : weights;
   for (int64_t half = 0; half < 2; ++half) {
-    const int64_t first = block * kBlockCols + half * kHalfCols;
+    const int64_t first = (target.gated ? block / 2 : block) * kBlockCols + half * kHalfCols;
     scratch.words.assign(static_cast<size_t>(kHalfCols * row_words), 0);
     scratch.steps.assign(static_cast<size_t>(kHalfCols * row_steps), 0);
     for (int64_t c = 0; c < kHalfCols && first + c < target.out; ++c) {
-      const int64_t r = first + c;
+      const int64_t r = first + c, column = block * kBlockCols + half * kHalfCols + c;
       uint32_t* words = scratch.words.data() + c * row_words;
-      read_row(weights, r, scratch.row);
+      read_row(stack, r, scratch.row);
       const float* row = scratch.row.data();
       bool finite = rows.largest(row, count) < 0x7F800000;
       switch (target.compute) {
@@ -95,18 +98,19 @@ int64_t pack_block(std::span<const WeightView> weights, const PackTarget& target
           break;
         case DType::kI8:
           if (finite)
-            keep(rows.to_int8(row, count, reinterpret_cast<int8_t*>(words)), r, target, scratch);
+            keep(rows.to_int8(row, count, reinterpret_cast<int8_t*>(words)), column, target,
+                 scratch);
           break;
         case DType::kI4:
           if (finite)
             keep(rows.to_int4(row, count, reinterpret_cast<uint8_t*>(words),
                               scratch.steps.data() + c * row_steps),
-                 r, target, scratch);
+                 column, target, scratch);
           break;
         default:
           SIS_CHECK(false, "no products in ", dtype_name(target.compute));
       }
-      if (!finite && bad < 0) bad = r;
+      if (!finite && bad < 0) bad = weight * target.out + r;
     }
     for (int64_t tile = 0; tile < target.k_tiles; ++tile) {
       uint8_t* to = target.tiles + ((block * target.k_tiles + tile) * 2 + half) * half_bytes;

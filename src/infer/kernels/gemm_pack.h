@@ -27,6 +27,7 @@ int64_t half_bytes_of(DType compute);
 struct PackTarget {
   DType compute = DType::kF32;
   int64_t in = 0, out = 0, k_tiles = 0;
+  bool gated = false;  // two weights of `out` rows each: block after block in turn
   uint8_t* tiles = nullptr;
   float* scale = nullptr;   // int8 and int4
   int32_t* sums = nullptr;  // int8 and int4
@@ -42,8 +43,9 @@ struct PackScratch {
   double squares = 0, error_squares = 0;
 };
 
-// Packs output columns [32 * block, 32 * block + 32) of `weights`, stacked along out. Returns the
-// first row (counted over all weights) with a value that is not finite in `compute`, or -1.
+// Packs block `block`: output columns [32 * block, 32 * block + 32) of `weights`, stacked along
+// out, or where gated columns [32 * (block / 2), ...) of weight block % 2. Returns the first row
+// (counted over all weights) with a value that is not finite in `compute`, or -1.
 int64_t pack_block(std::span<const WeightView> weights, const PackTarget& target, int64_t block,
                    PackScratch& scratch);
 

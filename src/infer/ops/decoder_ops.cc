@@ -15,22 +15,6 @@ bool is_shape(const Mat<T>& m, int64_t rows, int64_t cols) {
   return m.rows == rows && m.cols == cols && m.stride >= cols;
 }
 
-gemm::Act act_of(Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
-      return gemm::Act::kNone;
-    case Activation::kGelu:
-      return gemm::Act::kGelu;
-    case Activation::kGeluTanh:
-      return gemm::Act::kGeluTanh;
-    case Activation::kRelu:
-      return gemm::Act::kRelu;
-    case Activation::kSilu:
-      return gemm::Act::kSilu;
-  }
-  return gemm::Act::kNone;
-}
-
 void norm_rows(Context& context, const kernels::RmsNormArgs& args, size_t scales) {
   const Mat<const float>& x = args.x;
   SIS_CHECK(static_cast<int64_t>(scales) == x.cols, "cols=", x.cols, " scale=", scales);
@@ -41,17 +25,6 @@ void norm_rows(Context& context, const kernels::RmsNormArgs& args, size_t scales
   const auto norm = choose(kernels::kRmsNorm, context.isa).fn;
   over_rows(context, x.rows, x.rows * x.cols,
             [&](int64_t begin, int64_t end) { norm(args, begin, end); });
-}
-
-template <class T>
-void gate_rows(Context& context, Mat<const T> x, Activation act, Mat<T> out) {
-  SIS_CHECK(
-      out.rows == x.rows && x.cols == 2 * out.cols && x.stride >= x.cols && out.stride >= out.cols,
-      "x ", x.rows, "x", x.cols, " out ", out.rows, "x", out.cols);
-  const kernels::GateArgs<T> args{x, act_of(act), out};
-  const auto gate = choose(kernels::kGate<T>, context.isa).fn;
-  over_rows(context, x.rows, x.rows * x.cols,
-            [&](int64_t begin, int64_t end) { gate(args, begin, end); });
 }
 
 template <class T>
@@ -142,13 +115,6 @@ void rotate_and_cache(Context& context, const RotaryArgs& args, Mat<float> qkv) 
 }
 void rotate_and_cache(Context& context, const RotaryArgs& args, Mat<bf16> qkv) {
   rotate(context, args, qkv);
-}
-
-void gated_activation(Context& context, Mat<const float> x, Activation act, Mat<float> out) {
-  gate_rows(context, x, act, out);
-}
-void gated_activation(Context& context, Mat<const bf16> x, Activation act, Mat<bf16> out) {
-  gate_rows(context, x, act, out);
 }
 
 }  // namespace sis::ops

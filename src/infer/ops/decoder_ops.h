@@ -97,8 +97,4 @@ void cached_attention(Context& context, const CachedAttentionArgs& args, Mat<con
 void cached_attention(Context& context, const CachedAttentionArgs& args, Mat<const bf16> q,
                       Mat<bf16> out);
 
-// out[r,c] = act(x[r,c]) * x[r, cols + c] with x [rows, 2 * cols]; out may be x's first columns.
-void gated_activation(Context& context, Mat<const float> x, Activation act, Mat<float> out);
-void gated_activation(Context& context, Mat<const bf16> x, Activation act, Mat<bf16> out);
-
 }  // namespace sis::ops

@@ -92,53 +92,6 @@ TEST(EmbedTokens, EveryFloatType) {
   expect_embedding<f16>(DType::kF16);
 }
 
-double act_plainly(double x, ops::Activation act) {
-  switch (act) {
-    case ops::Activation::kNone:
-      return x;
-    case ops::Activation::kGelu:
-      return 0.5 * x * std::erfc(-x * std::sqrt(0.5));
-    case ops::Activation::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case ops::Activation::kRelu:
-      return std::max(x, 0.0);
-    case ops::Activation::kSilu:
-      return x / (1 + std::exp(-x));
-  }
-  return x;
-}
-
-// act(x) * y of every activation and width; in place of x's first half as well.
-template <class T>
-void expect_gate() {
-  for (const auto act : {ops::Activation::kNone, ops::Activation::kGelu, ops::Activation::kGeluTanh,
-                         ops::Activation::kRelu, ops::Activation::kSilu})
-    for (const int cols : kWidths) {
-      Rng rng(kSeed);
-      auto x = Guarded<T>::normal(rng, 7, 2 * cols, 4);
-      for (const Isa isa : runnable()) {
-        Guarded<T> out(7, cols), in_place = x;
-        ops::gated_activation(machine(isa), x.mat(), act, out.mat());
-        ops::gated_activation(machine(isa), in_place.mat(), act,
-                              in_place.mat().cols_between(0, cols));
-        EXPECT_TRUE(out.guards_intact() && in_place.guards_intact()) << isa_name(isa);
-        for (int r = 0; r < 7; ++r)
-          for (int c = 0; c < cols; ++c) {
-            const double up = x.value(r, cols + c), want = act_plainly(x.value(r, c), act) * up;
-            ASSERT_NEAR(out.value(r, c), want,
-                        0.6 * kStep<T> * std::abs(want) + kFit<T> * std::abs(up) + 1e-9)
-                << isa_name(isa) << " act " << static_cast<int>(act) << " cols " << cols;
-            ASSERT_EQ(to_float(in_place.at(r, c)), out.value(r, c)) << isa_name(isa);
-            ASSERT_EQ(in_place.value(r, cols + c), x.value(r, cols + c)) << isa_name(isa);
-          }
-      }
-    }
-}
-TEST(GatedActivation, Formula) {
-  expect_gate<float>();
-  expect_gate<bf16>();
-}
-
 // --- rotation into the cache
 
 struct Heads {

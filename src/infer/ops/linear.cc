@@ -71,7 +71,7 @@ bool is_float(DType dtype) {
 }
 
 Status check_shapes(std::span<const WeightView> weights, std::span<const WeightView> biases,
-                    DType compute) {
+                    DType compute, bool gated) {
   if (compute != DType::kF32 && compute != DType::kBf16 && !is_quantised(compute))
     return invalid(
         concat("cannot compute in ", dtype_name(compute), ", want f32, bf16, int8 or int4"));
@@ -88,6 +88,10 @@ Status check_shapes(std::span<const WeightView> weights, std::span<const WeightV
                             "] with at most ", in_max, " columns and ", kOutMax, " rows in all"));
     out += w.rows;
   }
+  if (gated && (weights.size() != 2 || weights[0].rows != weights[1].rows))
+    return invalid(concat(weights.size(), " weights with ", weights[0].rows, " .. ",
+                          weights.back().rows,
+                          " rows, want two of one shape: a gate's and what it gates"));
   if (biases.empty()) return {};
   if (biases.size() != weights.size())
     return invalid(
@@ -122,6 +126,10 @@ gemm::Product slice(const gemm::Product& p, DType compute, int64_t begin, int64_
 }  // namespace
 
 struct Linear::Impl {
+  static Result<Linear> pack(std::span<const WeightView> weights,
+                             std::span<const WeightView> biases, DType compute, Isa isa,
+                             ThreadTeam& team, WeightArena* arena, bool gated);
+
   WeightArena::Part memory;  // tiles, bias, scale, sums
   gemm::Weights weights;
   DType compute = DType::kF32;
@@ -153,6 +161,7 @@ void Linear::Impl::run(Context& context, const gemm::Product& product) const {
   const Workspace::Scope scope(context.workspace);
   const int workers = context.team.workers();
   const int64_t rows = product.rows, blocks = weights.blocks;
+  const int64_t blocks_together = weights.gated ? 2 : 1;
 
   const bool by_rows = rows >= 2 * gemm::kPanelRows * workers &&
                        (tile_bytes() <= kSmallWeightsBytes || blocks < 4 * workers);
@@ -194,7 +203,7 @@ void Linear::Impl::run(Context& context, const gemm::Product& product) const {
         work(worker, begin, end, 0, blocks);
       });
     } else {
-      context.team.split(blocks, 1, [&](int64_t begin, int64_t end, int worker) {
+      context.team.split(blocks, blocks_together, [&](int64_t begin, int64_t end, int worker) {
         work(worker, 0, rows, begin, end);
       });
     }
@@ -207,7 +216,7 @@ void Linear::Impl::run(Context& context, const gemm::Product& product) const {
       context.team.split(part.rows, gemm::kPanelRows, [&](int64_t first, int64_t last, int) {
         kernel.prepare(part, first, last);
       });
-    context.team.split(blocks, 1, [&](int64_t first, int64_t last, int worker) {
+    context.team.split(blocks, blocks_together, [&](int64_t first, int64_t last, int worker) {
       kernel.multiply(part, 0, part.rows, first, last, scratch + worker * scratch_bytes);
     });
   }
@@ -220,16 +229,30 @@ Linear& Linear::operator=(Linear&&) noexcept = default;
 
 Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const WeightView> biases,
                             DType compute, Isa isa, ThreadTeam& team, WeightArena* arena) {
-  SIS_TRY(check_shapes(weights, biases, compute));
+  return Impl::pack(weights, biases, compute, isa, team, arena, false);
+}
+Result<Linear> Linear::pack_gated(std::span<const WeightView> weights,
+                                  std::span<const WeightView> biases, DType compute, Isa isa,
+                                  ThreadTeam& team, WeightArena* arena) {
+  return Impl::pack(weights, biases, compute, isa, team, arena, true);
+}
+
+Result<Linear> Linear::Impl::pack(std::span<const WeightView> weights,
+                                  std::span<const WeightView> biases, DType compute, Isa isa,
+                                  ThreadTeam& team, WeightArena* arena, bool gated) {
+  SIS_TRY(check_shapes(weights, biases, compute, gated));
   auto impl = std::make_unique<Impl>();
   impl->compute = compute;
   impl->variant = &variant_for(compute, isa);
   gemm::Weights& w = impl->weights;
   w.in = weights[0].cols;
-  for (const WeightView& view : weights) w.out += view.rows;
+  int64_t rows = 0;
+  for (const WeightView& view : weights) rows += view.rows;
+  w.gated = gated;
+  w.out = gated ? rows / 2 : rows;
   w.k_tiles = gemm::k_tiles_of(compute, w.in);
   w.prepared_stride = (w.k_tiles | 1) * gemm::kTileBytes;
-  w.blocks = (w.out + gemm::kBlockCols - 1) / gemm::kBlockCols;
+  w.blocks = (w.out + gemm::kBlockCols - 1) / gemm::kBlockCols * (gated ? 2 : 1);
   impl->kernel = impl->variant->fn;
   if (w.in % impl->kernel->in_multiple != 0) impl->kernel = impl->kernel->other;
 
@@ -239,7 +262,7 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
   impl->memory = arena ? arena->take(bytes) : WeightArena::alone(bytes);
   uint8_t* base = impl->memory.data;
   auto* bias = reinterpret_cast<float*>(base + tile_bytes);
-  gemm::PackTarget target{compute, w.in, w.out, w.k_tiles, base};
+  gemm::PackTarget target{compute, w.in, w.out, w.k_tiles, gated, base};
   w.tiles = base;
   w.bias = bias;
   w.int4 = compute == DType::kI4;
@@ -250,7 +273,7 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
     w.sums = target.sums;
   }
 
-  std::atomic<int64_t> bad{w.out};  // the first row that is not finite
+  std::atomic<int64_t> bad{rows};  // the first row that is not finite
   std::vector<gemm::PackScratch> scratches(static_cast<size_t>(team.workers()));
   team.split(w.blocks, 1, [&](int64_t begin, int64_t end, int worker) {
     gemm::PackScratch& scratch = scratches[static_cast<size_t>(worker)];
@@ -261,7 +284,7 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
       }
     }
   });
-  if (bad < w.out) {
+  if (bad < rows) {
     int64_t row = bad;
     size_t i = 0;
     while (row >= weights[i].rows) row -= weights[i++].rows;
@@ -277,15 +300,19 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
     const double most = w.int4 ? kInt4RoundingMax : kInt8RoundingMax;
     if (error_squares > most * most * squares) {
       if (arena) arena->give_back(std::move(impl->memory));
-      return pack(weights, biases, w.int4 ? DType::kI8 : DType::kBf16, isa, team, arena);
+      return pack(weights, biases, w.int4 ? DType::kI8 : DType::kBf16, isa, team, arena, gated);
     }
   }
-  for (size_t i = 0; i < biases.size(); ++i)
+  int64_t first = 0;  // column of this weight, or where gated of its first block
+  for (size_t i = 0; i < biases.size(); ++i) {
     for (int64_t c = 0; c < biases[i].cols; ++c) {
-      *bias = biases[i].at(0, c);
-      if (!std::isfinite(*bias)) return invalid(concat("bias ", i, " is not finite at ", c));
-      ++bias;
+      const int64_t block = c / gemm::kBlockCols;
+      const float value = biases[i].at(0, c);
+      if (!std::isfinite(value)) return invalid(concat("bias ", i, " is not finite at ", c));
+      bias[first + c + (gated ? block * gemm::kBlockCols : 0)] = value;
     }
+    first += gated ? gemm::kBlockCols : biases[i].cols;
+  }
   Linear linear;
   linear.impl_ = std::move(impl);
   return linear;
@@ -293,6 +320,7 @@ Result<Linear> Linear::pack(std::span<const WeightView> weights, std::span<const
 
 int64_t Linear::in() const { return impl_->weights.in; }
 int64_t Linear::out() const { return impl_->weights.out; }
+int64_t Linear::params() const { return in() * out() * (impl_->weights.gated ? 2 : 1); }
 DType Linear::compute() const { return impl_->compute; }
 int64_t Linear::bytes() const { return impl_->memory.bytes; }
 const char* Linear::variant() const { return impl_->variant->name; }
@@ -311,6 +339,7 @@ gemm::Product product_of(const gemm::Weights& w, Mat<const X> x, const Linear::C
   p.rows = x.rows;
   p.act = act_of(call.activation);
   if (call.residual.data) {
+    SIS_CHECK(!w.gated, "a residual for a gated product");
     SIS_CHECK(call.residual.rows == y.rows && call.residual.cols == y.cols, "residual [",
               call.residual.rows, ", ", call.residual.cols, "], want [", y.rows, ", ", y.cols, "]");
     p.residual = call.residual.data;

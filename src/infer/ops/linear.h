@@ -1,4 +1,5 @@
-// y = act(x · Wᵀ + b) [+ residual], with the weights packed once for the machine it runs on.
+// y = act(x · Wᵀ + b) [+ residual], with the weights packed once for the machine it runs on; gated:
+// y = act(x · Gᵀ + g) * (x · Wᵀ + w).
 //
 // Weights come as the checkpoint stores them, [out, in] in any float type. pack() converts them to
 // the compute type in the chosen variant's own layout; the source is not needed afterwards.
@@ -47,20 +48,25 @@ class Linear {
   static Result<Linear> pack(std::span<const WeightView> weights,
                              std::span<const WeightView> biases, DType compute, Isa isa,
                              ThreadTeam& team, WeightArena* arena = nullptr);
+  // The same with two weights of one shape, the gate's and what it gates, and two biases or none.
+  static Result<Linear> pack_gated(std::span<const WeightView> weights,
+                                   std::span<const WeightView> biases, DType compute, Isa isa,
+                                   ThreadTeam& team, WeightArena* arena = nullptr);
   Linear();
   ~Linear();
   Linear(Linear&&) noexcept;
   Linear& operator=(Linear&&) noexcept;
 
   int64_t in() const;
-  int64_t out() const;
+  int64_t out() const;     // columns of y
+  int64_t params() const;  // without biases
   DType compute() const;  // what pack() was asked for, or the next wider where that rounds too much
   int64_t bytes() const;  // packed weights, scales and bias
   const char* variant() const;  // "amx_bf16", "avx2_f32", ... for the start-up log
 
   // x [rows, in], y [rows, out]; x and y may not overlap. `residual` [rows, out] is added in f32
-  // after the activation and may be y itself. Computing in f32 wants f32 x, all others want bf16
-  // x.
+  // after the activation and may be y itself; gated products take none. Computing in f32 wants f32
+  // x, all others want bf16 x.
   struct Call {
     Activation activation = Activation::kNone;
     Mat<const float> residual = {};  // empty: none

@@ -521,6 +521,56 @@ TEST(Linear, StacksWeights) {
   }
 }
 
+// act(x · Gᵀ + g) * (x · Wᵀ + w): the products apart, multiplied.
+template <class Y>
+constexpr double kFit = sizeof(Y) == 4 ? 0 : 0x1.01p-8;
+template <class Y>
+constexpr double kGate = sizeof(Y) == 4 ? 0 : 1e-5;
+template <class Y>
+void expect_gated(Case& c, int64_t out, DType compute, Isa isa, Activation activation) {
+  const int64_t half = out * c.in;
+  const WeightView weights[] = {{c.w.data(), DType::kF32, out, c.in},
+                                {c.w.data() + half, DType::kF32, out, c.in}};
+  const WeightView biases[] = {{c.bias.data(), DType::kF32, 1, out},
+                               {c.bias.data() + out, DType::kF32, 1, out}};
+  auto both = Linear::pack_gated(weights, biases, compute, isa, c.team);
+  ASSERT_TRUE(both.ok()) << both.error().message;
+  ASSERT_EQ(both->out(), out);
+  ASSERT_EQ(both->params(), 2 * half);
+  const Linear gate = packed({&weights[0], 1}, {&biases[0], 1}, compute, isa, c.team);
+  const Linear other = packed({&weights[1], 1}, {&biases[1], 1}, compute, isa, c.team);
+  ASSERT_EQ(both->compute(), compute);
+  ASSERT_EQ(gate.compute(), compute);
+  ASSERT_EQ(other.compute(), compute);
+  const int64_t whole = c.out;
+  c.out = out;
+  for (const int64_t rows : {c.rows, std::min<int64_t>(c.rows, 20), int64_t{1}}) {
+    const auto y = c.run<Y>(*both, compute, 0, rows, {activation});
+    const auto g = c.run<float>(gate, compute, 0, rows, {activation});
+    const auto v = c.run<float>(other, compute, 0, rows);
+    for (size_t i = 0; i < y.size(); ++i)  // activations for bf16 are fitted less closely
+      ASSERT_NEAR(to_float(y[i]), g[i] * v[i],
+                  kFit<Y> * std::fabs(g[i] * v[i]) + kGate<Y> * std::fabs(v[i]))
+          << both->variant() << " rows=" << rows << " in=" << c.in << " out=" << out << " i=" << i;
+  }
+  c.out = whole;
+}
+TEST(Linear, GatesAreTheirPartsMultiplied) {
+  for (const Shape& s : {Shape{1, 64, 32}, Shape{70, 200, 70}, Shape{40, 1088, 7},
+                         Shape{300, 48, 160}, Shape{1100, 130, 40}, Shape{33, 96, 600}}) {
+    Case c(s.rows, s.in, 2 * s.out);
+    for (int64_t r = 0; r < s.rows; r += 2)
+      c.x[static_cast<size_t>(r * s.in + r % s.in)] = 90;  // loud channels
+    for (const Isa isa : runnable()) {
+      expect_gated<float>(c, s.out, DType::kF32, isa, Activation::kSilu);
+      for (const DType compute : {DType::kBf16, DType::kI8, DType::kI4})
+        for (const auto activation : {Activation::kSilu, Activation::kGeluTanh})
+          expect_gated<bf16>(c, s.out, compute, isa, activation);
+      expect_gated<float>(c, s.out, DType::kI8, isa, Activation::kGelu);
+    }
+  }
+}
+
 // 8-bit weights with a factor for each block equal the same values spelt out, in every type.
 TEST(Linear, TakesScaledF8Weights) {
   Case c(3, 300, 140);
@@ -637,6 +687,19 @@ TEST(Linear, RefusesWhatCannotBe) {
     expect_refused(good, {}, compute, "row 17");
     a[17 * 8 + 3] = 0.5f;
   }
+  const auto gated_refusal = [&](std::vector<WeightView> weights) {
+    ThreadTeam team({.workers = 2});
+    const auto result = Linear::pack_gated(weights, {}, DType::kI8, detect_isa(), team);
+    return result.ok() ? "" : result.error().message;
+  };
+  EXPECT_NE(gated_refusal({view(a, 40, 8)}).find("1 weights"), std::string::npos);
+  EXPECT_NE(gated_refusal({view(a, 20, 8), view(a, 40, 8)}).find("one shape"), std::string::npos);
+  std::vector<float> spoilt = a;
+  spoilt[33 * 8] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_NE(
+      gated_refusal({view(a, 40, 8), view(spoilt, 40, 8)}).find("weight 1 has a value in row 33"),
+      std::string::npos);
+
   a[8] = std::numeric_limits<float>::max();  // finite in f32, not in bf16
   expect_refused(good, {}, DType::kBf16, "bf16");
   a[8] = 0.5f;

@@ -9,8 +9,6 @@ void rms_norm(const RmsNormArgs& a, int64_t begin, int64_t end) { rms_norm_rows(
 void embed_tokens(const EmbedTokensArgs& a, int64_t begin, int64_t end) {
   embed_some_tokens(a, begin, end);
 }
-void gate(const GateArgs<float>& a, int64_t begin, int64_t end) { gate_some_rows(a, begin, end); }
-void gate(const GateArgs<bf16>& a, int64_t begin, int64_t end) { gate_some_rows(a, begin, end); }
 void rotate(const RotateArgs<float>& a, int64_t begin, int64_t end) {
   rotate_some_rows(a, begin, end);
 }

@@ -3,7 +3,6 @@
 
 #include "infer/kernels/cpu/row_vectors.h"
 
-#include "infer/kernels/cpu/gemm_epilogue.h"
 #include "infer/kernels/decoder_rows.h"
 
 namespace sis::kernels {
@@ -51,41 +50,6 @@ SIS_INLINE void embed_some_tokens(const EmbedTokensArgs& a, int64_t begin, int64
       take(reinterpret_cast<const bf16*>(row));
     else
       take(reinterpret_cast<const f16*>(row));
-  }
-}
-
-#if defined(__AVX512F__)
-using ActVec = gemm::F32x16;
-#elif defined(__AVX2__)
-using ActVec = gemm::F32x8;
-#else  // read for no CPU level; never compiled
-using ActVec = gemm::F32x1;
-#endif
-
-template <class T>
-SIS_INLINE void gate_some_rows(const GateArgs<T>& a, int64_t begin, int64_t end) {
-  constexpr bool kLow = std::is_same_v<T, bf16>;
-  constexpr int kTogether = 4;  // chains of dependent operations in step
-  const int64_t cols = a.out.cols;
-  for (int64_t r = begin; r < end; ++r) {
-    const T* const x = a.x.data + r * a.x.stride;
-    T* const out = a.out.data + r * a.out.stride;
-    int64_t c = 0;
-    for (; c + kTogether * kLanes <= cols; c += kTogether * kLanes) {
-      ActVec v[kTogether];
-#pragma GCC unroll 4
-      for (int i = 0; i < kTogether; ++i) v[i] = {Simd::load(x + c + i * kLanes)};
-      gemm::activate(v, a.act, kLow);
-#pragma GCC unroll 4
-      for (int i = 0; i < kTogether; ++i)
-        Simd::store(out + c + i * kLanes, Simd::mul(v[i].v, Simd::load(x + cols + c + i * kLanes)));
-    }
-    each_vector(
-        c, cols, [&](int64_t at, int n) __attribute__((always_inline)) {
-          ActVec v[1] = {{load(x + at, n)}};
-          gemm::activate(v, a.act, kLow);
-          store(out + at, Simd::mul(v[0].v, load(x + cols + at, n)), n);
-        });
   }
 }
 

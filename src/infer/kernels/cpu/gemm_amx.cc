@@ -36,7 +36,9 @@ constexpr int64_t kChunkBytes = 256 * 1024;  // others go in chunks of this,
 constexpr int64_t kWindowBytes = 1 << 20;    // past windows of weights of this
 constexpr int64_t kFetchAhead = 16 * 1024;   // how far weights are fetched ahead, into L2
 constexpr int64_t kSumsBytes = kPanelsMax * kBlockSums;
-static_assert(kFewScratchBytes <= kSumsBytes);
+constexpr int64_t kGatesAt = kSumsBytes;  // sums of gates, in scratch
+constexpr int64_t kOthersAt = 2 * kSumsBytes;
+static_assert(kFewScratchBytes <= kOthersAt);
 
 inline void fetch_l2(const uint8_t* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
@@ -144,7 +146,7 @@ struct KBlocks {
 inline void fetch_to_write(const Product& p, int64_t row, int64_t block) {
   const int64_t y_bytes = p.y_bf16 ? 2 : 4;
   const auto* y =
-      static_cast<const uint8_t*>(p.y) + (row * p.y_stride + block * kBlockCols) * y_bytes;
+      static_cast<const uint8_t*>(p.y) + (row * p.y_stride + column_of(p.weights, block)) * y_bytes;
   for (int64_t line = 0; line < kBlockCols * y_bytes; line += 64)
     asm volatile("prefetchw %0" ::"m"(y[line]));
 }
@@ -154,18 +156,19 @@ inline void fetch_to_write(const Product& p, int64_t row, int64_t block) {
 template <class Acc>
 void finish_block(const Product& p, int64_t begin, int64_t end, int64_t block,
                   const uint8_t* sums) {
-  const auto at = [&](int64_t row) {
+  const auto finish = [&](auto rows, int64_t row) {
     const auto r = static_cast<uint64_t>(row - begin);
-    return reinterpret_cast<const Acc*>(sums + r / 32 * kBlockSums + r % 32 / 16 * 2 * kHalfBytes +
-                                        r % 16 * 64);
+    const auto* acc = reinterpret_cast<const Acc*>(sums + r / 32 * kBlockSums +
+                                                   r % 32 / 16 * 2 * kHalfBytes + r % 16 * 64);
+    finish_rows<F32x16, rows>(p, row, block, acc, acc + kHalfBytes / 4, 16,
+                              p.weights.gated ? acc + kGatesAt / 4 : nullptr);
   };
   int64_t row = begin;
   for (; row + 4 <= end; row += 4) {
     for (int64_t i = 0; i < 4; ++i) fetch_to_write(p, row + i, block + 1);
-    finish_rows<F32x16, 4>(p, row, block, at(row), at(row) + kHalfBytes / 4, 16);
+    finish(std::integral_constant<int, 4>{}, row);
   }
-  for (; row < end; ++row)
-    finish_rows<F32x16, 1>(p, row, block, at(row), at(row) + kHalfBytes / 4, 16);
+  for (; row < end; ++row) finish(std::integral_constant<int, 1>{}, row);
 }
 
 // Rows [begin, end) times blocks [block_begin, block_end). `fetch`: weights are new to L2.
@@ -174,7 +177,7 @@ void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t e
                     int64_t block_begin, int64_t block_end, bool fetch, uint8_t* scratch) {
   const KBlocks k_blocks(p.weights.k_tiles);
   const int64_t block_bytes = p.weights.k_tiles * step_bytes(kType);
-  uint8_t* expanded = scratch + kSumsBytes;
+  uint8_t* expanded = scratch + kOthersAt;
   const int64_t steps = (end - begin + kPanelRows - 1) / kPanelRows * p.weights.k_tiles;
   const int64_t lines = fetch ? (block_bytes / 64 + steps - 1) / steps : 0;
   for (int64_t block = block_begin; block < block_end; ++block) {
@@ -188,7 +191,8 @@ void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t e
           expand_int4(b + k * kInt4TileBytes, expanded + k * kTileStep);
         b = expanded;
       }
-      uint8_t* sums = scratch;
+      const bool gate = is_gate(p.weights, block);
+      uint8_t* sums = scratch + (gate ? kGatesAt : 0);
       for (int64_t row = begin; row < end; row += kPanelRows, sums += kBlockSums) {
         auto multiply =
             end - row > 16 ? multiply_32x32<kType, kTileBytes> : multiply_16x32<kType, kTileBytes>;
@@ -198,7 +202,7 @@ void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t e
         const Panel a = rows.panel(row, k0);
         multiply(a.first, a.second, a.row, b, sums, k_steps, kb == 0, ahead, lines);
         ahead += k_steps * lines * 64;
-        if (kb + 1 == k_blocks.count)
+        if (kb + 1 == k_blocks.count && !gate)
           finish_block<Acc>(p, row, row + kPanelRows < end ? row + kPanelRows : end, block, sums);
       }
     }
@@ -235,7 +239,7 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
     rows.row_bytes = p.x_stride * 2;
   }
   if (kDirect && (row_end - row_begin) % kPanelRows != 0) {
-    uint8_t* rest = scratch + kSumsBytes;
+    uint8_t* rest = scratch + kOthersAt;
     rows.rest = rest;
     rows.rest_row = row_begin + (row_end - row_begin) / kPanelRows * kPanelRows;
     copy_rows_to(p, rows.rest_row, row_end, [&](int64_t row, int64_t tile) {
@@ -256,7 +260,8 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
                                                     : fitting;
   const int64_t chunks = (panels + panels_max - 1) / panels_max;
   int64_t window = whole ? block_end - block_begin : kWindowBytes / block_bytes;
-  if (window < 1) window = 1;
+  if (p.weights.gated) window -= window % 2;
+  if (window < 1) window = p.weights.gated ? 2 : 1;
   for (int64_t first = block_begin; first < block_end; first += window) {
     const int64_t last = first + window < block_end ? first + window : block_end;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
@@ -269,9 +274,9 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
   _tile_release();
 }
 
-int64_t sums_bytes(const Weights&) { return kSumsBytes; }
-int64_t sums_and_expanded_bytes(const Weights&) { return kSumsBytes + kBlockTiles * kTileStep; }
-int64_t sums_and_rest_bytes(const Weights& w) { return kSumsBytes + w.k_tiles * kTileStep; }
+int64_t sums_bytes(const Weights&) { return kOthersAt; }
+int64_t sums_and_expanded_bytes(const Weights&) { return kOthersAt + kBlockTiles * kTileStep; }
+int64_t sums_and_rest_bytes(const Weights& w) { return kOthersAt + w.k_tiles * kTileStep; }
 
 void copy_rows(const Product& p, int64_t begin, int64_t end) {
   copy_rows_to(p, begin, end, [&](int64_t row, int64_t tile) {

@@ -12,6 +12,8 @@
 // Included by gemm_amx.cc alone.
 #pragma once
 
+#include <type_traits>
+
 #include "infer/kernels/cpu/gemm_amx_tiles.h"
 #include "infer/kernels/cpu/gemm_epilogue.h"
 
@@ -20,9 +22,10 @@ namespace {
 
 constexpr int64_t kFewRows = kPanelRows;
 constexpr int64_t kDirectRows = 4;    // up to this many rows y is written without a window
-constexpr int64_t kWindowBlocks = 8;  // 256 columns
+constexpr int64_t kWindowBlocks = 8;  // 256 columns, with gates 128
 constexpr int64_t kWindowStride = kWindowBlocks * kBlockCols;
-constexpr int64_t kFewScratchBytes = kBlockSums + 2 * kTileStep + 2 * kFewRows * kWindowStride * 4;
+constexpr int64_t kFewScratchBytes =
+    2 * kBlockSums + 2 * kTileStep + 2 * kFewRows * kWindowStride * 4;
 
 // How far ahead weights are fetched: the next step, which int4 already expands.
 template <Type kType>
@@ -94,14 +97,17 @@ using FewVec = F32x1;  // never called: for reading this header by itself
 #endif
 
 template <class Acc>
-inline void finish_few(const Product& p, int64_t rows, int64_t block, const uint8_t* sums) {
-  int64_t r = 0;
-  const auto at = [&] {
-    return reinterpret_cast<const Acc*>(sums + r / 16 * 2 * kHalfBytes + r % 16 * 64);
+inline void finish_few(const Product& p, int64_t rows, int64_t block, const uint8_t* sums,
+                       const uint8_t* gates) {
+  const auto finish = [&](auto together, int64_t r) {
+    const int64_t at = r / 16 * 2 * kHalfBytes + r % 16 * 64;
+    const auto* acc = reinterpret_cast<const Acc*>(sums + at);
+    finish_rows<FewVec, together>(p, r, block, acc, acc + kHalfBytes / 4, 16,
+                                  gates ? reinterpret_cast<const Acc*>(gates + at) : nullptr);
   };
-  for (; r + 4 <= rows; r += 4)
-    finish_rows<FewVec, 4>(p, r, block, at(), at() + kHalfBytes / 4, 16);
-  for (; r < rows; ++r) finish_rows<FewVec, 1>(p, r, block, at(), at() + kHalfBytes / 4, 16);
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) finish(std::integral_constant<int, 4>{}, r);
+  for (; r < rows; ++r) finish(std::integral_constant<int, 1>{}, r);
 }
 
 // Copies `bytes` bytes of each of `rows` rows.
@@ -122,19 +128,23 @@ void multiply_few(const Product& p, const uint8_t* x, int64_t x_row, int64_t beg
   config.rows[2] = config.rows[3] = config.rows[5] =
       static_cast<uint8_t>(rows > 16 ? rows - 16 : 1);
   config.load();
-  uint8_t* sums = scratch;
-  Expanded expanded{scratch + kBlockSums};
+  uint8_t *const sums = scratch, *const gates = sums + kBlockSums;
+  Expanded expanded{gates + kBlockSums};
   const int64_t block_bytes = p.weights.k_tiles * step_bytes(kType);
   if (kType == Type::kInt4) expanded.next(p.weights.tiles + begin * block_bytes);
   const auto multiply = [&](const Product& part, int64_t block) {
     const uint8_t* b = p.weights.tiles + block * block_bytes;
     const uint8_t* after = block + 1 < end ? b + block_bytes : b;
+    const bool gate = is_gate(p.weights, block);
+    uint8_t* const to = gate ? gates : sums;
     if (rows > 16) {
-      multiply_block_few<kType, true>(x, x_row, b, p.weights.k_tiles, after, expanded, sums);
+      multiply_block_few<kType, true>(x, x_row, b, p.weights.k_tiles, after, expanded, to);
     } else {
-      multiply_block_few<kType, false>(x, x_row, b, p.weights.k_tiles, after, expanded, sums);
+      multiply_block_few<kType, false>(x, x_row, b, p.weights.k_tiles, after, expanded, to);
     }
-    finish_few<typename SumOf<kType>::Type>(part, rows, block, sums);
+    if (!gate)
+      finish_few<typename SumOf<kType>::Type>(part, rows, block, sums,
+                                              p.weights.gated ? gates : nullptr);
   };
   if (rows <= kDirectRows) {
     for (int64_t block = begin; block < end; ++block) multiply(p, block);
@@ -143,13 +153,12 @@ void multiply_few(const Product& p, const uint8_t* x, int64_t x_row, int64_t beg
   }
 
   const int64_t y_bytes = p.y_bf16 ? 2 : 4;
-  uint8_t* y = scratch + kBlockSums + 2 * kTileStep;
+  uint8_t* y = scratch + 2 * kBlockSums + 2 * kTileStep;
   uint8_t* residual = y + kFewRows * kWindowStride * 4;
   for (int64_t block = begin; block < end; block += kWindowBlocks) {
     const int64_t last = block + kWindowBlocks < end ? block + kWindowBlocks : end;
-    const int64_t column = block * kBlockCols;
-    const int64_t columns =
-        (last * kBlockCols < p.weights.out ? last * kBlockCols : p.weights.out) - column;
+    const int64_t column = column_of(p.weights, block), next = column_of(p.weights, last);
+    const int64_t columns = (next < p.weights.out ? next : p.weights.out) - column;
     Product part = p;  // the window takes y's place
     part.y = y - column * y_bytes;
     part.y_stride = kWindowStride;

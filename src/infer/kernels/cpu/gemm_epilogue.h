@@ -4,7 +4,7 @@
 //
 //   int8, int4  v = fma((acc + 128 * sum(high * q)) * row_scale, scale, bias)
 //   else        v = acc + bias
-//   y = act(v) + residual
+//   y = act(v) + residual; gated: y = act(v of the gate's block) * v
 //
 // Several vectors go through each step together: one polynomial is a chain of dependent operations,
 // and the CPU's window is too small to overlap whole chains by itself (8 in step are 2-3x faster
@@ -163,36 +163,56 @@ struct Sink {
   int64_t y_stride;
 };
 
+// The first column of y that a block ends up in.
+inline int64_t column_of(const Weights& w, int64_t block) {
+  return (w.gated ? block / 2 : block) * kBlockCols;
+}
+inline bool is_gate(const Weights& w, int64_t block) { return w.gated && block % 2 == 0; }
+
+// The sums of one row and block as values, from `column` of them on.
+template <class V, bool kLoud, class Acc>
+inline __attribute__((always_inline)) V value_of(const Product& p, int64_t row, int64_t block,
+                                                 int64_t column, const Acc* acc) {
+  const Weights& w = p.weights;
+  const int64_t at = block * kBlockCols + column;
+  if constexpr (kIsInt<Acc>) {
+    V x = V::load_int(acc);
+    if constexpr (kLoud)
+      x = fma(high_part<V>(p, row, block, column / 16, column % 16), V::set(128.0f), x);
+    return fma(x * V::set(p.row_scale[row].scale), V::load(w.scale + at), V::load(w.bias + at));
+  } else {
+    return V::load(acc) + V::load(w.bias + at);
+  }
+}
+
 // Sums of row r: columns 0..15 of the block at acc0 + r * acc_stride, columns 16..31 at acc1 + r *
-// acc_stride.
+// acc_stride. `gate`: where acc0 would be for the block before, whose sums are laid out alike; or
+// null.
 template <class V, int kRows, bool kLoud, class Acc>
 inline __attribute__((always_inline)) void finish_full(const Product& p, int64_t row, int64_t block,
                                                        const Acc* acc0, const Acc* acc1,
-                                                       int64_t acc_stride, const Sink& sink) {
+                                                       int64_t acc_stride, const Acc* gate,
+                                                       const Sink& sink) {
   constexpr int kPerRow = static_cast<int>(kBlockCols) / V::kLanes;
-  const Weights& w = p.weights;
-  const float* bias = w.bias + block * kBlockCols;
   V v[kRows * kPerRow];
+  const auto read = [&](const Acc* from, int64_t of, int r, int j) __attribute__((always_inline)) {
+    const int64_t c = j * V::kLanes;
+    const int64_t at = c < 16 ? c : acc1 - acc0 + (c - 16);
+    return value_of<V, kLoud>(p, row + r, of, c, from + r * acc_stride + at);
+  };
 #pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r) {
+  for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
-    for (int j = 0; j < kPerRow; ++j) {
-      const int c = j * V::kLanes;
-      const Acc* acc = (c < 16 ? acc0 + c : acc1 + (c - 16)) + r * acc_stride;
-      V& x = v[r * kPerRow + j];
-      if constexpr (kIsInt<Acc>) {
-        x = V::load_int(acc);
-        if constexpr (kLoud) {
-          x = fma(high_part<V>(p, row + r, block, c / 16, c % 16), V::set(128.0f), x);
-        }
-        x = fma(x * V::set(p.row_scale[row + r].scale), V::load(w.scale + block * kBlockCols + c),
-                V::load(bias + c));
-      } else {
-        x = V::load(acc) + V::load(bias + c);
-      }
-    }
-  }
+    for (int j = 0; j < kPerRow; ++j)
+      v[r * kPerRow + j] = gate ? read(gate, block - 1, r, j) : read(acc0, block, r, j);
   activate(v, p.act, p.y_bf16);
+  if (gate) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+      for (int j = 0; j < kPerRow; ++j)
+        v[r * kPerRow + j] = v[r * kPerRow + j] * read(acc0, block, r, j);
+  }
   if (sink.residual) {
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r)
@@ -219,20 +239,21 @@ inline __attribute__((always_inline)) void finish_full(const Product& p, int64_t
 template <class V, int kRows, class Acc>
 __attribute__((noinline)) void finish_loud(const Product& p, int64_t row, int64_t block,
                                            const Acc* acc0, const Acc* acc1, int64_t acc_stride,
-                                           const Sink& sink) {
-  finish_full<V, kRows, true>(p, row, block, acc0, acc1, acc_stride, sink);
+                                           const Acc* gate, const Sink& sink) {
+  finish_full<V, kRows, true>(p, row, block, acc0, acc1, acc_stride, gate, sink);
 }
 
 // The last block, where y ends inside it: one row through a buffer.
 template <class V, class Acc>
 __attribute__((noinline)) void finish_narrow(const Product& p, int64_t row, int64_t block,
-                                             const Acc* acc0, const Acc* acc1, const Sink& sink) {
-  const int64_t columns = p.weights.out - block * kBlockCols;
+                                             const Acc* acc0, const Acc* acc1, const Acc* gate,
+                                             const Sink& sink) {
+  const int64_t columns = p.weights.out - column_of(p.weights, block);
   float residual[kBlockCols] = {};
   float y[kBlockCols];  // f32, or bf16 in its first half
   if (sink.residual)
     for (int64_t c = 0; c < columns; ++c) residual[c] = sink.residual[c];
-  finish_full<V, 1, kIsInt<Acc>>(p, row, block, acc0, acc1, 0,
+  finish_full<V, 1, kIsInt<Acc>>(p, row, block, acc0, acc1, 0, gate,
                                  {sink.residual ? residual : nullptr, 0, y, 0});
   const int64_t bytes = columns * (p.y_bf16 ? 2 : 4);
   __builtin_memcpy(sink.y, y, static_cast<unsigned long>(bytes));
@@ -240,8 +261,8 @@ __attribute__((noinline)) void finish_narrow(const Product& p, int64_t row, int6
 
 template <class V, int kRows, class Acc>
 inline void finish_rows(const Product& p, int64_t row, int64_t block, const Acc* acc0,
-                        const Acc* acc1, int64_t acc_stride) {
-  const int64_t column = block * kBlockCols;
+                        const Acc* acc1, int64_t acc_stride, const Acc* gate = nullptr) {
+  const int64_t column = column_of(p.weights, block);
   const int64_t y_bytes = p.y_bf16 ? 2 : 4;
   Sink sink{p.residual ? p.residual + row * p.residual_stride + column : nullptr, p.residual_stride,
             static_cast<uint8_t*>(p.y) + (row * p.y_stride + column) * y_bytes, p.y_stride};
@@ -249,12 +270,14 @@ inline void finish_rows(const Product& p, int64_t row, int64_t block, const Acc*
     if constexpr (kIsInt<Acc>) {
       int32_t loud = 0;
       for (int r = 0; r < kRows; ++r) loud |= p.row_scale[row + r].loud;
-      if (loud != 0) return finish_loud<V, kRows>(p, row, block, acc0, acc1, acc_stride, sink);
+      if (loud != 0)
+        return finish_loud<V, kRows>(p, row, block, acc0, acc1, acc_stride, gate, sink);
     }
-    return finish_full<V, kRows, false>(p, row, block, acc0, acc1, acc_stride, sink);
+    return finish_full<V, kRows, false>(p, row, block, acc0, acc1, acc_stride, gate, sink);
   }
   for (int r = 0; r < kRows; ++r) {
-    finish_narrow<V>(p, row + r, block, acc0 + r * acc_stride, acc1 + r * acc_stride, sink);
+    finish_narrow<V>(p, row + r, block, acc0 + r * acc_stride, acc1 + r * acc_stride,
+                     gate ? gate + r * acc_stride : nullptr, sink);
     if (sink.residual) sink.residual += sink.residual_stride;
     sink.y = static_cast<uint8_t*>(sink.y) + sink.y_stride * y_bytes;
   }

@@ -9,30 +9,6 @@
 namespace sis::kernels::ref {
 namespace {
 
-double activate(double x, gemm::Act act) {
-  switch (act) {
-    case gemm::Act::kNone:
-      return x;
-    case gemm::Act::kGelu:
-      return 0.5 * x * std::erfc(-x * std::sqrt(0.5));
-    case gemm::Act::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case gemm::Act::kRelu:
-      return x < 0 ? 0 : x;
-    case gemm::Act::kSilu:
-      return x / (1 + std::exp(-x));
-  }
-  return x;
-}
-
-template <class T>
-void gate_rows(const GateArgs<T>& a, int64_t begin, int64_t end) {
-  for (int64_t r = begin; r < end; ++r)
-    for (int64_t c = 0; c < a.out.cols; ++c)
-      a.out.at(r, c) = T(static_cast<float>(activate(to_float(a.x.at(r, c)), a.act) *
-                                            to_float(a.x.at(r, a.out.cols + c))));
-}
-
 // A head normalised and rotated, in f32.
 template <class T>
 void turn_head(const RotateArgs<T>& a, const T* x, const float* norm, const float* cosine,
@@ -131,8 +107,6 @@ void embed_tokens(const EmbedTokensArgs& a, int64_t begin, int64_t end) {
     for (int64_t c = 0; c < a.y.cols; ++c) a.y.at(t, c) = a.table.at(a.ids[t], c) * a.factor;
 }
 
-void gate(const GateArgs<float>& a, int64_t begin, int64_t end) { gate_rows(a, begin, end); }
-void gate(const GateArgs<bf16>& a, int64_t begin, int64_t end) { gate_rows(a, begin, end); }
 void rotate(const RotateArgs<float>& a, int64_t begin, int64_t end) { rotate_rows(a, begin, end); }
 void rotate(const RotateArgs<bf16>& a, int64_t begin, int64_t end) { rotate_rows(a, begin, end); }
 

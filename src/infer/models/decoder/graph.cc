@@ -9,7 +9,7 @@ namespace sis::models::decoder {
 namespace {
 
 // Rows of the feed-forward part at a time: its wide middle stays in cache and its scratch small.
-constexpr int64_t kFeedForwardRows = 256;
+constexpr int64_t kFeedForwardRows = 512;
 
 }  // namespace
 
@@ -42,7 +42,7 @@ int64_t Graph::linear_params() const {
   int64_t total = 0;
   for (const auto& layer : weights_.layers)
     for (const auto* linear : {&layer.qkv, &layer.attention_out, &layer.gate_up, &layer.down})
-      total += linear->in() * linear->out();
+      total += linear->params();
   return total;
 }
 
@@ -75,7 +75,6 @@ void Graph::run_as(ops::Context& context, std::span<const int32_t> ids,
   Mat<T> x = context.workspace.take_mat<T>(tokens, c.hidden);
   Mat<T> qkv = context.workspace.take_mat<T>(tokens, queries + 2 * keys);
   Mat<T> attended = context.workspace.take_mat<T>(tokens, queries);
-  Mat<T> gate_up = context.workspace.take_mat<T>(wide_rows, 2 * int64_t{c.intermediate});
   Mat<T> gated = context.workspace.take_mat<T>(wide_rows, c.intermediate);
   Mat<float> y;  // what a part adds to h, where a norm comes between
   if (c.post_norms) y = context.workspace.take_mat<float>(tokens, c.hidden);
@@ -123,9 +122,8 @@ void Graph::run_as(ops::Context& context, std::span<const int32_t> ids,
     norm(layer.feed_forward_norm);
     for (int64_t begin = 0; begin < tokens; begin += kFeedForwardRows) {
       const int64_t end = std::min(tokens, begin + kFeedForwardRows), rows = end - begin;
-      const Mat<T> both = gate_up.rows_between(0, rows), middle = gated.rows_between(0, rows);
-      layer.gate_up.forward(context, x.rows_between(begin, end), {}, both);
-      ops::gated_activation(context, both, c.activation, middle);
+      const Mat<T> middle = gated.rows_between(0, rows);
+      layer.gate_up.forward(context, x.rows_between(begin, end), {c.activation}, middle);
       if (c.post_norms) {
         layer.down.forward(context, middle, {}, y.rows_between(begin, end));
       } else {

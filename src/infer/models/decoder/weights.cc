@@ -38,8 +38,9 @@ class Loader {
     std::string name;
     int64_t out;
   };
-  // Parts stacked along out.
-  Result<ops::Linear> linear(const std::vector<Part>& parts, int64_t in, bool bias) const {
+  // Parts stacked along out, or a gate and what it gates.
+  Result<ops::Linear> linear(const std::vector<Part>& parts, int64_t in, bool bias,
+                             bool gated = false) const {
     std::vector<WeightView> weights, biases;
     for (const auto& part : parts) {
       SIS_ASSIGN(const WeightView weight,
@@ -49,7 +50,8 @@ class Loader {
       SIS_ASSIGN(const WeightView values, matrix(part.name + ".bias", 1, part.out));
       biases.push_back(values);
     }
-    auto packed = ops::Linear::pack(weights, biases, compute_, isa_, team_, &arena_);
+    const auto pack = gated ? &ops::Linear::pack_gated : &ops::Linear::pack;
+    auto packed = pack(weights, biases, compute_, isa_, team_, &arena_);
     if (!packed.ok()) return prefixed(prefix_ + parts[0].name, std::move(packed).error());
     for (const auto& part : parts) source_.release(prefix_ + part.name + ".weight");
     return packed;
@@ -129,7 +131,7 @@ Result<Weights> load_weights(const Config& config, std::unique_ptr<weights::Weig
     }
     SIS_ASSIGN(layer.gate_up, load.linear({{at + "mlp.gate_proj", intermediate},
                                            {at + "mlp.up_proj", intermediate}},
-                                          hidden, config.mlp_bias));
+                                          hidden, config.mlp_bias, true));
     SIS_ASSIGN(layer.down,
                load.linear({{at + "mlp.down_proj", hidden}}, intermediate, config.mlp_bias));
     w.bytes += layer.qkv.bytes() + layer.attention_out.bytes() + layer.gate_up.bytes() +

@@ -17,7 +17,7 @@ struct Layer {
   ops::Linear attention_out;                  // [hidden, heads * head_dim]
   std::vector<float> post_attention_norm;     // [hidden], or empty
   std::vector<float> feed_forward_norm;       // [hidden], before the feed-forward part
-  ops::Linear gate_up;                        // [2 * intermediate, hidden]
+  ops::Linear gate_up;                        // gated, twice [intermediate, hidden]
   ops::Linear down;                           // [hidden, intermediate]
   std::vector<float> post_feed_forward_norm;  // [hidden], or empty
 };
