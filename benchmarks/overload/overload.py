@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -124,6 +125,8 @@ def main():
     if options.smoke:
         # So much that it is too much even where the machine was busy while the capacity was found.
         options.seconds, options.loads = 1.0, "0.5,12"
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection for each request that waits, on both sides
     binary = str(Path(options.binary).resolve())
     loads = [float(load) for load in options.loads.split(",")]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True,

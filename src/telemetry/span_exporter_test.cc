@@ -82,7 +82,9 @@ struct Exporting {
 using Names = std::vector<std::string>;
 
 TEST(SpanExporter, SendsWhatGathered) {
-  Exporting e;
+  auto options = Exporting::quick();
+  options.batches.flush_every = from_ms(500);  // for both to come in time
+  Exporting e(options);
   EXPECT_TRUE(e.offer("a"));
   EXPECT_TRUE(e.offer("b"));
   ASSERT_TRUE(e.collector->got(1));

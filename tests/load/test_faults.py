@@ -78,6 +78,18 @@ def endless(start, again):
     return talk
 
 
+def when_asked(server, segment, count, act):
+    """Calls `act` on a thread of its own as soon as the server has had `count` requests for `segment`."""
+    def watch():
+        end, requests = time.monotonic() + 60, 0
+        while requests < count and time.monotonic() < end:
+            time.sleep(0.01)
+            with contextlib.suppress(RuntimeError):  # nobody has asked yet
+                requests = server.log(segment)["requests"]
+        act()
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def closed_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
@@ -118,7 +130,7 @@ class NothingThere(Faults):
                 fillers.append(filler)
             started = time.monotonic()
             run = self.run_http(f"http://127.0.0.1:{port}/", "--timeout", "500ms", "--n-requests", 3, "--concurrency", 3)
-            self.assertLess(time.monotonic() - started, 15)
+            self.assertLess(time.monotonic() - started, 60)
             self.assertFailed(run, f"127.0.0.1:{port}", "no answer within 0.5 s")
             for filler in fillers:
                 filler.close()
@@ -215,24 +227,22 @@ class Interrupted(Faults):
 
     def test_server_dies_for_good(self):
         with TruthServer(SERVER) as server:
-            threading.Timer(1.0, server.process.kill).start()
-            started = time.monotonic()
-            run = self.run_http(server.url("fixed,ms=2"), "--concurrency", 4, "--duration", "30s")
-        self.assertLess(time.monotonic() - started, 20)  # gives up ten seconds after the last sign of life
+            when_asked(server, "fixed,ms=2", 500, server.process.kill)
+            run = self.run_http(server.url("fixed,ms=2"), "--concurrency", 4, "--duration", "60s")
         self.assertIn(run["exit_code"], CUT_SHORT)
         self.assertEqual(run["verdict"], "incomplete")
         self.assertIn("could not be reached any more", run["verdict_reason"])
         self.assertGreater(run["successes"], 100)
         self.assertEqual(run["latency_ms"]["count"], run["successes"])
         self.assertGreater(run["failures_by_kind"]["closed"] + run["resent"], 0)
-        self.assertLess(run["wall_s"], 13)
+        self.assertLess(run["wall_s"], 45)  # gives up ten seconds after the last sign of life
         self.assertIn("incomplete", run["stdout"])
 
     def test_server_dies_shortly_before_the_end(self):
         """Too late for the ten seconds, yet no whole run."""
-        for load in (["--duration", "1.3s"], ["--duration", "1.3s", "--rate", "500"], ["--duration", "1.3s", "--no-keep-alive"]):
+        for load in (["--duration", "2s"], ["--duration", "2s", "--rate", "500"], ["--duration", "2s", "--no-keep-alive"]):
             with self.subTest(load=load), TruthServer(SERVER) as server:
-                threading.Timer(0.7, server.process.kill).start()
+                when_asked(server, "fixed,ms=2", 100, server.process.kill)
                 run = self.run_http(server.url("fixed,ms=2"), "--concurrency", 4, *load)
                 self.assertIn(run["exit_code"], CUT_SHORT, run["stdout"])
                 self.assertEqual(run["verdict"], "incomplete", run["stdout"])
@@ -245,10 +255,10 @@ class Interrupted(Faults):
         def restart():
             server.process.kill()
             server.process.wait()
-            time.sleep(0.7)
+            time.sleep(2.2)  # a whole second of the timeline at least
             again.append(TruthServer(SERVER, "--port", str(server.port)))
-        threading.Timer(1.0, restart).start()
-        run = self.run_http(server.url("fixed,ms=2"), "--concurrency", 4, "--duration", "4s")
+        when_asked(server, "fixed,ms=2", 100, restart)
+        run = self.run_http(server.url("fixed,ms=2"), "--concurrency", 4, "--duration", "8s")
         server.stop()
         for other in again:
             other.stop()
@@ -256,8 +266,8 @@ class Interrupted(Faults):
         self.assertGreater(run["connect_failures"], 0)
         answered = [second["ok"] for second in run["timeline_per_second"]]
         self.assertGreater(answered[0], 0)
-        self.assertGreater(answered[3], 0)
-        self.assertLess(answered[1], answered[3])
+        self.assertIn(0, answered)
+        self.assertGreater(sum(answered[answered.index(0):]), 0)
         self.assertEqual(run["requests"], run["successes"] + run["failures"])
 
     def test_interrupt(self):
@@ -265,9 +275,8 @@ class Interrupted(Faults):
             file = Path(folder) / "run.json"
             process = subprocess.Popen([SIS, "bench", "http", server.url("fixed,ms=2"), "--duration", "60s", "--json", str(file),
                                         "--no-progress"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            time.sleep(1)
-            process.send_signal(signal.SIGINT)
-            text, _ = process.communicate(timeout=10)
+            when_asked(server, "fixed,ms=2", 500, lambda: process.send_signal(signal.SIGINT))
+            text, _ = process.communicate(timeout=90)
             self.assertIn(process.returncode, CUT_SHORT)
             run = json.loads(file.read_text())["runs"][0]
         self.assertEqual(run["verdict"], "incomplete")

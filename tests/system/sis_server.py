@@ -63,7 +63,11 @@ class Server:
         for reader in self.readers:
             reader.start()
         if wait:
-            self.wait_ready(timeout)
+            try:
+                self.wait_ready(timeout)
+            except BaseException:
+                self.stop()  # nobody else knows of it
+                raise
 
     def _read(self, stream, lines):
         for line in stream:

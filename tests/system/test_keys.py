@@ -272,17 +272,17 @@ class Browsers(unittest.TestCase):
 
 class Limits(Folder):
     def test_requests_per_window(self):
-        with Server(BINARY, {"RATE_LIMIT_RPM": "3", "RATE_LIMIT_WINDOW_SEC": "2"}) as server:
+        with Server(BINARY, {"RATE_LIMIT_RPM": "3", "RATE_LIMIT_WINDOW_SEC": "5"}) as server:
             seen = [server.request("GET", "/v1/models") for _ in range(4)]
             self.assertEqual([status for status, _, _ in seen], [200, 200, 200, 429])
             self.assertEqual([headers["x-ratelimit-remaining-requests"] for _, headers, _ in seen], ["2", "1", "0", "0"])
             self.assertEqual({headers["x-ratelimit-limit-requests"] for _, headers, _ in seen}, {"3"})
             for _, headers, _ in seen:
-                self.assertRegex(headers["x-ratelimit-reset-requests"], r"^(\d+ms|[12]s)$")
+                self.assertRegex(headers["x-ratelimit-reset-requests"], r"^(\d+ms|[1-5]s)$")
             headers, error = seen[3][1], json.loads(seen[3][2])["error"]
             self.assertEqual(error["code"], "rate_limit_exceeded")
             wait_ms = int(headers["retry-after-ms"])
-            self.assertTrue(0 < wait_ms <= 2000, wait_ms)
+            self.assertTrue(0 < wait_ms <= 5000, wait_ms)
             self.assertEqual(int(headers["Retry-After"]), -(-wait_ms // 1000))
             self.assertEqual(server.metric("rate_limit_hits_total"), 1)
             self.assertEqual(server.request("GET", "/health")[0], 200)
@@ -307,13 +307,17 @@ class Limits(Folder):
             self.assertEqual(headers["x-ratelimit-remaining-tokens"], str(40 - used))
 
     def test_requests_in_progress(self):
-        with Server(BINARY, {"API_KEYS": keys_list(("one", "one-key", {"concurrent": 1})), "EMBEDDING_CACHE_SIZE": "0"}) as server:
-            heavy = json.dumps({"model": "demo/embed", "input": [f"{i} " + "river stone lamp cloud " * 120 for i in range(32)]})
+        catalog = Path(self.folder.name) / "models.yaml"
+        catalog.write_text("models:\n  - {name: slow, handler: mock_embedding, mock: {embed_us_per_batch: 1000000}}\n"
+                           "  - {name: quick, handler: mock_embedding}\n")
+        settings = {"MODEL_CONFIG_PATH": str(catalog), "MODELS": "slow,quick", "API_KEYS": keys_list(("one", "one-key", {"concurrent": 1}))}
+        with Server(BINARY, settings) as server:
+            slow, quick = (json.dumps({"model": name, "input": "hello"}) for name in ("slow", "quick"))
             first, beside = [], []
 
             def work():  # the requests beside it may have the place at first
                 while not first or first[-1] == 429:
-                    first.append(server.request("POST", "/v1/embeddings", heavy, {**JSON, **bearer("one-key")}, 60)[0])
+                    first.append(server.request("POST", "/v1/embeddings", slow, {**JSON, **bearer("one-key")}, 60)[0])
             worker = threading.Thread(target=work)
             worker.start()
             while worker.is_alive():
@@ -322,7 +326,7 @@ class Limits(Folder):
             self.assertEqual(first[-1], 200)
             self.assertIn(429, beside)
             for _ in range(50):  # a place is free as soon as the answer is there
-                self.assertEqual(server.request("POST", "/v1/embeddings", EMBED, {**JSON, **bearer("one-key")})[0], 200)
+                self.assertEqual(server.request("POST", "/v1/embeddings", quick, {**JSON, **bearer("one-key")})[0], 200)
 
     def test_ten_thousand_clients_take_bounded_memory(self):
         keys = [(f"k{i}", f"key-{i}", {}) for i in range(3000)]
@@ -404,12 +408,14 @@ class Reload(Folder):
             Path(server.folder.name, ".env").write_text("LOG_LEVEL=ERROR\nMAX_BATCH_SIZE=5\n")
             server.process.send_signal(signal.SIGHUP)
             self.assertTrue(until(lambda: entries(server, "reloaded")[-1]["log_level"] == "ERROR"))
-            time.sleep(0.1)
-            quiet = len(server.log)
-            for _ in range(5):
-                server.request("POST", "/v1/embeddings", EMBED, {**JSON, **bearer(key)})
-            time.sleep(0.2)
-            self.assertEqual(len(server.log), quiet)
+
+            def silent():  # at first the line of the reload may be followed by one more
+                before = len(server.log)
+                for _ in range(5):
+                    server.request("POST", "/v1/embeddings", EMBED, {**JSON, **bearer(key)})
+                time.sleep(0.2)
+                return len(server.log) == before
+            self.assertTrue(until(silent))
             Path(server.folder.name, ".env").write_text("LOG_LEVEL=INFO\nMAX_BATCH_SIZE=5\n")
             self.assertIn("MAX_BATCH_SIZE", hup("reload_wants_restart")["settings"])
             server.request("POST", "/v1/embeddings", EMBED, {**JSON, **bearer(key)})

@@ -191,7 +191,7 @@ class Faults(unittest.TestCase):
                 wanted = {p: content(chat(server, p, model="sound")[2]) for p in ("a", "b", "c")}
                 seen, problems = {}, []
                 lock = threading.Lock()
-                end = time.monotonic() + 6
+                begin, over = time.monotonic(), threading.Event()
 
                 def count(model, status):
                     with lock:
@@ -199,7 +199,7 @@ class Faults(unittest.TestCase):
 
                 def use(worker):
                     n = 0
-                    while time.monotonic() < end:
+                    while not over.is_set():
                         n += 1
                         prompt = "abc"[n % 3]
                         status, headers, answer = chat(server, prompt, model="shaky")
@@ -220,7 +220,13 @@ class Faults(unittest.TestCase):
                             problems.append(f"a neighbour's answer changed: {content(answer)}")
 
                 with concurrent.futures.ThreadPoolExecutor(6) as pool:
-                    for future in [pool.submit(use, worker) for worker in range(6)]:
+                    futures = [pool.submit(use, worker) for worker in range(6)]
+                    # For 4 s, and until both have failed, been built anew and answered, however long that takes here.
+                    until(lambda: problems or any(future.done() for future in futures) or time.monotonic() - begin > 4 and
+                          all(seen.get((model, status), 0) for model in ("shaky", "shaky-vectors") for status in (200, 500)) and
+                          server.metric("model_rebuilds_total", result="ok") > 1 and server.metric("circuit_breaker_open_total") >= 2, 120)
+                    over.set()
+                    for future in futures:
                         future.result()
                 self.assertEqual(problems[:3], [])
                 for model in ("shaky", "shaky-vectors"):
@@ -234,10 +240,9 @@ class Faults(unittest.TestCase):
                 self.assertTrue(until(lambda: all(
                     state == "closed" for state in json.loads(server.request("GET", "/health")[2])["circuit_breakers"].values())))
                 self.assertEqual(server.metric("circuit_breaker_state"), 0)
-                self.assertTrue(until(lambda: server.metric("chat_running_sequences") == 0))
-                self.assertEqual(server.metric("chat_kv_blocks", state="used"), 0)
-                self.assertTrue(any("engine_fault" in line for line in server.log))
-                self.assertTrue(any("model_rebuilt" in line for line in server.log))
+                self.assertTrue(until(lambda: server.metric("chat_running_sequences") == 0 and server.metric("chat_kv_blocks", state="used") == 0))
+                for message in ("engine_fault", "model_rebuilt"):
+                    self.assertTrue(until(lambda: any(message in line for line in list(server.log))), message)
 
     def test_a_model_that_stays_broken_stays_refused(self):
         with Server(BINARY, {"MOCK_FAILURE_RATE": "1", "ENABLE_WARMUP": "0"}, ["--mock"]) as server:
@@ -247,7 +252,7 @@ class Faults(unittest.TestCase):
             status, headers, answer = chat(server)
             self.assertEqual((status, answer["error"]["code"]), (503, "circuit_open"))
             self.assertGreaterEqual(int(headers["Retry-After"]), 1)
-            self.assertTrue(until(lambda: server.metric("model_rebuilds_total", model="mock-chat", result="failed") >= 2, 10))
+            self.assertTrue(until(lambda: server.metric("model_rebuilds_total", model="mock-chat", result="failed") >= 2))
             health = json.loads(server.request("GET", "/health")[2])
             self.assertEqual(health["circuit_breakers"], {"mock-chat": "open", "mock-embed": "closed"})
             self.assertEqual(server.metric("circuit_breaker_state", model="mock-chat"), 2)
@@ -284,12 +289,14 @@ class Soak(unittest.TestCase):
                     ["--mock"]) as server:
             memory, done = [], 0
             with concurrent.futures.ThreadPoolExecutor(4) as pool:
-                for _ in range(3):
+                for _ in range(4):
                     parts = [range(done + part, done + 1200, 4) for part in range(4)]
                     self.assertEqual(sum(pool.map(lambda part: self.worker(server, part), parts)), 0)
                     done += 1200
                     memory.append(resident_mib(server))
-            self.assertLess(memory[2] - memory[1], 4, f"MiB after each {1200} requests: {memory}")
+            # A leak grows every time; buffers that a thread books when its turn comes first do not.
+            growth = min(after - before for before, after in zip(memory[1:], memory[2:]))
+            self.assertLess(growth, 4, f"MiB after each {1200} requests: {memory}")
 
 
 if __name__ == "__main__":

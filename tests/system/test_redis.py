@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from sis_server import JSON, Server, free_port, tiny_catalog, until  # noqa: E402
 
 BINARY = None
-BUDGET_MS = 300
+BUDGET_MS = 300  # where it is the budget that is tested
+PATIENT_MS = 10000  # elsewhere: a machine that does other things must not make a miss of a hit
 SLACK_MS = 4000  # of a machine that does other things as well
 
 
@@ -127,6 +128,7 @@ class Load:
             time.sleep(0.005)
 
     def __exit__(self, *_):
+        until(lambda: len(self.seconds) > 20 or self.failures, 60)
         self.stopping = True
         for thread in self.threads:
             thread.join()
@@ -146,8 +148,12 @@ class RedisCache(unittest.TestCase):
         self.port = free_port()
         self.settings = {"MODEL_CONFIG_PATH": tiny_catalog(self.folder.name), "MODELS": "tiny", "RESPONSE_CACHE_CHAT": "1",
                          "CACHE_BACKEND": "redis", "REDIS_URL": f"redis://127.0.0.1:{self.port}/0",
-                         "REDIS_TIMEOUT_MS": str(BUDGET_MS), "CHAT_BATCH_WINDOW_MS": "0", "CHAT_QUEUE_MAX_WAIT_MS": "0"}
+                         "REDIS_TIMEOUT_MS": str(PATIENT_MS), "CHAT_BATCH_WINDOW_MS": "0", "CHAT_QUEUE_MAX_WAIT_MS": "0"}
         self.redis = self.server = None
+
+    def use_slow_model(self):
+        """In place of the real one a mock that takes a millisecond for every token, however fast the machine is."""
+        Path(self.settings["MODEL_CONFIG_PATH"]).write_text("models:\n  - {name: tiny, handler: mock_chat, mock: {decode_us_per_step: 1000}}\n")
 
     def tearDown(self):
         if self.server:
@@ -200,7 +206,7 @@ class RedisCache(unittest.TestCase):
             self.assertEqual((status, headers.get("X-Cache")), (200, None), fields)
         hits, misses = (self.server.metric(f"inference_cache_{kind}_total") for kind in ("hits", "misses"))
         self.assertEqual((hits, misses), (2, 6))
-        self.assertEqual(self.redis.keys(), 6)
+        self.assertTrue(until(lambda: self.redis.keys() == 6))
         self.assertGreaterEqual(self.server.metric("redis_calls_total"), 12, "a look-up and a store for each")
         self.assertEqual(self.server.metric("redis_failures_total", reason="timeout"), 0)
         self.assertGreaterEqual(self.server.metric("redis_connections_ready"), 1)
@@ -235,12 +241,13 @@ class RedisCache(unittest.TestCase):
             return [line for line in client.recv(1 << 16).decode().split("\r\n") if line.startswith("inference:")]
 
     def test_identical_requests_work_once(self):
+        self.use_slow_model()
         self.start()
         barrier = threading.Barrier(8)
 
         def together(_):
             barrier.wait()
-            return self.ask_quietly("All at once", 300)
+            return self.ask_quietly("All at once", 1500)
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(together, range(8)))
@@ -250,7 +257,7 @@ class RedisCache(unittest.TestCase):
         self.assertEqual(words.count("miss"), 1, words)
         self.assertGreaterEqual(words.count("join"), 1, words)
         self.assertEqual(self.server.metric("inference_cache_joins_total"), words.count("join"))
-        self.assertEqual(self.redis.keys(), 1)
+        self.assertTrue(until(lambda: self.redis.keys() == 1))
 
     def ask_quietly(self, prompt, tokens):
         body = {"model": "tiny", "messages": [{"role": "user", "content": prompt}], "max_tokens": tokens, "temperature": 0,
@@ -259,9 +266,10 @@ class RedisCache(unittest.TestCase):
         return status, head["X-Cache"], json.dumps(json.loads(text).get("choices"))
 
     def test_a_leader_that_leaves_is_followed(self):
+        self.use_slow_model()
         self.start()
         seen = []
-        for attempt in range(6):  # a fast machine may have answered before the leader is gone
+        for attempt in range(6):  # a slow machine may take longer to join
             prompt = f"Long {attempt}"
             body = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": prompt}], "max_tokens": 1800,
                                "temperature": 0, "ignore_eos": True})
@@ -272,7 +280,7 @@ class RedisCache(unittest.TestCase):
                                     f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
                     self.assertTrue(until(lambda: self.server.metric("inference_cache_misses_total") == misses + 1))
                     followers = [pool.submit(self.ask_quietly, prompt, 1800) for _ in range(3)]
-                    time.sleep(0.05)
+                    time.sleep(0.3)
                 answers = [future.result() for future in followers]
             self.assertEqual({status for status, _, _ in answers}, {200}, "the leader's leaving reaches nobody")
             self.assertEqual(len({text for _, _, text in answers}), 1)
@@ -280,18 +288,18 @@ class RedisCache(unittest.TestCase):
             if seen[-1] == ["join", "join", "miss"]:
                 break
         self.assertEqual(seen[-1], ["join", "join", "miss"], seen)
-        self.assertGreaterEqual(self.server.metric("chat_requests_total", status="499"), 1)
+        self.assertTrue(until(lambda: self.server.metric("chat_requests_total", status="499") >= 1))
 
     def test_starts_without_redis_and_finds_it_later(self):
         self.start(redis=False)
         self.assertEqual(self.word("a"), "miss")
         self.assertEqual(self.word("a"), "hit", "kept in memory meanwhile")
         self.assertEqual(self.server.metric("inference_cache_redis_up"), 0)
-        self.assertTrue(any("redis_down" in line for line in self.server.log))
+        self.assertTrue(until(lambda: any("redis_down" in line for line in list(self.server.log))))
         self.redis = Redis(self.port)
         self.assertTrue(until(self.redis_up), "found without a restart")
         self.assertEqual(self.word("b"), "miss")
-        self.assertEqual(self.redis.keys(), 1)
+        self.assertTrue(until(lambda: self.redis.keys() == 1))
 
     def test_a_password(self):
         self.redis = Redis(self.port, "--requirepass", "hunter2")
@@ -301,7 +309,7 @@ class RedisCache(unittest.TestCase):
         self.server.stop()
         said = "\n".join(self.server.log + self.server.said)
         self.server = Server(BINARY, {**self.settings, "REDIS_URL": f"redis://:hunter3@127.0.0.1:{self.port}/2"})
-        self.assertTrue(until(lambda: any("redis_down" in line for line in self.server.log)))
+        self.assertTrue(until(lambda: any("redis_down" in line and "WRONGPASS" in line for line in list(self.server.log))))
         self.assertEqual([self.word("a"), self.word("a")], ["miss", "hit"], "in memory")
         said += "\n".join(self.server.log + self.server.said)
         self.assertIn("redis_up", said)
@@ -318,10 +326,10 @@ class RedisCache(unittest.TestCase):
         self.assertNotIn("hunter2", said)
         self.server = Server(BINARY, {**self.settings, "REDIS_URL": ""})
         self.assertEqual([self.word("a"), self.word("a")], ["miss", "hit"], "in memory")
-        self.assertTrue(any("REDIS_URL is not set" in line for line in self.server.log))
+        self.assertTrue(until(lambda: any("REDIS_URL is not set" in line for line in list(self.server.log))))
 
     def test_redis_fares_badly_under_load(self):
-        self.start()
+        self.start(REDIS_TIMEOUT_MS=str(BUDGET_MS))
         self.expected = self.ask("Say something.")[2]
         loads = []
 
@@ -392,7 +400,7 @@ class RateLimit(unittest.TestCase):
             self.redis.kill()
 
     def start(self, **settings):
-        server = Server(BINARY, {"REDIS_URL": f"redis://127.0.0.1:{self.port}/0", "REDIS_TIMEOUT_MS": str(BUDGET_MS),
+        server = Server(BINARY, {"REDIS_URL": f"redis://127.0.0.1:{self.port}/0", "REDIS_TIMEOUT_MS": str(PATIENT_MS),
                                  "RATE_LIMIT_RPM": "6", **settings}, ["--mock"])
         self.servers.append(server)
         return server
@@ -430,7 +438,7 @@ class RateLimit(unittest.TestCase):
 
     def test_a_paused_redis_holds_nobody_up(self):
         self.redis = Redis(self.port)
-        server = self.start(RATE_LIMIT_BACKEND="redis")
+        server = self.start(RATE_LIMIT_BACKEND="redis", REDIS_TIMEOUT_MS=str(BUDGET_MS))
         self.assertTrue(until(lambda: self.up(server)))
         self.assertEqual(self.take(server), [(200, 5)])
         os.kill(self.redis.process.pid, signal.SIGSTOP)
@@ -456,7 +464,7 @@ class RateLimit(unittest.TestCase):
     def test_no_url(self):
         server = self.start(RATE_LIMIT_BACKEND="redis", REDIS_URL="")
         self.assertEqual(self.take(server), [(200, 5)])
-        self.assertTrue(any("rate_limit_backend" in line and "REDIS_URL is not set" in line for line in server.log))
+        self.assertTrue(until(lambda: any("rate_limit_backend" in line and "REDIS_URL is not set" in line for line in list(server.log))))
 
 
 if __name__ == "__main__":

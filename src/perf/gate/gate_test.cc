@@ -240,7 +240,7 @@ TEST_F(GateCommand, TellsItsOwnErrors) {
   EXPECT_EQ(run({"noise", arguments[5], arguments[6]}).exit_code, 104);
 }
 
-// Two servers, one of which takes 4 ms longer, measured in turns.
+// Two servers, one of which takes 40 ms longer, measured in turns.
 TEST_F(GateCommand, RunsTwoServersInTurns) {
   const auto script = [](int wait_ms) {
     return [wait_ms](net::ScriptedServer::Peer& peer) {
@@ -250,7 +250,7 @@ TEST_F(GateCommand, RunsTwoServersInTurns) {
       }
     };
   };
-  net::ScriptedServer quick(script(4)), slow(script(8));
+  net::ScriptedServer quick(script(4)), slow(script(44));
   const auto contest = [&](const std::string& a, const std::string& b,
                            const std::vector<std::string>& more) {
     std::vector<std::string> arguments = {

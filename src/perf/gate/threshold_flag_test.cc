@@ -79,7 +79,8 @@ TEST(ThresholdFlag, InterruptedIs105) {
   ScriptedServer server(answer_slowly);
   std::atomic<bool> stop{false};
   std::thread person([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    for (int i = 0; i < 10'000 && server.requests() < 20; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     stop = true;
   });
   std::FILE* nowhere = std::fopen("/dev/null", "w");

@@ -188,8 +188,9 @@ TEST(Allocations, NoneBetweenRequestsOfAMixWithThinkTimesAndWindows) {
   EXPECT_EQ(result->parts[0].ok, 1125u);
   EXPECT_GE(windows, 3);
   EXPECT_GT(watched.at_first, 0u);
-  // Three tallies of at most 14 histograms, in as many sets as are on their way to the runner.
-  EXPECT_LE(watched.at_last - watched.at_first, 500u);
+  // Three tallies of at most 14 histograms, in as many sets as are on their way to the runner: few,
+  // and 40 where it was held up for 400 ms. One for each request would be 3,500.
+  EXPECT_LE(watched.at_last - watched.at_first, 1700u);
 }
 
 // Serves `body` to everything; the workload must neither fail nor allocate.

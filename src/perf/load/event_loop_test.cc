@@ -254,19 +254,19 @@ TEST(EventLoop, SlowAnswersTimeOutAndTheRunGoesOn) {
     }
   });
   auto options = options_for(server, 1, 6);
-  options.timeout = from_ms(150);
+  options.timeout = from_ms(800);  // of those that are answered none takes so long
   const Tally tally = run(options, NumberedWorkload());
   EXPECT_EQ(tally.ok, 5u);
   EXPECT_EQ(tally.faults[static_cast<size_t>(Fault::kTimeout)], 1u);
-  EXPECT_EQ(first_error(tally), "no answer within 0.15 s");
-  EXPECT_GE(tally.failed_latency.max_ms(), 150);
+  EXPECT_EQ(first_error(tally), "no answer within 0.8 s");
+  EXPECT_GE(tally.failed_latency.max_ms(), 800);
 }
 
 TEST(EventLoop, AnswerBeforeTheBodyWasSentIsRead) {
   // Refuses at the head and closes while megabytes are still on their way.
   ScriptedServer server([](Peer& peer) {
     peer.send("HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig");
-    peer.wait(milliseconds(50));
+    peer.wait(milliseconds(400));
   });
   PlainHttpOptions plain{.url = *net::parse_url(server.url())};
   plain.request = {.method = "POST", .body = std::string(8 << 20, 'x')};
@@ -332,7 +332,7 @@ TEST(EventLoop, AServerThatIsGoneAtTheEndMakesTheRunIncomplete) {
       stop_listening = [&] { server.stop_listening(); };
       auto options = options_for(server, 2, 0);
       options.rate = rate;
-      options.duration = from_ms(400);
+      options.duration = from_ms(1000);
       options.give_up_after = from_seconds(100);
       const auto result = run_load(options, NumberedWorkload(), nullptr, nullptr);
       ASSERT_TRUE(result.ok()) << result.error().message;
@@ -454,10 +454,10 @@ TEST(EventLoop, DenseOpenLoopsPollAndSayHowBusyTheyAre) {
     }
   });
   auto options = options_for(server, 2, 0);
-  options.duration = from_ms(300);
+  options.duration = from_ms(1000);
   options.rate = 50'000;
   Tally tally = run(options, NumberedWorkload());
-  EXPECT_GE(tally.cpu_s + tally.cpu_wait_s, 0.15);
+  EXPECT_GE(tally.cpu_s + tally.cpu_wait_s, 0.15);  // where the host takes most of the time as well
   EXPECT_LT(tally.cpu_share_max, 0.5);
   options.rate = 20;  // asleep nearly all the time
   tally = run(options, NumberedWorkload());

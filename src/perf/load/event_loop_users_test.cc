@@ -55,10 +55,10 @@ TEST(Users, ThinkBetweenRequests) {
     options.keep_alive = keep_alive;
     options.think_min = milliseconds(20);
     options.think_max = milliseconds(30);
-    options.duration = milliseconds(400);
+    options.duration = milliseconds(1000);
     const RunResult result = run(options, *get(server, "/"));
     EXPECT_EQ(result.tally.failed, 0u);
-    EXPECT_LE(result.tally.ok, 4u * (400 / 20 + 1));
+    EXPECT_LE(result.tally.ok, 4u * (1000 / 20 + 1));
     EXPECT_GE(result.tally.ok, 4u * 4);
     // After the first of each user, every request was due at the end of a thinking time.
     EXPECT_EQ(result.tally.late.count(), result.tally.ok - 4);
@@ -162,8 +162,8 @@ TEST(Users, LosingTheConnectionWhileThinkingIsNoFailure) {
   EXPECT_GE(result.tally.connects, 12u);
 }
 
-// 0 to 10 users within 300 ms, 10 for 200 ms, none within 100 ms: connections are made as users
-// come and closed as they go, and the windows show how many there are.
+// 0 to 10 users within 1.2 s, 10 for 800 ms, none within 400 ms: connections are made as users come
+// and closed as they go, and the windows show how many there are.
 TEST(Users, FollowTheProfile) {
   std::atomic<int> open{0}, most{0};
   ScriptedServer server([&](Peer& peer) {
@@ -179,17 +179,17 @@ TEST(Users, FollowTheProfile) {
     options.threads = threads;
     options.users = {
         .start = 0,
-        .stages = {{milliseconds(300), 10}, {milliseconds(200), 10}, {milliseconds(100), 0}}};
+        .stages = {{milliseconds(1200), 10}, {milliseconds(800), 10}, {milliseconds(400), 0}}};
     options.duration = options.users.length();
     options.connections = threads;  // raised to the profile's highest
-    options.window = milliseconds(50);
+    options.window = milliseconds(200);
     const RunResult result = run(options, *get(server, "/"));
     EXPECT_EQ(result.tally.failed, 0u);
     EXPECT_EQ(result.tally.connects, 10u) << threads;
     EXPECT_GE(most, 10);
     ASSERT_GE(result.windows.size(), 11u);
-    EXPECT_LT(result.windows[1].users, 6);   // after 100 ms
-    EXPECT_EQ(result.windows[8].users, 10);  // 400..450 ms
+    EXPECT_LT(result.windows[1].users, 6);   // after 400 ms
+    EXPECT_EQ(result.windows[7].users, 10);  // 1.4..1.6 s
     EXPECT_LT(result.windows[11].users, 4);  // near the end
   }
 }
@@ -209,28 +209,26 @@ TEST(Users, FollowACountThatChanges) {
   options.threads = 2;
   options.users_now = &users;
   options.window = milliseconds(40);
-  std::vector<int> seen;
-  std::vector<uint64_t> answered;
   const int plan[] = {0, 3, 8, 1, 0, 5};
+  size_t step = 0;
+  int reached = 0, windows = 0;
   options.on_window = [&](const Window& window) {
-    seen.push_back(window.users);
-    answered.push_back(window.total.ok);
-    const size_t next = seen.size() / 3;  // three windows for each step
-    if (next >= std::size(plan)) return false;
-    users = plan[next];
-    return true;
+    // Two windows in a row that show the wanted number, and without users no answers; how soon is
+    // the machine's matter.
+    const bool as_wanted = window.users == plan[step] && (plan[step] > 0 || window.total.ok == 0);
+    reached = as_wanted ? reached + 1 : 0;
+    if (reached == 2) {
+      reached = 0;
+      if (++step == std::size(plan)) return false;
+      users = plan[step];
+    }
+    return ++windows < 1000;
   };
   const RunResult result = run(options, *get(server, "/"));
   EXPECT_TRUE(result.ended_by_rule);
   EXPECT_EQ(result.tally.failed, 0u);
   EXPECT_EQ(result.tally.abandoned, 0u);
-  ASSERT_GE(seen.size(), 18u);
-  for (size_t step = 0; step < std::size(plan); ++step) {
-    EXPECT_EQ(seen[3 * step + 2 - (step + 1 == std::size(plan) ? 1 : 0)], plan[step]) << step;
-    if (plan[step] == 0) {
-      EXPECT_EQ(answered[3 * step + 2], 0u) << step;
-    }
-  }
+  EXPECT_EQ(step, std::size(plan));
   EXPECT_GT(result.tally.ok, 20u);
 }
 
@@ -393,7 +391,7 @@ TEST(HttpTimes, SayWhereTheTimeWent) {
   EXPECT_LT(http.sending.quantile_ms(0.5), 15);
 }
 
-// Due times come from the trace: three at once, one 100 ms later.
+// Due times come from the trace: three at once, one a second later.
 TEST(OpenLoops, ATraceIsSentAsItIs) {
   std::mutex mutex;
   std::vector<TimePoint> came;
@@ -410,23 +408,23 @@ TEST(OpenLoops, ATraceIsSentAsItIs) {
   options.connections = 4;
   options.threads = 2;
   options.trace = std::make_shared<TraceTimes>(
-      TraceTimes{milliseconds(10), milliseconds(10), milliseconds(10), milliseconds(110)});
+      TraceTimes{milliseconds(10), milliseconds(10), milliseconds(10), milliseconds(1010)});
   const RunResult result = run(options, *get(server, "/"));
   EXPECT_EQ(result.tally.ok, 4u);
   EXPECT_EQ(result.tally.unsent, 0u);
   ASSERT_EQ(came.size(), 4u);
-  EXPECT_GE(came[3] - came[0], milliseconds(80));
+  EXPECT_GE(came[3] - came[0], milliseconds(500));
   EXPECT_EQ(result.tally.late.count(), 4u);
 }
 
-// 0 to 400 requests/s within 500 ms: 100 requests, most of them in the second half.
+// 0 to 100 requests/s within 2 s: 100 requests, most of them in the second half.
 TEST(OpenLoops, ARateMayRise) {
   ScriptedServer server(answer_all);
   auto options = options_for(server);
   options.connections = 8;
-  options.rates = {.start = 0, .stages = {{milliseconds(500), 400}}};
+  options.rates = {.start = 0, .stages = {{milliseconds(2000), 100}}};
   options.duration = options.rates.length();
-  options.window = milliseconds(250);
+  options.window = milliseconds(1000);
   options.warmup_requests = 5;
   const RunResult result = run(options, *get(server, "/"));
   EXPECT_EQ(result.tally.sent + result.tally.unsent, 100u);

@@ -115,7 +115,8 @@ TEST(RedisRateCounter, KeepsSlidingWindows) {
     Rng rng(static_cast<uint64_t>(limit));
     const RateWindow window{concat("w", limit), limit, milliseconds(240)};
     std::deque<std::pair<TimePoint, int64_t>> admitted;  // when they were asked for
-    const TimePoint end = process.clock.now() + milliseconds(1500);
+    const TimePoint end = process.clock.now() + milliseconds(1500),
+                    end_at_last = end + std::chrono::seconds(60);
     int refused = 0;
     // What was charged after its `asked` still counts while that is less than a window ago; two
     // milliseconds because Redis cuts its time.
@@ -127,7 +128,8 @@ TEST(RedisRateCounter, KeepsSlidingWindows) {
         if (when + window.length > answered + milliseconds(2)) sum += count;
       return sum <= limit;
     };
-    while (process.clock.now() < end) {
+    // A slow machine may take longer to come to refusals.
+    while (process.clock.now() < end || (refused <= 2 && process.clock.now() < end_at_last)) {
       const int64_t cost = 1 + static_cast<int64_t>(rng.below(static_cast<uint64_t>(limit) / 3));
       TimePoint asked = process.clock.now();
       const auto verdict = process.take(window, cost);
@@ -175,7 +177,7 @@ TEST(RedisRateCounter, SettlesAnEstimate) {
 // Gone or silent, Redis costs no more than the budget: this process then counts for itself.
 TEST(RedisRateCounter, CountsLocallyWithoutRedis) {
   RedisServer server;
-  Process process(server.port, milliseconds(100));
+  Process process(server.port, milliseconds(1000));
   ASSERT_TRUE(process.redis->healthy());
   const RateWindow window{"minute", 3, std::chrono::minutes(1)};
   EXPECT_TRUE(process.take(window).levels[0].shared);
@@ -185,7 +187,7 @@ TEST(RedisRateCounter, CountsLocallyWithoutRedis) {
     const auto verdict = process.take(window);
     EXPECT_TRUE(verdict.allowed());
     EXPECT_FALSE(verdict.levels[0].shared);
-    EXPECT_LT(process.clock.now() - start, std::chrono::seconds(1));
+    EXPECT_LT(process.clock.now() - start, std::chrono::seconds(20));
   }
   EXPECT_FALSE(process.take(window).allowed());
   server.resume();

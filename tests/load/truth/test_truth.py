@@ -376,7 +376,8 @@ class Counts(Truth):
         self.assertEqual((run["failures"], run["failures_by_kind"]["timeout"], run["successes"]), (40, 40, 0))
         self.assertEqual((run["verdict"], run["exit_code"]), ("failed", 1))
         self.assertGreaterEqual(run["failed_latency_ms"]["min"], 200)
-        self.assertLess(run["failed_latency_ms"]["p50"], 210 + BOUNDS.tail_ms)  # looked for every hundredth of the limit
+        # Looked for every hundredth of the limit; a busy machine may wake who looks later.
+        self.assertLess(run["failed_latency_ms"]["p50"], 210 + BOUNDS.tail_ms * (1 if BOUNDS is STRICT else 40))
 
 
 if __name__ == "__main__":

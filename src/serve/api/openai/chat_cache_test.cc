@@ -68,7 +68,7 @@ struct Served {
     return client;
   }
   // Everybody who asks now joins the request under way; there is nothing to wait for but time.
-  static void let_them_join() { std::this_thread::sleep_for(std::chrono::milliseconds(100)); }
+  static void let_them_join() { std::this_thread::sleep_for(std::chrono::milliseconds(500)); }
 
   testing::SmallModel model;
   ScriptedService service{model.view};
