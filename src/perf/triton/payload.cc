@@ -50,6 +50,7 @@ class PayloadStream final : public StreamJudge {
   }
 
   void take_event(const SseEvent& event) {
+    if (!failure_.empty()) return;  // the first error is the one to tell
     if (trim(event.data) == "[DONE]") {
       done_ = true;
       return;
