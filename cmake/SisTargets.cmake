@@ -54,6 +54,10 @@ function(sis_fuzz name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} sis_flags)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  if(NOT TARGET fuzzers)
+    add_custom_target(fuzzers)  # all of these and only what they need
+  endif()
+  add_dependencies(fuzzers ${name})
   # A scratch folder first, so that new inputs never land in the source tree.
   set(scratch ${CMAKE_BINARY_DIR}/fuzz/${name})
   file(MAKE_DIRECTORY ${scratch})

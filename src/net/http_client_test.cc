@@ -307,7 +307,10 @@ TEST(FindEndpoint, AnAddressThatHangsLeavesTimeToTheNext) {
       << found.error().message;
 }
 
-std::promise<void> late_lookup_may_end;
+// Both are never destroyed: nobody waits for the thread of a late lookup, not even the test's end.
+std::promise<void>& late_lookup_may_end = *new std::promise<void>;
+const std::shared_future<void>& late_lookup_end =
+    *new std::shared_future<void>(late_lookup_may_end.get_future());
 
 // A resolver that does not answer, instead of the C library's (see getaddrinfo below).
 TEST(Fetch, TheDeadlineHoldsForTheLookupToo) {
@@ -371,8 +374,8 @@ TEST(Fetch, TellsWhatWentWrong) {
 
 // For 30 s at most, should the test that ends it be broken.
 void wait_for_late_lookup() {
-  static const auto end = late_lookup_may_end.get_future().share();
-  end.wait_for(std::chrono::seconds(30));
+  const std::shared_future<void> mine = late_lookup_end;  // each thread waits on its own
+  mine.wait_for(std::chrono::seconds(30));
 }
 
 }  // namespace sis::net

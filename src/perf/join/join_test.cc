@@ -102,6 +102,21 @@ TEST(ServerView, OurOwnServer) {
   EXPECT_NE(text.find("waiting 3.00 (most 6.00)"), std::string::npos) << text;
 }
 
+// What a server says may be beyond all whole numbers.
+TEST(ServerView, ShowsFiguresOfAnySize) {
+  const auto server =
+      view_of({"inference_requests_total 0\ninference_errors_4xx_total 0\n"
+               "embedding_request_queue_wait_seconds_sum 0\n"
+               "embedding_request_queue_wait_seconds_count 0\n",
+               "inference_requests_total 1e300\ninference_errors_4xx_total 3\n"
+               "embedding_request_queue_wait_seconds_sum 1e300\n"
+               "embedding_request_queue_wait_seconds_count 1\n"});
+  const std::string text = server_text(server);
+  EXPECT_NE(text.find("1,000,000,000,000,000,000 requests"), std::string::npos) << text;
+  EXPECT_NE(text.find("queue 1e+303 ms"), std::string::npos) << text;
+  EXPECT_NE(text.find("3 4xx errors"), std::string::npos) << text;
+}
+
 // A server that begins again counts from zero: what it counts from then on is not lost.
 TEST(ServerView, NoticesARestart) {
   const auto page = [](int requests) {
@@ -275,6 +290,14 @@ TEST(KServeStats, DifferencesAndShapes) {
        R"({"model_stats":[{"name":"m","version":"1","inference_stats":{"queue":{"count":-1}}}]})",
        R"({"model_stats":[{"name":"m","version":"1","inference_count":1e3,"inference_stats":{}}]})"})
     EXPECT_FALSE(parse_kserve_stats(wrong).ok()) << wrong;
+}
+
+// 2^61 * 1000 is 0 in 64 bits.
+TEST(KServeStats, MeansOfCountsThatNobodyHas) {
+  const auto page = parse_kserve_stats(
+      R"({"model_stats":[{"name":"m","inference_stats":{"queue":{"count":2305843009213693952,"ns":9}}}]})");
+  ASSERT_TRUE(page.ok()) << page.error().message;
+  EXPECT_EQ(page->at({"m", ""}).queue.mean_us(), 0u);
 }
 
 TEST(HostCpu, SharesOfProcStat) {

@@ -19,7 +19,7 @@ namespace sis::perf {
 struct StageStats {
   uint64_t count = 0, ns = 0;
 
-  uint64_t mean_us() const { return count == 0 ? 0 : ns / (count * 1000); }
+  uint64_t mean_us() const { return count == 0 ? 0 : ns / count / 1000; }
 };
 
 struct ModelStats {

@@ -14,6 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr double kShownMax = 1e18;  // whatever a server says: what fits a whole number
+
 // The value below which the share `q` lies, from cumulative counts up to each bucket's end.
 std::optional<double> bucket_quantile(const std::map<double, double>& buckets, double q) {
   if (buckets.empty()) return std::nullopt;
@@ -251,7 +253,7 @@ std::string server_text(const Json& server) {
       {"output_tokens", "output tokens"}};
   for (const auto& [key, word] : kCounts)
     if (const auto value = number(key); value && *value > 0)
-      part(concat(with_commas(static_cast<uint64_t>(*value)), " ", word));
+      part(concat(with_commas(static_cast<uint64_t>(std::min(*value, kShownMax))), " ", word));
   if (number("resets").value_or(0) > 0) part("it was restarted in between");
   return out;
 }

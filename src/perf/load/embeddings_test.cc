@@ -241,6 +241,9 @@ TEST(ErrorMessage, ReadsEveryShapeOfError) {
   EXPECT_EQ(error_message("<html>\n"), "'<html>\\x0a'");
   EXPECT_EQ(error_message("  "), "empty body");
   EXPECT_LT(error_message(std::string(100000, '[')).size(), 300u);
+  // Whole, but nested so deep that to walk it would overflow the stack.
+  const std::string deep = std::string(30000, '[') + std::string(30000, ']');
+  EXPECT_LT(error_message(concat(R"({"error":)", deep, "}")).size(), 300u);
 }
 
 }  // namespace

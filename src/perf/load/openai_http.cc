@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "net/http_client.h"
+#include "perf/load/json_file.h"
 
 namespace sis::perf {
 
@@ -21,9 +22,10 @@ Result<std::string> post_bytes(const JsonPost& post, std::string body) {
 std::string error_message(std::string_view body) {
   constexpr size_t kShown = 200;
   if (trim(body).empty()) return "empty body";
-  const auto json =
-      nlohmann::json::parse(body.substr(0, 64 << 10), nullptr, /*allow_exceptions=*/false);
-  if (json.is_object()) {
+  // Bounded in depth: what is shown is walked recursively.
+  const auto parsed = parse_json_text(std::string(body.substr(0, 64 << 10)), "error");
+  if (parsed.ok() && parsed->is_object()) {
+    const auto& json = *parsed;
     for (const char* key : {"error", "detail", "message"}) {
       const auto found = json.find(key);
       if (found == json.end()) continue;

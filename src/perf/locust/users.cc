@@ -261,8 +261,10 @@ Status LocustUsers::begin(const std::string& host) {
 std::string LocustUsers::set_users(const std::map<std::string, int>& users) {
   std::string problem;
   for (const auto& [name, count] : users) {
-    const auto found = std::find_if(classes_.begin(), classes_.end(),
-                                    [&](const auto& one) { return one->name() == name; });
+    // Clang 14 captures no structured binding as such.
+    const auto found =
+        std::find_if(classes_.begin(), classes_.end(),
+                     [&wanted = name](const auto& one) { return one->name() == wanted; });
     if (found == classes_.end()) {
       if (count > 0) {
         std::vector<std::string> names;

@@ -38,12 +38,14 @@ std::vector<std::pair<std::string, double>> server_share(const RunData& run) {
   };
   for (const ServerData& server : run.servers) {
     add("queue", server.find("queue_ms"));
-    const bool generation =
-        add("prefill", server.find("prefill_ms")) | add("decode", server.find("decode_ms"));
-    if (!generation && !(add("compute input", server.find("compute_input_ms")) |
-                         add("compute infer", server.find("compute_infer_ms")) |
-                         add("compute output", server.find("compute_output_ms"))))
-      add("compute", server.find("compute_ms"));
+    bool told = add("prefill", server.find("prefill_ms"));
+    told |= add("decode", server.find("decode_ms"));
+    if (!told) {
+      told |= add("compute input", server.find("compute_input_ms"));
+      told |= add("compute infer", server.find("compute_infer_ms"));
+      told |= add("compute output", server.find("compute_output_ms"));
+    }
+    if (!told) add("compute", server.find("compute_ms"));
     if (!out.empty()) break;
   }
   const double seen = run.service_times().mean_ms;

@@ -327,6 +327,7 @@ std::string with_commas(uint64_t value) {
 std::string short_number(double value) {
   const double size = std::fabs(value);
   if (size == 0) return "0";
+  if (!(size < 1e18)) return fmt::format("{:g}", value);  // no whole number holds it
   if (size >= 99.95)
     return (value < 0 ? "-" : "") + with_commas(static_cast<uint64_t>(std::llround(size)));
   if (size >= 9.995) return fmt::format("{:.1f}", value);

@@ -19,12 +19,14 @@ class PayloadStream final : public StreamJudge {
   void begin() override {
     parser_.begin();
     failure_.clear();
-    started_ = streamed_ = done_ = false;
+    head_.clear();
+    known_ = streamed_ = done_ = false;
   }
   void take(std::string_view body, TimePoint) override {
-    if (!started_ && !body.empty()) {
-      started_ = true;
-      streamed_ = body.starts_with("data") || body.starts_with("event") || body.starts_with(":");
+    if (!known_) {
+      head_ += body;
+      body = head_;
+      if (!know(body)) return;
     }
     if (!streamed_ || !failure_.empty()) return;
     const bool fits = parser_.feed(body, [&](const SseEvent& event) { take_event(event); });
@@ -38,7 +40,17 @@ class PayloadStream final : public StreamJudge {
   }
 
  private:
+  // The first bytes may come one by one. False while they could still be a field's name.
+  bool know(std::string_view head) {
+    for (const std::string_view word : {"data", "event", ":"}) {
+      if (head.size() < word.size() && word.starts_with(head)) return false;
+      streamed_ |= head.starts_with(word);
+    }
+    return known_ = true;
+  }
+
   void take_event(const SseEvent& event) {
+    if (!failure_.empty()) return;  // the first error is the one to tell
     if (trim(event.data) == "[DONE]") {
       done_ = true;
       return;
@@ -51,8 +63,8 @@ class PayloadStream final : public StreamJudge {
   }
 
   SseParser parser_;
-  std::string failure_;
-  bool started_ = false, streamed_ = false, done_ = false;
+  std::string failure_, head_;
+  bool known_ = false, streamed_ = false, done_ = false;
 };
 
 class PayloadJudge final : public Judge {

@@ -88,6 +88,11 @@ TEST(Payload, WrongStreamsFail) {
   EXPECT_EQ(result->tally.ok, 0u);
   EXPECT_NE(result->tally.errors.front().message.find("too hot"), std::string::npos);
   EXPECT_TRUE(records.empty());
+  // A stream is one however its first bytes are cut.
+  result = run_against({"d", "at", "a: {\"error\":\"too hot\"}\n\n", "data: [DONE]\n\n"}, nullptr,
+                       nullptr);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->tally.ok, 0u);
   // No stream: whatever it is, the status decides.
   result = run_against({"{\"error\":", "null}"}, nullptr, nullptr);
   ASSERT_TRUE(result.ok());

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "perf/load/json_file.h"
 #include "perf/load/tensor.h"
 
 namespace sis::perf {
@@ -43,10 +44,11 @@ std::string_view body_of(std::string_view request) {
 std::string tensors_as_json(std::string_view body, const char* json_list) {
   Json out = Json::object();
   const size_t json_bytes = json_object_bytes(body);
-  const Json document =
-      Json::parse(body.substr(0, json_bytes), nullptr, /*allow_exceptions=*/false);
-  if (!document.is_object() || !document.contains(json_list) || !document[json_list].is_array())
-    return "{}";
+  // Bounded in depth: values are copied and written recursively.
+  const auto parsed = parse_json_text(std::string(body.substr(0, json_bytes)), json_list);
+  if (!parsed.ok() || !parsed->is_object()) return "{}";
+  const Json& document = *parsed;
+  if (!document.contains(json_list) || !document[json_list].is_array()) return "{}";
   std::string_view raw = body.substr(json_bytes);
   for (const Json& tensor : document[json_list]) {
     if (!tensor.is_object() || !tensor.contains("name") || !tensor["name"].is_string()) continue;

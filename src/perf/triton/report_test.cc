@@ -247,6 +247,10 @@ TEST(ProfileExport, TensorsBecomeJson) {
   EXPECT_EQ(tensors_as_json(json + raw.substr(0, 3), "inputs"), "{}");
   EXPECT_EQ(tensors_as_json("not json", "inputs"), "{}");
   EXPECT_EQ(tensors_as_json("{\"inputs\":[", "inputs"), "{}");
+  // Lists within lists without end: nothing is shown of them, and nothing overflows.
+  const std::string deep = std::string(200000, '[') + std::string(200000, ']');
+  EXPECT_EQ(tensors_as_json(concat(R"({"inputs":[{"name":"a","data":)", deep, "}]}"), "inputs"),
+            "{}");
   EXPECT_EQ(tensors_as_json(json, "outputs"), "{}");
 }
 

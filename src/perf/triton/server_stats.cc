@@ -5,7 +5,7 @@
 namespace sis::perf {
 namespace {
 
-uint64_t mean_us(uint64_t ns, uint64_t count) { return count == 0 ? 0 : ns / (count * 1000); }
+uint64_t mean_us(uint64_t ns, uint64_t count) { return count == 0 ? 0 : ns / count / 1000; }
 
 uint64_t compute_ns(const ModelStats& stats) {
   return stats.compute_input.ns + stats.compute_infer.ns + stats.compute_output.ns;

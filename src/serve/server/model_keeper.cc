@@ -155,9 +155,9 @@ void ModelKeeper::attend(Patient& patient) {
     status = Error{Code::kInternal, fault.what()};
   }
   const TimePoint end = clock_.now();
-  patient.took = end - begin;
   if (hooks_.on_rebuild) hooks_.on_rebuild(name, status.ok());
   const std::lock_guard lock(mutex_);
+  patient.took = end - begin;  // the model may be failing again just now
   if (status.ok()) {
     patient.attempts = 0;
     // It may have failed again in the meantime; then the breaker stays as that left it.

@@ -64,10 +64,11 @@ class ModelKeeper {
     admission::Breaker* breaker = nullptr;
     std::function<void()> take_down;
     std::function<Status()> rebuild;
-    Duration took{};  // the last rebuild; a guess at the next one
     int attempts = 0;
-    bool broken = false;  // guarded by mutex_, as is due
+    // Guarded by mutex_:
+    bool broken = false;
     TimePoint due{};
+    Duration took{};  // the last rebuild; a guess at the next one
   };
 
   Patient& admit(const std::string& name);

@@ -128,7 +128,7 @@ class EmbedTest : public testing::Test {
         std::make_unique<EmbedService>(std::move(model), options, executor, prep, clock_, counts_);
   }
   void TearDown() override {
-    if (encoder_) encoder_->release();
+    if (service_) encoder_->release();  // it goes with the service
     service_.reset();
   }
 
@@ -313,7 +313,6 @@ TEST_F(EmbedTest, PrepJobsOutliveTheService) {
   prep_.post_always([go_on] { go_on->wait(); });
   auto waiting = submit(texts({"a"})), cancelled = submit(texts({"b"}));
   service_.reset();
-  encoder_ = nullptr;
   executor.reset();
   EXPECT_EQ(waiting.get().error().code, Code::kUnavailable);
   cancelled.ticket.reset();

@@ -1,10 +1,13 @@
-// Any bytes as the body of a chat or text completion: refused or read, never a crash.
+// Any bytes as the body of a chat, a text completion, an inference or a tokenization: refused or
+// read, never a crash.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
+#include "serve/api/infer/infer_json.h"
 #include "serve/api/openai/chat_json.h"
 #include "serve/api/openai/completions_json.h"
+#include "serve/api/text/tokenize_json.h"
 
 using namespace sis;
 
@@ -49,7 +52,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const tasks::TextModel model{
       .name = "m", .tokenizer = &tokenizer, .templates = &templates, .tokens_max = 100};
   const api::FindModel find = [](const std::string& name) -> Result<api::FoundModel> {
-    return api::FoundModel{.facts = {.name = name, .vocab_size = 1000}, .text = &model};
+    const bool embeds = name.starts_with("e");  // has no text to give
+    return api::FoundModel{.facts = {.name = name, .vocab_size = 1000},
+                           .text = embeds ? nullptr : &model};
   };
   std::string body(reinterpret_cast<const char*>(data), size);
   body.resize(size + 64);
@@ -63,5 +68,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         api::parse_completion_call({body.data(), size}, {.strict_fields = strict}, find);
     if (completion.ok() && completion->calls.empty()) std::abort();
   }
+  const auto infer = api::parse_infer({body.data(), size}, {}, find);
+  if (infer.ok() && infer->prompt.empty()) std::abort();
+  constexpr api::TextLimits kLimits{.texts_max = 4, .chars_max = 256};
+  if (auto tokenize = api::parse_tokenize({body.data(), size}, kLimits); tokenize.ok())
+    (void)api::run_tokenize(std::move(*tokenize), model, kLimits);
+  if (const auto detokenize = api::parse_detokenize({body.data(), size}, kLimits); detokenize.ok())
+    (void)api::run_detokenize(*detokenize, model);
   return 0;
 }
