@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
 #include <deque>
 #include <vector>
 
@@ -194,6 +195,13 @@ TEST(Backlog, KeepsSomeTimeInHand) {
 
 // At two and four times its capacity a model answers as much in time as it can at all, and keeps
 // the deadline of 99 in 100 that it lets in.
+void print(const char* what, double load, const Outcome& outcome, double capacity) {
+  const auto in_time = static_cast<double>(outcome.in_time),
+             late = static_cast<double>(outcome.late);
+  std::printf("  %s at %.1fx: goodput %.1f %%, kept %.2f %%\n", what, load,
+              100 * in_time / capacity, 100 * in_time / (in_time + late));
+}
+
 TEST(BacklogUnderLoad, GoodputStaysAndDeadlinesAreKept) {
   for (const uint64_t seed : {1u, 2u, 3u}) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -201,6 +209,7 @@ TEST(BacklogUnderLoad, GoodputStaysAndDeadlinesAreKept) {
     for (const double load : {0.5, 0.9, 2.0, 4.0}) {
       SCOPED_TRACE(testing::Message() << "load " << load);
       const auto outcome = run_batches(seed, {.load = load});
+      print("batches", load, outcome, whole);
       EXPECT_GE(static_cast<double>(outcome.in_time), 0.95 * std::min(load, 1.0) * whole);
       EXPECT_LE(outcome.late, 0.01 * static_cast<double>(outcome.in_time + outcome.late));
       if (load < 0.6) {
@@ -300,11 +309,14 @@ TEST(BacklogUnderLoad, HoldsForGeneration) {
   for (const uint64_t seed : {5u, 6u}) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     const auto peak = run_chat(seed, {.load = 1, .seconds = 120, .deadline = 4, .settle = 15});
+    const auto most = static_cast<double>(peak.in_time);
+    print("chats", 1, peak, most);
     for (const double load : {2.0, 4.0}) {
       SCOPED_TRACE(testing::Message() << "load " << load);
       const auto outcome =
           run_chat(seed, {.load = load, .seconds = 120, .deadline = 4, .settle = 15});
-      EXPECT_GE(static_cast<double>(outcome.in_time), 0.95 * static_cast<double>(peak.in_time));
+      print("chats", load, outcome, most);
+      EXPECT_GE(static_cast<double>(outcome.in_time), 0.95 * most);
       EXPECT_LE(outcome.late, 0.015 * static_cast<double>(outcome.in_time + outcome.late));
     }
   }
