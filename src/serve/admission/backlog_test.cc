@@ -193,8 +193,6 @@ TEST(Backlog, KeepsSomeTimeInHand) {
   EXPECT_EQ(backlog.slack(from_seconds(3)), from_seconds(1));  // a third, never more
 }
 
-// At two and four times its capacity a model answers as much in time as it can at all, and keeps
-// the deadline of 99 in 100 that it lets in.
 void print(const char* what, double load, const Outcome& outcome, double capacity) {
   const auto in_time = static_cast<double>(outcome.in_time),
              late = static_cast<double>(outcome.late);
@@ -202,6 +200,8 @@ void print(const char* what, double load, const Outcome& outcome, double capacit
               100 * in_time / capacity, 100 * in_time / (in_time + late));
 }
 
+// At two and four times its capacity a model answers as much in time as it can at all, and keeps
+// the deadline of 99 in 100 that it lets in.
 TEST(BacklogUnderLoad, GoodputStaysAndDeadlinesAreKept) {
   for (const uint64_t seed : {1u, 2u, 3u}) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
