@@ -40,25 +40,41 @@ SIS_LOOP VecI lane_numbers() {
   return numbers;
 }
 
+// Lane i becomes what stood `by` lanes further on, round the end.
+SIS_LOOP VecF turned(VecF v, int by) {
+#if defined(__clang__)  // has no such shuffle; it only builds the fuzz targets
+  VecF out{};
+  for (int i = 0; i < kLanes; ++i) out[i] = v[(i + by) & (kLanes - 1)];
+  return out;
+#else
+  return __builtin_shuffle(v, (lane_numbers() + by) & (kLanes - 1));
+#endif
+}
+SIS_LOOP VecU turned(VecU v, int by) {
+  VecU numbers{};
+#if defined(__clang__)
+  for (int i = 0; i < kLanes / 2; ++i) numbers[i] = v[(i + by) & (kLanes / 2 - 1)];
+  return numbers;
+#else
+  for (int i = 0; i < kLanes / 2; ++i) numbers[i] = static_cast<uint64_t>(i);
+  return __builtin_shuffle(v, (numbers + static_cast<uint64_t>(by)) & (kLanes / 2 - 1));
+#endif
+}
+
 // Halves until one lane is left.
 SIS_LOOP float largest(VecF v) {
 #pragma GCC unroll 4
-  for (int by = kLanes / 2; by > 0; by /= 2)
-    v = larger(v, __builtin_shuffle(v, (lane_numbers() + by) & (kLanes - 1)));
+  for (int by = kLanes / 2; by > 0; by /= 2) v = larger(v, turned(v, by));
   return v[0];
 }
 SIS_LOOP float added(VecF v) {
 #pragma GCC unroll 4
-  for (int by = kLanes / 2; by > 0; by /= 2)
-    v += __builtin_shuffle(v, (lane_numbers() + by) & (kLanes - 1));
+  for (int by = kLanes / 2; by > 0; by /= 2) v += turned(v, by);
   return v[0];
 }
 SIS_LOOP uint64_t added(VecU v) {
-  VecU numbers{};
-  for (int i = 0; i < kLanes / 2; ++i) numbers[i] = static_cast<uint64_t>(i);
 #pragma GCC unroll 4
-  for (int by = kLanes / 4; by > 0; by /= 2)
-    v += __builtin_shuffle(v, (numbers + static_cast<uint64_t>(by)) & (kLanes / 2 - 1));
+  for (int by = kLanes / 4; by > 0; by /= 2) v += turned(v, by);
   return v[0];
 }
 

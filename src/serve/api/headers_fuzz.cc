@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     SIS_CHECK(proxies->empty() == items.empty());
 
   net::HttpRequest request;
-  request.headers = {{"x-request-timeout-ms", text}};
+  request.headers.emplace_back("x-request-timeout-ms", text);
   if (const auto deadline = api::request_deadline(request); deadline.ok() && !text.empty())
     SIS_CHECK(*deadline > request.received_at);
   return 0;

@@ -63,10 +63,15 @@ Result<SchemaShape> shape_of(SchemaSets& sets, const SchemaSet& set);
 Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode& value);
 
 // What tells schemas of a oneOf apart.
+struct PropertyFacts;
 struct SchemaFacts {
-  uint8_t types = 0;                                            // it may accept values of
-  std::optional<std::vector<const JsonNode*>> values;           // only these, if known
-  std::vector<std::pair<std::string, SchemaFacts>> properties;  // that an object must have
+  uint8_t types = 0;                                   // it may accept values of
+  std::optional<std::vector<const JsonNode*>> values;  // only these, if known
+  std::vector<PropertyFacts> properties;               // that an object must have
+};
+struct PropertyFacts {
+  std::string name;
+  SchemaFacts facts;
 };
 Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_properties);
 bool are_disjoint(const SchemaFacts& a, const SchemaFacts& b);

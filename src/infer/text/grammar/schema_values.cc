@@ -121,7 +121,7 @@ Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_p
       for (const auto& property : shape.properties) {
         if (!property.required || property.schemas.empty()) continue;
         SIS_ASSIGN(SchemaFacts inner, facts_of(sets, property.schemas, /*with_properties=*/false));
-        ours.properties.emplace_back(property.name, std::move(inner));
+        ours.properties.push_back({property.name, std::move(inner)});
       }
     }
     if (is_first) {
