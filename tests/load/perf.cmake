@@ -2,5 +2,5 @@
 if(TARGET sis)
   add_test(NAME perf_process
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/test_perf.py $<TARGET_FILE:sis>)
-  set_tests_properties(perf_process PROPERTIES LABELS system TIMEOUT 300 RUN_SERIAL TRUE)
+  set_tests_properties(perf_process PROPERTIES LABELS system TIMEOUT 900 RUN_SERIAL TRUE)
 endif()

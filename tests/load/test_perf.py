@@ -5,9 +5,11 @@ usage: test_perf.py SIS [--perf-analyzer BINARY]     (SIS may be any program tha
 
 Every request must be accepted by kserve_server.py, which checks them strictly; the printed Server block must
 be what the server counted; exit codes, CSV files and the profile export must be perf_analyzer's. With a
-perf_analyzer the two reports are compared line by line (numbers left out) and their figures within noise.
+perf_analyzer the two reports are compared line by line (numbers left out) and their figures within noise. Times bound
+from below, and from above by several times what an idle machine needs; what a busy machine spoils is tried again.
 PERF_ANALYZER names the binary too; its libraries are looked for beside it.
 """
+import functools
 import json
 import os
 import re
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import urllib.request
 
+TRIES = 4
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHAT = {"data": [{"payload": [{"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4,
                                "stream": True}]}]}
@@ -64,14 +67,29 @@ def figure(text, pattern):
     return float(found.group(1))
 
 
+def timed(test):
+    """A test of measured times: right once is right; what is wrong is wrong every time."""
+    @functools.wraps(test)
+    def run(bench):
+        for number in range(1, TRIES + 1):
+            try:
+                return test(bench)
+            except AssertionError as fault:
+                if number == TRIES:
+                    raise
+                print(f"{test.__name__}, try {number}: {str(fault)[:1000]}", flush=True)
+    return run
+
+
 def shape(text):
     """A report without its numbers."""
     text = text.replace("p95latency", "p95 latency")
     return [re.sub(r"\d+(\.\d+)?(e[+-]\d+)?", "N", line) for line in text.splitlines()]
 
 
+@timed
 def test_levels(bench):
-    code, out, err = bench.perf("-m", "simple", "--concurrency-range", "1:2", "-p", "300", "-f", "simple.csv",
+    code, out, err = bench.perf("-m", "simple", "--concurrency-range", "1:2", "-p", "300", "-s", "30", "-f", "simple.csv",
                                 "--json", "simple.json")
     bench.check(code == 0, f"exit {code}: {err}")
     for level in (1, 2):
@@ -81,9 +99,9 @@ def test_levels(bench):
         parts = [figure(block, rf"{name} (\d+) usec") for name in
                  ("overhead", "queue", "compute input", "compute infer", "compute output")]
         bench.check(abs(sum(parts) - server) <= 5, f"parts {parts} do not make {server}")
-        bench.check(7500 <= server <= 12000, f"server mean {server}")
-        bench.check(server < mean < server + 5000, f"client {mean}, server {server}")
-        bench.check(5900 <= parts[3] <= 8000, f"compute infer {parts[3]}")
+        bench.check(7500 <= server <= 40000, f"server mean {server}")
+        bench.check(server < mean < server + 25000, f"client {mean}, server {server}")
+        bench.check(5900 <= parts[3] <= 30000, f"compute infer {parts[3]}")
         sent = figure(block, r"Request count: (\d+)")
         done = figure(block, r"Successful request count: (\d+)")
         bench.check(abs(sent - done) <= max(3, sent * 0.05), f"client {sent}, server {done}")
@@ -113,15 +131,16 @@ def test_server_counts(bench):
     bench.check(abs(figure(out, r"compute infer (\d+) usec") - infer_ns / 30 / 1000) <= 1, out)
 
 
+@timed
 def test_ensemble(bench):
     code, out, err = bench.perf("-m", "ensemble", "--percentile=95", "--concurrency-range", "2", "--input-data",
-                                "ensemble.json", "-p", "400", "-f", "ens.csv", "--profile-export-file", "ens.json")
+                                "ensemble.json", "-p", "400", "-s", "30", "-f", "ens.csv", "--profile-export-file", "ens.json")
     bench.check(code == 0, f"exit {code}: {err}")
     blocks = re.split(r"\n  (\w+), version: 1\n", out)
     bench.check(blocks[1::2] == ["fastertransformer", "postprocessing", "preprocessing"], blocks[1::2])
     queue = sum(int(figure(block, r"queue (\d+) usec")) for block in blocks[2::2])
     bench.check(figure(blocks[0], r"queue (\d+) usec") == queue, "queue is not the sum of the children's")
-    bench.check(9000 < figure(blocks[2], r"compute infer (\d+) usec") < 15000, blocks[2])
+    bench.check(9000 < figure(blocks[2], r"compute infer (\d+) usec") < 60000, blocks[2])
     bench.check("\nInferences/Second vs. Client p95 Batch Latency\nConcurrency: 2, " in out, out)
     for child in ("fastertransformer", "postprocessing", "preprocessing"):
         bench.check(len(bench.rows(f"{child}_v1.ens.csv")) == 1, child)
@@ -133,27 +152,29 @@ def test_ensemble(bench):
     bench.check(request["request_inputs"] == {"prompt": "def f():", "request_output_len": 32}, request)
     bench.check(request["response_outputs"] == [{"answer": "ok"}], request)
     took_ms = (request["response_timestamps"][0] - request["timestamp"]) / 1e6
-    bench.check(12 < took_ms < 60, f"{took_ms} ms")
+    bench.check(12 < took_ms < 250, f"{took_ms} ms")
     bench.check(export["service_kind"] == "triton" and len(experiment["window_boundaries"]) >= 4, "export")
 
 
+@timed
 def test_openai(bench):
     arguments = ["-m", "m", "--service-kind", "openai", "--endpoint", "v1/chat/completions", "--async",
-                 "--input-data", "chat.json", "-p", "400", "--profile-export-file", "chat_out.json"]
+                 "--input-data", "chat.json", "-p", "400", "-s", "30", "--profile-export-file", "chat_out.json"]
     code, out, err = bench.perf(*arguments)
     bench.check(code == 0, f"exit {code}: {err}")
     mean = figure(out, r"Avg latency: (\d+) usec")
-    bench.check(25000 < mean < 40000, f"mean {mean}")
+    bench.check(25000 < mean < 120000, f"mean {mean}")
     bench.check("Server:" not in out and "Service Kind: OPENAI" in out, out)
     with open(os.path.join(bench.folder, "chat_out.json")) as file:
         request = json.load(file)["experiments"][0]["requests"][3]
     times = request["response_timestamps"]
     bench.check(4 <= len(times) <= 6, f"{len(times)} responses")
-    bench.check(9.5 < (times[0] - request["timestamp"]) / 1e6 < 25, "first response")
-    bench.check(all(4 < (b - a) / 1e6 < 15 for a, b in zip(times[:3], times[1:4])), "gaps")
+    bench.check(9.5 < (times[0] - request["timestamp"]) / 1e6 < 100, "first response")
+    bench.check(all(4 < (b - a) / 1e6 < 60 for a, b in zip(times[:3], times[1:4])), "gaps")
     bench.check("word" in request["response_outputs"][0]["response"], request)
 
 
+@timed
 def test_rates(bench):
     code, out, err = bench.perf("-m", "simple", "--request-rate-range", "40:60:20", "-f", "rate.csv",
                                 "--measurement-mode", "count_windows", "--measurement-request-count", "20", "-v")
@@ -169,6 +190,7 @@ def test_rates(bench):
     bench.check(abs(figure(out, r"throughput: ([\d.]+)") - 50) < 5, out)
 
 
+@timed
 def test_limits_and_search(bench):
     code, out, err = bench.perf("-m", "ensemble", "--input-data", "ensemble.json", "--concurrency-range", "1:8:1",
                                 "-l", "36", "-p", "250", "--binary-search")
@@ -179,8 +201,9 @@ def test_limits_and_search(bench):
     bench.check(levels and max(levels) in (2, 3), levels)
 
 
+@timed
 def test_metrics_and_cache(bench):
-    code, out, err = bench.perf("-m", "cached", "-p", "300", "--collect-metrics", "--metrics-url",
+    code, out, err = bench.perf("-m", "cached", "-p", "300", "-s", "60", "--collect-metrics", "--metrics-url",
                                 f"127.0.0.1:{bench.port}/metrics", "--metrics-interval", "50")
     bench.check(code == 0, f"exit {code}: {err}")
     hits, misses = figure(out, r"Cache hit count: (\d+)"), figure(out, r"Cache miss count: (\d+)")
@@ -188,6 +211,7 @@ def test_metrics_and_cache(bench):
     bench.check("      GPU-1 : 50%" in out and "      GPU-1 : 70.25 watts" in out, out)
 
 
+@timed
 def test_exit_codes(bench):
     cases = [
         (99, "status 503", ["-m", "flaky", "-p", "300"]),

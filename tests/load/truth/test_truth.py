@@ -29,6 +29,14 @@ SKIPPED = 77
 TRIES = 5  # most cases need one; a machine with other work spoils some
 
 
+def excuse():
+    """On a shared machine: that it stands still for longer than what single requests may be off."""
+    if BOUNDS is STRICT:
+        return None
+    pause_ms = truth_tools.longest_pause_ms()
+    return f"a process that only looks at the clock stood still for {pause_ms:.1f} ms" if pause_ms > BOUNDS.tail_ms else None
+
+
 def misses(*arguments, **named):
     return truth_tools.misses(*arguments, **{"bounds": BOUNDS, **named})
 
@@ -79,9 +87,16 @@ class Judging(unittest.TestCase):
             @best_of(2)
             def steady(self, number):
                 return [f"p{number}: off", "p99: off"]
+
+            @best_of(2, lambda: "the machine stood still")
+            def excused(self, number):
+                return ["p99: off"]
         Case("changing").changing()
         with self.assertRaisesRegex(AssertionError, "wrong each time: p99"):
             Case("steady").steady()
+        with self.assertRaisesRegex(unittest.SkipTest, "the machine stood still; try 2: p99: off"):
+            Case("excused").excused()
+        self.assertGreater(truth_tools.longest_pause_ms(0.1), 0)
 
 
 class TheServer(Truth):
@@ -109,7 +124,7 @@ class TheServer(Truth):
 
 
 class ClosedLoop(Truth):
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_fixed_delay(self, number):
         floor = self.floor_ms(number, "--concurrency", 8, "--n-requests", 2000)
         segment = f"fixed,ms=5,run={number}"
@@ -124,14 +139,14 @@ class ClosedLoop(Truth):
             faults.append(f"verdict: {run['verdict']}: {run['verdict_reason']}")
         return faults
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_log_normal_delay(self, number):
         floor = self.floor_ms(number, "--concurrency", 16, "--n-requests", 2000)
         segment = f"fixed,ms=4,sigma=0.6,seed=7,run={number}"
         run = self.http(segment, "--concurrency", 16, "--n-requests", 6000)
         return misses("latency", run["latency_ms"], sojourns_ms(self.server.log(segment)), floor)
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_slow_bodies(self, number):
         floor = self.floor_ms(number, "--concurrency", 4, "--n-requests", 1000)
         segment = f"trickle,ms=3,pieces=5,gap=2,gap_sigma=0.3,bytes=5000,run={number}"
@@ -145,7 +160,7 @@ class ClosedLoop(Truth):
             faults += misses("receiving", run["http_ms"]["receiving"], receiving)
         return faults
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_sleeping_generator(self, number):
         """Without --spin the generator is woken for each answer; that may add a tenth of a millisecond or two, not more."""
         segment = f"fixed,ms=5,run=sleeping{number}"
@@ -178,11 +193,11 @@ class OpenLoop(Truth):
                 faults.append(f"latency {name} in theory: {got:.2f} ms, want {want:.2f} ms")
         return run, faults
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_stalls_with_enough_connections(self, number):
         return self.stall(number, 250)[1]
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_stalls_with_few_connections(self, number):
         """Requests that never left in the stall are charged too; service times, as other tools report them, do not see it."""
         run, faults = self.stall(number, 8)
@@ -190,7 +205,7 @@ class OpenLoop(Truth):
             faults.append(f"service p99: {run['service_ms']['p99']:.2f} ms: want it blind to the stalls")
         return faults
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_queue_and_poisson_arrivals(self, number):
         rate, service_ms, seconds = 500, 1.0, 5
         floor = self.floor_ms(number, "--rate", rate, "--arrivals", "poisson", "--duration", "1s", "--concurrency", 16)
@@ -215,7 +230,7 @@ class OpenLoop(Truth):
             faults.append(f"mean gap: {mean(gaps) * 1e3:.3f} ms, want {1e3 / rate:.3f} ms")
         return faults
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_constant_arrivals(self, number):
         """Requests come when they are due: the server sees every 500 us one, p99 within 50 us."""
         rate = 2000
@@ -248,7 +263,7 @@ class Arrivals(Truth):
         off = quantile([abs(at - due - shift) for at, due in zip(got, due_ms)], 0.99)
         return [f"p99 of arrivals: {off * 1e3:.0f} us off"] if off > BOUNDS.tail_ms else []
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_rising_rate(self, number):
         """From 200 to 1,000 requests/s within 2 s: n are due by the t at which 200 t + 200 t^2 = n."""
         segment = f"fixed,ms=1,run=rising{number}"
@@ -260,7 +275,7 @@ class Arrivals(Truth):
         # Whether the first is due at n = 0 or later, the steps are the same.
         return min((self.arrivals_off(segment, due[first:first + count]) for first in range(1201 - count + 1)), key=len)
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_bursts(self, number):
         segment = f"fixed,ms=1,run=bursts{number}"
         self.http(segment, "--rate", 500, "--burst", 5, "--duration", "1s", "--concurrency", 32)
@@ -273,7 +288,7 @@ class Arrivals(Truth):
         width = quantile([last - first for first, last in zip(firsts, lasts)], 0.9)
         return [f"bursts: {off * 1e3:.0f} us off"] * (off > BOUNDS.tail_ms) + [f"width: {width * 1e3:.0f} us"] * (width > 0.15 + BOUNDS.tail_ms)
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_trace(self, number):
         rng, at, due = random.Random(11), 0.0, []
         for _ in range(1000):
@@ -286,7 +301,7 @@ class Arrivals(Truth):
             self.http(segment, "--trace", file, "--concurrency", 32)
         return self.arrivals_off(segment, [time * 1e3 for time in due])
 
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_think_times(self, number):
         """Four users who wait 5 ms for an answer and then think 20 ms."""
         floor = self.floor_ms(number, "--concurrency", 4, "--think", "20ms", "--duration", "1s")
@@ -313,7 +328,7 @@ class Arrivals(Truth):
 
 
 class Streams(Truth):
-    @best_of(TRIES)
+    @best_of(TRIES, excuse)
     def test_first_token_and_gaps(self, number):
         pieces, requests = 20, 120
         floor = self.floor_ms(number, "--concurrency", 4, "--n-requests", 1000)
