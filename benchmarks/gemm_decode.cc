@@ -14,7 +14,7 @@
 namespace sis {
 namespace {
 
-enum class Out : uint8_t { kBf16, kResidual, kF32 };
+enum class Out : uint8_t { kBf16, kGated /* to half as many columns */, kResidual, kF32 };
 struct Shape {
   const char* name;
   int64_t in, out;
@@ -29,20 +29,20 @@ constexpr Model kModels[] = {
     {"qwen3-0.6b",
      {{"qkv", 1024, 4096, Out::kBf16},
       {"o", 2048, 1024, Out::kResidual},
-      {"gate_up", 1024, 6144, Out::kBf16},
+      {"gate_up", 1024, 6144, Out::kGated},
       {"down", 3072, 1024, Out::kResidual}},
      {"head", 1024, 151936, Out::kF32}},
     {"llama-1b",
      {{"qkv", 2048, 3072, Out::kBf16},
       {"o", 2048, 2048, Out::kResidual},
-      {"gate_up", 2048, 16384, Out::kBf16},
+      {"gate_up", 2048, 16384, Out::kGated},
       {"down", 8192, 2048, Out::kResidual}},
      {"head", 2048, 128256, Out::kF32}},
 };
 constexpr Model kTiny = {"tiny",
                          {{"qkv", 64, 96, Out::kBf16},
                           {"o", 64, 64, Out::kResidual},
-                          {"gate_up", 64, 128, Out::kBf16},
+                          {"gate_up", 64, 128, Out::kGated},
                           {"down", 128, 64, Out::kResidual}},
                          {"head", 64, 1000, Out::kF32}};
 constexpr int kShapes = 5;
@@ -158,8 +158,13 @@ class DecodeBench {
     const auto wanted = static_cast<size_t>(shape.in * shape.out);
     while (source_.size() < wanted)
       source_.insert(source_.end(), source_.begin(), source_.begin() + (1 << 18));
-    const WeightView weights[] = {{source_.data(), DType::kBf16, shape.out, shape.in}};
-    auto layer = ops::Linear::pack(weights, {}, type, options_.isa, team_, &arena_);
+    const int64_t half = shape.out / 2;
+    const WeightView whole[] = {{source_.data(), DType::kBf16, shape.out, shape.in}},
+                     halves[] = {{source_.data(), DType::kBf16, half, shape.in},
+                                 {source_.data() + half * shape.in, DType::kBf16, half, shape.in}};
+    auto layer = shape.to == Out::kGated
+                     ? ops::Linear::pack_gated(halves, {}, type, options_.isa, team_, &arena_)
+                     : ops::Linear::pack(whole, {}, type, options_.isa, team_, &arena_);
     if (!layer.ok()) {
       std::fprintf(stderr, "%s\n", layer.error().message.c_str());
       std::exit(1);
@@ -178,7 +183,7 @@ class DecodeBench {
     for (int s = 0; s < kShapes; ++s) {
       const Shape& shape = shape_of(model, s);
       of[s].x = data.take_mat<bf16>(rows, shape.in);
-      of[s].y = data.take_mat<bf16>(rows, shape.out);
+      of[s].y = data.take_mat<bf16>(rows, shape.to == Out::kGated ? shape.out / 2 : shape.out);
       of[s].stream = data.take_mat<float>(rows, shape.out);
       for (int64_t r = 0; r < rows; ++r) {
         for (int64_t c = 0; c < shape.in; ++c)
@@ -197,6 +202,9 @@ class DecodeBench {
         switch (shape_of(model, s).to) {
           case Out::kBf16:
             layers[i].forward(context, of[s].x, {}, of[s].y);
+            break;
+          case Out::kGated:
+            layers[i].forward(context, of[s].x, {ops::Activation::kSilu}, of[s].y);
             break;
           case Out::kResidual:
             layers[i].forward(context, of[s].x, {ops::Activation::kNone, of[s].stream},
