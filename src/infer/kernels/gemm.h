@@ -1,8 +1,8 @@
 // Packed matrix products: y = act(x · Wᵀ + b) + residual, one kernel per element type and CPU
 // level.
 //
-// Gated products are y = act(x · Gᵀ + g) * (x · Wᵀ + w). Blocks of G and W alternate; the sums of a
-// gate wait for those of what it gates.
+// Gated products are y = act(x · Gᵀ + g) * (x · Wᵀ + w). A block is then 16 columns of G and the same
+// 16 of W, so that the sums of both are there together.
 //
 // Weights lie in blocks of 32 output columns. Inside a block K runs in tiles of 64 bytes per column
 // (16 f32, 32 bf16 or 64 int8 elements), and a tile is two halves of 16 lines: line r of half h
@@ -55,7 +55,7 @@ enum : int64_t {
 struct Weights {
   const uint8_t* tiles = nullptr;
   int64_t in = 0, out = 0;  // columns of x and y
-  bool gated = false;       // even blocks are gates; no residual
+  bool gated = false;       // no residual
   int64_t k_tiles = 0, blocks = 0;
   int64_t prepared_stride =
       0;  // bytes of a prepared row: an odd number of lines, which spreads rows over cache sets
@@ -99,8 +99,7 @@ struct Kernel {
   // Copies rows [begin, end) of x into the order multiply() wants (int8, int4: quantises them).
   // `begin` is a multiple of 32. Null where multiply() reads x as it is.
   void (*prepare)(const Product& product, int64_t begin, int64_t end);
-  // Rows [row_begin, row_end) times blocks [block_begin, block_end). row_begin is a multiple of 32,
-  // where gated both block_begin and block_end are even.
+  // Rows [row_begin, row_end) times blocks [block_begin, block_end). row_begin is a multiple of 32.
   // `scratch` is this worker's own, 64-byte aligned.
   void (*multiply)(const Product& product, int64_t row_begin, int64_t row_end, int64_t block_begin,
                    int64_t block_end, uint8_t* scratch);

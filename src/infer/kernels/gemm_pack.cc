@@ -76,10 +76,10 @@ int64_t pack_block(std::span<const WeightView> weights, const PackTarget& target
       target.compute == DType::kI4 ? row_bytes : row_bytes / dtype_bytes(target.compute);
   scratch.row.resize(static_cast<size_t>(count));
   int64_t bad = -1;
-  const int64_t weight = target.gated ? block % 2 : 0;
-  const auto stack = target.gated ? weights.subspan(static_cast<size_t>(weight), 1) : weights;
   for (int64_t half = 0; half < 2; ++half) {
-    const int64_t first = (target.gated ? block / 2 : block) * kBlockCols + half * kHalfCols;
+    const int64_t weight = target.gated ? half : 0;
+    const auto stack = target.gated ? weights.subspan(static_cast<size_t>(weight), 1) : weights;
+    const int64_t first = target.gated ? block * kHalfCols : block * kBlockCols + half * kHalfCols;
     scratch.words.assign(static_cast<size_t>(kHalfCols * row_words), 0);
     scratch.steps.assign(static_cast<size_t>(kHalfCols * row_steps), 0);
     for (int64_t c = 0; c < kHalfCols && first + c < target.out; ++c) {

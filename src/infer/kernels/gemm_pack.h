@@ -27,7 +27,7 @@ int64_t half_bytes_of(DType compute);
 struct PackTarget {
   DType compute = DType::kF32;
   int64_t in = 0, out = 0, k_tiles = 0;
-  bool gated = false;  // two weights of `out` rows each: block after block in turn
+  bool gated = false;  // two weights of `out` rows each, 16 of each in a block
   uint8_t* tiles = nullptr;
   float* scale = nullptr;   // int8 and int4
   int32_t* sums = nullptr;  // int8 and int4
@@ -44,7 +44,7 @@ struct PackScratch {
 };
 
 // Packs block `block`: output columns [32 * block, 32 * block + 32) of `weights`, stacked along
-// out, or where gated columns [32 * (block / 2), ...) of weight block % 2. Returns the first row
+// out, or where gated columns [16 * block, ...) of each of two. Returns the first row
 // (counted over all weights) with a value that is not finite in `compute`, or -1.
 int64_t pack_block(std::span<const WeightView> weights, const PackTarget& target, int64_t block,
                    PackScratch& scratch);

@@ -18,8 +18,10 @@ constexpr int64_t kOutMax = 1 << 24;
 // Rows prepared at a time where all workers share them: bounds scratch, long enough to hide two
 // barriers.
 constexpr int64_t kSharedRows = 1024;
-// Rows prepared at a time by a worker for itself: they stay in its L2.
+// Rows prepared at a time by a worker for itself: they stay in its L2, with small weights.
 constexpr int64_t kOwnRows = 128;
+// From so many rows of a residual stream per worker on, workers take rows of it.
+constexpr int64_t kStreamRows = 256;
 // Weights up to this size stay in every core's L2, so that workers take rows and meet only at the
 // end.
 constexpr int64_t kSmallWeightsBytes = 3 << 19;
@@ -154,21 +156,24 @@ struct Linear::Impl {
 };
 
 // Workers take columns where weights are large, as each then reads its own part of them from
-// memory; they take rows where weights are small and rows are many. Results do not depend on the
-// split.
+// memory; they take rows where weights are small and rows are many. Many rows of a residual stream
+// they take as well: what works on the stream row by row gives every worker the same rows, which
+// then need not move from core to core. Results do not depend on the split.
 void Linear::Impl::run(Context& context, const gemm::Product& product) const {
   const gemm::Kernel& kernel = *this->kernel;
   const Workspace::Scope scope(context.workspace);
   const int workers = context.team.workers();
   const int64_t rows = product.rows, blocks = weights.blocks;
-  const int64_t blocks_together = weights.gated ? 2 : 1;
 
-  const bool by_rows = rows >= 2 * gemm::kPanelRows * workers &&
-                       (tile_bytes() <= kSmallWeightsBytes || blocks < 4 * workers);
+  const bool small = tile_bytes() <= kSmallWeightsBytes || blocks < 4 * workers;
+  const bool by_rows = small ? rows >= 2 * gemm::kPanelRows * workers
+                             : product.residual && rows >= kStreamRows * workers;
   const bool own_copy =
       !kernel.prepare || by_rows || workers == 1 || rows * weights.in <= kCopyElements;
+  const int64_t own_rows =
+      by_rows ? round_up((rows + workers - 1) / workers, gemm::kPanelRows) : rows;
   const int64_t rows_max =
-      !kernel.prepare ? rows : std::min(rows, by_rows ? kOwnRows : kSharedRows);
+      !kernel.prepare ? rows : std::min(own_rows, small && by_rows ? kOwnRows : kSharedRows);
   const int copies = own_copy ? workers : 1;
 
   // Everything workers need is taken before they start.
@@ -203,7 +208,7 @@ void Linear::Impl::run(Context& context, const gemm::Product& product) const {
         work(worker, begin, end, 0, blocks);
       });
     } else {
-      context.team.split(blocks, blocks_together, [&](int64_t begin, int64_t end, int worker) {
+      context.team.split(blocks, 1, [&](int64_t begin, int64_t end, int worker) {
         work(worker, 0, rows, begin, end);
       });
     }
@@ -216,7 +221,7 @@ void Linear::Impl::run(Context& context, const gemm::Product& product) const {
       context.team.split(part.rows, gemm::kPanelRows, [&](int64_t first, int64_t last, int) {
         kernel.prepare(part, first, last);
       });
-    context.team.split(blocks, blocks_together, [&](int64_t first, int64_t last, int worker) {
+    context.team.split(blocks, 1, [&](int64_t first, int64_t last, int worker) {
       kernel.multiply(part, 0, part.rows, first, last, scratch + worker * scratch_bytes);
     });
   }
@@ -252,7 +257,8 @@ Result<Linear> Linear::Impl::pack(std::span<const WeightView> weights,
   w.out = gated ? rows / 2 : rows;
   w.k_tiles = gemm::k_tiles_of(compute, w.in);
   w.prepared_stride = (w.k_tiles | 1) * gemm::kTileBytes;
-  w.blocks = (w.out + gemm::kBlockCols - 1) / gemm::kBlockCols * (gated ? 2 : 1);
+  const int64_t block_columns = gated ? gemm::kBlockCols / 2 : gemm::kBlockCols;
+  w.blocks = (w.out + block_columns - 1) / block_columns;
   impl->kernel = impl->variant->fn;
   if (w.in % impl->kernel->in_multiple != 0) impl->kernel = impl->kernel->other;
 
@@ -303,15 +309,15 @@ Result<Linear> Linear::Impl::pack(std::span<const WeightView> weights,
       return pack(weights, biases, w.int4 ? DType::kI8 : DType::kBf16, isa, team, arena, gated);
     }
   }
-  int64_t first = 0;  // column of this weight, or where gated of its first block
+  int64_t first = 0;  // column of this weight, where gated in the first block
   for (size_t i = 0; i < biases.size(); ++i) {
     for (int64_t c = 0; c < biases[i].cols; ++c) {
-      const int64_t block = c / gemm::kBlockCols;
       const float value = biases[i].at(0, c);
       if (!std::isfinite(value)) return invalid(concat("bias ", i, " is not finite at ", c));
-      bias[first + c + (gated ? block * gemm::kBlockCols : 0)] = value;
+      const int64_t block = c / block_columns;
+      bias[first + c + (gated ? block * block_columns : 0)] = value;
     }
-    first += gated ? gemm::kBlockCols : biases[i].cols;
+    first += gated ? block_columns : biases[i].cols;
   }
   Linear linear;
   linear.impl_ = std::move(impl);

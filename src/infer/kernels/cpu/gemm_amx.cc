@@ -1,19 +1,22 @@
 // AMX: bf16 and int8 products on tiles of 16 x 64 bytes.
 //
 // One step multiplies 32 rows by 32 columns over 64 bytes of K with four accumulator tiles, so each
-// tile loaded is used twice. A block of weights (32 columns x 8 tiles of K, 16 KB) stays in L1
-// while the rows of a chunk stream past it from L2. Few rows are one chunk, and weights are read
-// once, in the order they lie in memory, the next ones being fetched meanwhile. Many rows are cut
-// into small chunks that pass a window of weights, so that both stay in L2.
+// tile loaded is used twice. A block of weights (32 columns x 16 tiles of K, 32 KB) stays in L1
+// while the rows of a chunk stream past it from L2; they are loaded as a stream, because rows that
+// were loaded like any others would drive the weights out. Weights are read in the order they lie
+// in memory, the next ones being fetched meanwhile; every fetch that misses L2 holds a fill buffer
+// that the rows want as well, so chunks are as large as L2 allows: the more rows, the fewer fetches
+// per step. Where K is too long for many rows of it to stay in L2, it is cut into spans; a window
+// of blocks passes one span after another.
 //
 // bf16 rows are read where they are; copying them into the order of the tiles first gains nothing
 // (measured at K = 384 .. 4096). Only the last, incomplete panel goes through a copy, or all where
 // K ends inside a tile.
 //
-// Sums wait in scratch between blocks of K. When the last one is done, the panel's rows go through
-// the epilogue while their sums are still in L1; between products of one panel it would hide
-// nothing, and what it costs there is registers: the loop of the products is a third faster when
-// all its addresses stay in them.
+// Sums stay in tiles until the next panel begins: its first step stores them tile by tile, when
+// they are long done. Those of all K then go through the epilogue; between products of one panel it
+// would hide nothing, and what it costs there is registers: the loop of the products is a third
+// faster when all its addresses stay in them.
 //
 // Up to 32 rows have a way of their own, gemm_amx_few.h.
 //
@@ -30,15 +33,13 @@ namespace sis::gemm::amx {
 namespace {
 
 constexpr int64_t kPanelsMax = 32;           // rows of a chunk / 32
-constexpr int64_t kBlockTiles = 8;           // 32 columns x 8 tiles: 16 KB of weights
-constexpr int64_t kWholeBytes = 1 << 20;     // rows up to this are one chunk
-constexpr int64_t kChunkBytes = 256 * 1024;  // others go in chunks of this,
-constexpr int64_t kWindowBytes = 1 << 20;    // past windows of weights of this
-constexpr int64_t kFetchAhead = 16 * 1024;   // how far weights are fetched ahead, into L2
-constexpr int64_t kSumsBytes = kPanelsMax * kBlockSums;
-constexpr int64_t kGatesAt = kSumsBytes;  // sums of gates, in scratch
-constexpr int64_t kOthersAt = 2 * kSumsBytes;
-static_assert(kFewScratchBytes <= kOthersAt);
+constexpr int64_t kBlockTiles = 16;          // 32 columns x 16 tiles: 32 KB of weights
+constexpr int64_t kSpanTiles = 64;           // of K, for 256 rows in L2
+constexpr int64_t kChunkBytes = 1 << 20;     // rows of a chunk in a span
+constexpr int64_t kWindowSums = 512 * 1024;  // of a window of blocks, where K has several spans
+constexpr int64_t kStayingBytes = 1 << 20;   // weights up to this are in L2 for all but one chunk
+constexpr int64_t kRing = 4;  // panels whose sums are in tiles, on their way to memory, or finished
+constexpr int64_t kFetchAhead = 32 * 1024;  // how far weights are fetched ahead, into L2
 
 inline void fetch_l2(const uint8_t* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
@@ -52,63 +53,135 @@ struct Panel {
   int64_t row;
 };
 
-// 32 rows x 32 columns over `steps` tiles of K; at every step `lines` of `weights` are asked for,
-// past the end does no harm. A function of its own, for the sake of registers, and without structs:
-// one that was just written by parts and is read as a whole waits for all tiles to be stored.
-template <Type kType, int64_t kTile>
+// Rows [row, end) of a panel and block.
+struct PanelRows {
+  int64_t row = 0, end = 0, block = 0;
+};
+
+// What is done between the steps of a product.
+struct Between {
+  const Product* product;
+  PanelRows fetch;                // their lines of y are asked for
+  PanelRows finish;               // these, whose sums are complete, go through the epilogue
+  const uint8_t* sums = nullptr;  // of finish.row
+};
+
+// The lines of y that the next four rows end up in.
+inline void fetch_to_write(const Product& p, PanelRows& f) {
+  const int64_t y_bytes = p.y_bf16 ? 2 : 4, bytes = columns_of(p.weights) * y_bytes;
+  const int64_t column = column_of(p.weights, f.block);
+  const auto* y = static_cast<const uint8_t*>(p.y) + (f.row * p.y_stride + column) * y_bytes;
+  for (int r = 0; r < 4 && f.row < f.end; ++r, ++f.row, y += p.y_stride * y_bytes)
+    for (int64_t line = 0; line < bytes; line += 64) asm volatile("prefetchw %0" ::"m"(y[line]));
+}
+
+template <class Acc>
+inline void finish_some(Between& b) {
+  const auto finish = [&](auto rows) {
+    const auto* acc = reinterpret_cast<const Acc*>(b.sums);
+    finish_rows<F32x16, rows>(*b.product, b.finish.row, b.finish.block, acc, acc + kHalfBytes / 4,
+                              16);
+    b.finish.row += rows;
+    b.sums += rows * 64;
+  };
+  if (b.finish.row + 4 <= b.finish.end)
+    finish(std::integral_constant<int, 4>{});
+  else
+    finish(std::integral_constant<int, 1>{});
+  if ((b.finish.row & 15) == 0) b.sums += kHalfBytes;
+}
+// Some rows of both.
+template <class Acc>
+__attribute__((noinline)) void go_on(Between& b) {
+  fetch_to_write(*b.product, b.fetch);
+  if (b.finish.row < b.finish.end) finish_some<Acc>(b);
+}
+template <class Acc>
+void finish_rest(Between& b) {
+  while (b.finish.row < b.finish.end) finish_some<Acc>(b);
+}
+
+// 32 rows x 32 columns over `steps` tiles of K. The sums that tiles hold from the call before go to
+// `done`, these stay; kFrom tells where they begin. At every step `lines` of `weights` are asked
+// for, past the end does no harm; at every second one `between` goes on. A function of its own, for
+// the sake of registers, and without structs: one that was just written by parts and is read as a
+// whole waits for all tiles to be stored.
+enum class From : uint8_t { kZero, kMemory, kTiles };
+template <Type kType, int64_t kTile, From kFrom>
 __attribute__((noinline)) void multiply_32x32(const uint8_t* a0, const uint8_t* a1, int64_t row,
-                                              const uint8_t* b, uint8_t* sums, int64_t steps,
-                                              bool first, const uint8_t* weights, int64_t lines) {
-  if (first) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  } else {
-    _tile_loadd(0, sums, 64);
-    _tile_loadd(1, sums + kHalfBytes, 64);
-    _tile_loadd(2, sums + 2 * kHalfBytes, 64);
-    _tile_loadd(3, sums + 3 * kHalfBytes, 64);
-  }
-  for (int64_t k = 0; k < steps; ++k, a0 += kTile, a1 += kTile, b += kTileStep) {
+                                              const uint8_t* b, const uint8_t* sums, int64_t steps,
+                                              uint8_t* done, const uint8_t* weights, int64_t lines,
+                                              Between& between) {
+  using Acc = typename SumOf<kType>::Type;
+#define SIS_BEGIN(tile)                                                                    \
+  do {                                                                                     \
+    if constexpr (kFrom != From::kTiles) _tile_stored(tile, done + (tile)*kHalfBytes, 64); \
+    if constexpr (kFrom == From::kZero)                                                    \
+      _tile_zero(tile);                                                                    \
+    else if constexpr (kFrom == From::kMemory)                                             \
+      _tile_loadd(tile, sums + (tile)*kHalfBytes, 64);                                     \
+  } while (0)
+  SIS_BEGIN(0);
+  _tile_loadd(6, b, 64);
+  _tile_stream_loadd(4, a0, row);
+  SIS_TDP(0, 4, 6);
+  SIS_BEGIN(1);
+  _tile_loadd(7, b + kHalfBytes, 64);
+  SIS_TDP(1, 4, 7);
+  SIS_BEGIN(2);
+  _tile_stream_loadd(5, a1, row);
+  SIS_TDP(2, 5, 6);
+  SIS_BEGIN(3);
+#undef SIS_BEGIN
+  for (int64_t i = 0; i < lines; ++i, weights += 64) fetch_l2(weights);
+  SIS_TDP(3, 5, 7);
+  for (int64_t k = 1; k < steps; ++k) {
+    a0 += kTile;
+    a1 += kTile;
+    b += kTileStep;
     _tile_loadd(6, b, 64);
-    _tile_loadd(4, a0, row);
+    _tile_stream_loadd(4, a0, row);
     SIS_TDP(0, 4, 6);
     _tile_loadd(7, b + kHalfBytes, 64);
     SIS_TDP(1, 4, 7);
-    _tile_loadd(5, a1, row);
+    _tile_stream_loadd(5, a1, row);
     SIS_TDP(2, 5, 6);
     for (int64_t i = 0; i < lines; ++i, weights += 64) fetch_l2(weights);
     SIS_TDP(3, 5, 7);
+    if ((k & 1) != 0) go_on<Acc>(between);
   }
-  _tile_stored(0, sums, 64);
-  _tile_stored(1, sums + kHalfBytes, 64);
-  _tile_stored(2, sums + 2 * kHalfBytes, 64);
-  _tile_stored(3, sums + 3 * kHalfBytes, 64);
+}
+inline void store_sums(uint8_t* to) {
+  _tile_stored(0, to, 64);
+  _tile_stored(1, to + kHalfBytes, 64);
+  _tile_stored(2, to + 2 * kHalfBytes, 64);
+  _tile_stored(3, to + 3 * kHalfBytes, 64);
 }
 
 // 16 rows x 32 columns: the last panel, where that is all it has.
-template <Type kType, int64_t kTile>
+template <Type kType, int64_t kTile, From kFrom>
 __attribute__((noinline)) void multiply_16x32(const uint8_t* a, const uint8_t*, int64_t row,
-                                              const uint8_t* b, uint8_t* sums, int64_t steps,
-                                              bool first, const uint8_t* weights, int64_t lines) {
-  if (first) {
+                                              const uint8_t* b, const uint8_t* sums, int64_t steps,
+                                              uint8_t* done, const uint8_t* weights, int64_t lines,
+                                              Between& between) {
+  using Acc = typename SumOf<kType>::Type;
+  if constexpr (kFrom != From::kTiles) store_sums(done);
+  if constexpr (kFrom == From::kZero) {
     _tile_zero(0);
     _tile_zero(1);
-  } else {
+  } else if constexpr (kFrom == From::kMemory) {
     _tile_loadd(0, sums, 64);
     _tile_loadd(1, sums + kHalfBytes, 64);
   }
   for (int64_t k = 0; k < steps; ++k, a += kTile, b += kTileStep) {
-    _tile_loadd(4, a, row);
+    _tile_stream_loadd(4, a, row);
     _tile_loadd(6, b, 64);
     SIS_TDP(0, 4, 6);
     for (int64_t i = 0; i < lines; ++i, weights += 64) fetch_l2(weights);
     _tile_loadd(7, b + kHalfBytes, 64);
     SIS_TDP(1, 4, 7);
+    if ((k & 1) != 0) go_on<Acc>(between);
   }
-  _tile_stored(0, sums, 64);
-  _tile_stored(1, sums + kHalfBytes, 64);
 }
 
 // Where the rows of a product are: in x or prepared; where x ends inside a panel, that one in a
@@ -129,85 +202,143 @@ struct Rows {
   }
 };
 
-// K in blocks of at most kBlockTiles tiles.
-struct KBlocks {
-  explicit KBlocks(int64_t k_tiles)
-      : tiles(k_tiles),
-        count((k_tiles + kBlockTiles - 1) / kBlockTiles),
-        size((k_tiles + count - 1) / count) {}
-  int64_t begin(int64_t block) const { return block * size; }
-  int64_t end(int64_t block) const {
-    return (block + 1) * size < tiles ? (block + 1) * size : tiles;
-  }
-  int64_t tiles, count, size;
+// Tiles [begin, end) of K in even parts of at most `most`.
+struct Parts {
+  Parts(int64_t begin, int64_t end, int64_t most)
+      : from(begin), tiles(end - begin), count((tiles + most - 1) / most) {}
+  int64_t begin(int64_t part) const { return from + tiles * part / count; }
+  int64_t end(int64_t part) const { return begin(part + 1); }
+  int64_t from, tiles, count;
 };
 
-// Asks for the lines of y that a row's block ends up in; past the end does no harm.
-inline void fetch_to_write(const Product& p, int64_t row, int64_t block) {
-  const int64_t y_bytes = p.y_bf16 ? 2 : 4;
-  const auto* y =
-      static_cast<const uint8_t*>(p.y) + (row * p.y_stride + column_of(p.weights, block)) * y_bytes;
-  for (int64_t line = 0; line < kBlockCols * y_bytes; line += 64)
-    asm volatile("prefetchw %0" ::"m"(y[line]));
-}
+// How a product is gone through.
+struct Walk {
+  Walk(const Weights& w, int64_t rows)
+      : spans(0, w.k_tiles, kSpanTiles),
+        panels((rows + kPanelRows - 1) / kPanelRows),
+        chunks((panels + panels_max(w) - 1) / panels_max(w)),
+        window(window_of(w, (panels + chunks - 1) / chunks)) {}
 
-// The epilogue of rows [begin, end) of one block; `sums` panel after panel. The lines that the next
-// block will be written to come while it is multiplied.
-template <class Acc>
-void finish_block(const Product& p, int64_t begin, int64_t end, int64_t block,
-                  const uint8_t* sums) {
-  const auto finish = [&](auto rows, int64_t row) {
-    const auto r = static_cast<uint64_t>(row - begin);
-    const auto* acc = reinterpret_cast<const Acc*>(sums + r / 32 * kBlockSums +
-                                                   r % 32 / 16 * 2 * kHalfBytes + r % 16 * 64);
-    finish_rows<F32x16, rows>(p, row, block, acc, acc + kHalfBytes / 4, 16,
-                              p.weights.gated ? acc + kGatesAt / 4 : nullptr);
-  };
-  int64_t row = begin;
-  for (; row + 4 <= end; row += 4) {
-    for (int64_t i = 0; i < 4; ++i) fetch_to_write(p, row + i, block + 1);
-    finish(std::integral_constant<int, 4>{}, row);
+  // The most panels of a chunk.
+  static int64_t panels_max(const Weights& w) {
+    const Parts spans(0, w.k_tiles, kSpanTiles);
+    const int64_t fitting = kChunkBytes / ((w.k_tiles + spans.count - 1) / spans.count * kTileStep);
+    return fitting < kPanelsMax ? fitting : kPanelsMax;
   }
-  for (; row < end; ++row) finish(std::integral_constant<int, 1>{}, row);
-}
+  // Blocks whose sums wait for the next span.
+  static int64_t window_of(const Weights& w, int64_t panels) {
+    if (w.k_tiles <= kSpanTiles) return 1;
+    const int64_t fitting = kWindowSums / (panels * kBlockSums);
+    return fitting > 1 ? fitting : 1;
+  }
+  // For any number of rows.
+  static int64_t sums_bytes(const Weights& w) {
+    const int64_t most = panels_max(w) * kBlockSums;
+    return w.k_tiles <= kSpanTiles || most > kWindowSums ? most : kWindowSums;
+  }
 
-// Rows [begin, end) times blocks [block_begin, block_end). `fetch`: weights are new to L2.
+  Parts spans;
+  int64_t panels, chunks, window;
+};
+
+// Of scratch: sums between parts of K, those on their way out, then what int4 weights expand to or
+// a copy of rows.
+int64_t ring_at(const Weights& w) { return Walk::sums_bytes(w); }
+int64_t others_at(const Weights& w) { return ring_at(w) + kRing * kBlockSums; }
+
+// Rows of a chunk times blocks. While a panel is multiplied, the sums of the one before are stored,
+// and those of the one before that, which are in memory by then, are finished between its steps.
 template <Type kType, class Acc>
-void multiply_chunk(const Product& p, const Rows& rows, int64_t begin, int64_t end,
-                    int64_t block_begin, int64_t block_end, bool fetch, uint8_t* scratch) {
-  const KBlocks k_blocks(p.weights.k_tiles);
-  const int64_t block_bytes = p.weights.k_tiles * step_bytes(kType);
-  uint8_t* expanded = scratch + kOthersAt;
-  const int64_t steps = (end - begin + kPanelRows - 1) / kPanelRows * p.weights.k_tiles;
-  const int64_t lines = fetch ? (block_bytes / 64 + steps - 1) / steps : 0;
-  for (int64_t block = block_begin; block < block_end; ++block) {
-    const uint8_t* weights = p.weights.tiles + block * block_bytes;
-    const uint8_t* ahead = weights + kFetchAhead;
-    for (int64_t kb = 0; kb < k_blocks.count; ++kb) {
-      const int64_t k0 = k_blocks.begin(kb), k_steps = k_blocks.end(kb) - k0;
-      const uint8_t* b = weights + k0 * step_bytes(kType);
-      if constexpr (kType == Type::kInt4) {
-        for (int64_t k = 0; k < k_steps; ++k)
-          expand_int4(b + k * kInt4TileBytes, expanded + k * kTileStep);
-        b = expanded;
-      }
-      const bool gate = is_gate(p.weights, block);
-      uint8_t* sums = scratch + (gate ? kGatesAt : 0);
-      for (int64_t row = begin; row < end; row += kPanelRows, sums += kBlockSums) {
-        auto multiply =
-            end - row > 16 ? multiply_32x32<kType, kTileBytes> : multiply_16x32<kType, kTileBytes>;
-        if (kType == Type::kBf16 && row >= rows.rest_row)
-          multiply = end - row > 16 ? multiply_32x32<kType, kHalfBytes>
-                                    : multiply_16x32<kType, kHalfBytes>;
-        const Panel a = rows.panel(row, k0);
-        multiply(a.first, a.second, a.row, b, sums, k_steps, kb == 0, ahead, lines);
-        ahead += k_steps * lines * 64;
-        if (kb + 1 == k_blocks.count && !gate)
-          finish_block<Acc>(p, row, row + kPanelRows < end ? row + kPanelRows : end, block, sums);
-      }
+class Chunk {
+ public:
+  Chunk(const Product& p, const Rows& rows, int64_t begin, int64_t end, uint8_t* scratch)
+      : p_(p),
+        rows_(rows),
+        begin_(begin),
+        end_(end),
+        panels_((end - begin + kPanelRows - 1) / kPanelRows),
+        scratch_(scratch),
+        ring_(scratch + ring_at(p.weights)),
+        expanded_(scratch + others_at(p.weights)),
+        in_tiles_{{}, ring_},
+        stored_(in_tiles_) {}
+
+  // Blocks [first, last) of a window. `fetch`: weights are new to L2.
+  void multiply(const Walk& walk, int64_t first, int64_t last, bool fetch) {
+    for (int64_t span = 0; span < walk.spans.count; ++span) {
+      const Parts parts(walk.spans.begin(span), walk.spans.end(span), kBlockTiles);
+      for (int64_t block = first; block < last; ++block)
+        for (int64_t part = 0; part < parts.count; ++part)
+          multiply_part(parts.begin(part), parts.end(part), block, block - first, fetch);
     }
   }
-}
+  void finish() {
+    store_sums(in_tiles_.sums);
+    finish(stored_);
+    finish(in_tiles_);
+  }
+
+ private:
+  struct Sums {
+    PanelRows complete;  // whose these are, if over all of K
+    uint8_t* sums;
+  };
+
+  void finish(const Sums& sums) {
+    Between between{&p_, {}, sums.complete, sums.sums};
+    finish_rest<Acc>(between);
+  }
+  void multiply_part(int64_t k0, int64_t k1, int64_t block, int64_t slot, bool fetch) {
+    const Weights& w = p_.weights;
+    const uint8_t* b = w.tiles + (block * w.k_tiles + k0) * step_bytes(kType);
+    const uint8_t* ahead = b + kFetchAhead;
+    if constexpr (kType == Type::kInt4) {
+      for (int64_t k = 0; k < k1 - k0; ++k)
+        expand_int4(b + k * kInt4TileBytes, expanded_ + k * kTileStep);
+      b = expanded_;
+      asm volatile("" ::: "memory");
+    }
+    const int64_t lines = fetch ? (step_bytes(kType) / 64 + panels_ - 1) / panels_ : 0;
+    uint8_t* sums = scratch_ + slot * panels_ * kBlockSums;
+    for (int64_t row = begin_; row < end_; row += kPanelRows, sums += kBlockSums) {
+      const Panel a = rows_.panel(row, k0);
+      PanelRows panel;
+      if (k1 == w.k_tiles) panel = {row, row + kPanelRows < end_ ? row + kPanelRows : end_, block};
+      Between between{&p_, panel, stored_.complete, stored_.sums};
+      const bool whole = end_ - row > 16, copied = kType == Type::kBf16 && row >= rows_.rest_row;
+      const auto go = [&](auto from) {
+        auto multiply = whole ? multiply_32x32<kType, kTileBytes, from>
+                              : multiply_16x32<kType, kTileBytes, from>;
+        if (copied)
+          multiply = whole ? multiply_32x32<kType, kHalfBytes, from>
+                           : multiply_16x32<kType, kHalfBytes, from>;
+        multiply(a.first, a.second, a.row, b, sums, k1 - k0, in_tiles_.sums, ahead, lines, between);
+      };
+      if (k0 == 0)
+        go(std::integral_constant<From, From::kZero>{});
+      else if (sums == in_tiles_.sums)
+        go(std::integral_constant<From, From::kTiles>{});
+      else
+        go(std::integral_constant<From, From::kMemory>{});
+      ahead += (k1 - k0) * lines * 64;
+      finish_rest<Acc>(between);
+      stored_ = in_tiles_;
+      if (k1 < w.k_tiles)
+        in_tiles_ = {{}, sums};
+      else
+        in_tiles_ = {panel, ring_ + ++turn_ % kRing * kBlockSums};
+    }
+  }
+
+  const Product& p_;
+  const Rows& rows_;
+  const int64_t begin_, end_, panels_;
+  uint8_t* const scratch_;
+  uint8_t* const ring_;
+  uint8_t* const expanded_;
+  Sums in_tiles_, stored_;
+  int64_t turn_ = 0;
+};
 
 // Rows [begin, end) of x in the order of tiles: line(row, tile) takes 64 bytes.
 template <class Line>
@@ -239,7 +370,7 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
     rows.row_bytes = p.x_stride * 2;
   }
   if (kDirect && (row_end - row_begin) % kPanelRows != 0) {
-    uint8_t* rest = scratch + kOthersAt;
+    uint8_t* rest = scratch + others_at(p.weights);
     rows.rest = rest;
     rows.rest_row = row_begin + (row_end - row_begin) / kPanelRows * kPanelRows;
     copy_rows_to(p, rows.rest_row, row_end, [&](int64_t row, int64_t tile) {
@@ -249,34 +380,30 @@ void multiply(const Product& p, int64_t row_begin, int64_t row_end, int64_t bloc
   }
   asm volatile("" ::: "memory");  // nor does it know that tile loads read memory
 
-  const int64_t panel_bytes = p.weights.k_tiles * kTileStep;
-  const int64_t block_bytes = p.weights.k_tiles * step_bytes(kType);
-  const int64_t panels = (row_end - row_begin + kPanelRows - 1) / kPanelRows;
-  const bool whole = panels <= kPanelsMax && panels * panel_bytes <= kWholeBytes;
-  const int64_t fitting = kChunkBytes / panel_bytes;
-  const int64_t panels_max = whole                  ? panels
-                             : fitting < 1          ? 1
-                             : fitting > kPanelsMax ? int64_t{kPanelsMax}
-                                                    : fitting;
-  const int64_t chunks = (panels + panels_max - 1) / panels_max;
-  int64_t window = whole ? block_end - block_begin : kWindowBytes / block_bytes;
-  if (p.weights.gated) window -= window % 2;
-  if (window < 1) window = p.weights.gated ? 2 : 1;
-  for (int64_t first = block_begin; first < block_end; first += window) {
-    const int64_t last = first + window < block_end ? first + window : block_end;
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      const int64_t begin = row_begin + panels * chunk / chunks * kPanelRows;
-      const int64_t end = row_begin + panels * (chunk + 1) / chunks * kPanelRows;
-      multiply_chunk<kType, typename SumOf<kType>::Type>(
-          p, rows, begin, end < row_end ? end : row_end, first, last, chunk == 0, scratch);
-    }
+  const Walk walk(p.weights, row_end - row_begin);
+  const bool stays =
+      (block_end - block_begin) * p.weights.k_tiles * step_bytes(kType) <= kStayingBytes;
+  for (int64_t chunk = 0; chunk < walk.chunks; ++chunk) {
+    const int64_t begin = row_begin + walk.panels * chunk / walk.chunks * kPanelRows;
+    const int64_t end = row_begin + walk.panels * (chunk + 1) / walk.chunks * kPanelRows;
+    Chunk<kType, typename SumOf<kType>::Type> work(p, rows, begin, end < row_end ? end : row_end,
+                                                   scratch);
+    for (int64_t first = block_begin; first < block_end; first += walk.window)
+      work.multiply(walk, first, first + walk.window < block_end ? first + walk.window : block_end,
+                    chunk == 0 || !stays);
+    work.finish();
   }
   _tile_release();
 }
 
-int64_t sums_bytes(const Weights&) { return kOthersAt; }
-int64_t sums_and_expanded_bytes(const Weights&) { return kOthersAt + kBlockTiles * kTileStep; }
-int64_t sums_and_rest_bytes(const Weights& w) { return kOthersAt + w.k_tiles * kTileStep; }
+int64_t at_least_few(int64_t bytes) { return bytes < kFewScratchBytes ? kFewScratchBytes : bytes; }
+int64_t sums_bytes(const Weights& w) { return at_least_few(others_at(w)); }
+int64_t sums_and_expanded_bytes(const Weights& w) {
+  return at_least_few(others_at(w) + kBlockTiles * kTileStep);
+}
+int64_t sums_and_rest_bytes(const Weights& w) {
+  return at_least_few(others_at(w) + w.k_tiles * kTileStep);
+}
 
 void copy_rows(const Product& p, int64_t begin, int64_t end) {
   copy_rows_to(p, begin, end, [&](int64_t row, int64_t tile) {

@@ -24,8 +24,7 @@ constexpr int64_t kFewRows = kPanelRows;
 constexpr int64_t kDirectRows = 4;    // up to this many rows y is written without a window
 constexpr int64_t kWindowBlocks = 8;  // 256 columns, with gates 128
 constexpr int64_t kWindowStride = kWindowBlocks * kBlockCols;
-constexpr int64_t kFewScratchBytes =
-    2 * kBlockSums + 2 * kTileStep + 2 * kFewRows * kWindowStride * 4;
+constexpr int64_t kFewScratchBytes = kBlockSums + 2 * kTileStep + 2 * kFewRows * kWindowStride * 4;
 
 // How far ahead weights are fetched: the next step, which int4 already expands.
 template <Type kType>
@@ -97,13 +96,11 @@ using FewVec = F32x1;  // never called: for reading this header by itself
 #endif
 
 template <class Acc>
-inline void finish_few(const Product& p, int64_t rows, int64_t block, const uint8_t* sums,
-                       const uint8_t* gates) {
+inline void finish_few(const Product& p, int64_t rows, int64_t block, const uint8_t* sums) {
   const auto finish = [&](auto together, int64_t r) {
     const int64_t at = r / 16 * 2 * kHalfBytes + r % 16 * 64;
     const auto* acc = reinterpret_cast<const Acc*>(sums + at);
-    finish_rows<FewVec, together>(p, r, block, acc, acc + kHalfBytes / 4, 16,
-                                  gates ? reinterpret_cast<const Acc*>(gates + at) : nullptr);
+    finish_rows<FewVec, together>(p, r, block, acc, acc + kHalfBytes / 4, 16);
   };
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) finish(std::integral_constant<int, 4>{}, r);
@@ -128,23 +125,19 @@ void multiply_few(const Product& p, const uint8_t* x, int64_t x_row, int64_t beg
   config.rows[2] = config.rows[3] = config.rows[5] =
       static_cast<uint8_t>(rows > 16 ? rows - 16 : 1);
   config.load();
-  uint8_t *const sums = scratch, *const gates = sums + kBlockSums;
-  Expanded expanded{gates + kBlockSums};
+  uint8_t* const sums = scratch;
+  Expanded expanded{sums + kBlockSums};
   const int64_t block_bytes = p.weights.k_tiles * step_bytes(kType);
   if (kType == Type::kInt4) expanded.next(p.weights.tiles + begin * block_bytes);
   const auto multiply = [&](const Product& part, int64_t block) {
     const uint8_t* b = p.weights.tiles + block * block_bytes;
     const uint8_t* after = block + 1 < end ? b + block_bytes : b;
-    const bool gate = is_gate(p.weights, block);
-    uint8_t* const to = gate ? gates : sums;
     if (rows > 16) {
-      multiply_block_few<kType, true>(x, x_row, b, p.weights.k_tiles, after, expanded, to);
+      multiply_block_few<kType, true>(x, x_row, b, p.weights.k_tiles, after, expanded, sums);
     } else {
-      multiply_block_few<kType, false>(x, x_row, b, p.weights.k_tiles, after, expanded, to);
+      multiply_block_few<kType, false>(x, x_row, b, p.weights.k_tiles, after, expanded, sums);
     }
-    if (!gate)
-      finish_few<typename SumOf<kType>::Type>(part, rows, block, sums,
-                                              p.weights.gated ? gates : nullptr);
+    finish_few<typename SumOf<kType>::Type>(part, rows, block, sums);
   };
   if (rows <= kDirectRows) {
     for (int64_t block = begin; block < end; ++block) multiply(p, block);
@@ -153,7 +146,7 @@ void multiply_few(const Product& p, const uint8_t* x, int64_t x_row, int64_t beg
   }
 
   const int64_t y_bytes = p.y_bf16 ? 2 : 4;
-  uint8_t* y = scratch + 2 * kBlockSums + 2 * kTileStep;
+  uint8_t* y = scratch + kBlockSums + 2 * kTileStep;
   uint8_t* residual = y + kFewRows * kWindowStride * 4;
   for (int64_t block = begin; block < end; block += kWindowBlocks) {
     const int64_t last = block + kWindowBlocks < end ? block + kWindowBlocks : end;

@@ -4,7 +4,7 @@
 //
 //   int8, int4  v = fma((acc + 128 * sum(high * q)) * row_scale, scale, bias)
 //   else        v = acc + bias
-//   y = act(v) + residual; gated: y = act(v of the gate's block) * v
+//   y = act(v) + residual; gated: y = act(v of a gate) * v of what it gates, 16 columns
 //
 // Several vectors go through each step together: one polynomial is a chain of dependent operations,
 // and the CPU's window is too small to overlap whole chains by itself (8 in step are 2-3x faster
@@ -82,26 +82,52 @@ inline __attribute__((always_inline)) void gelu(V (&x)[N]) {
   SIS_EACH x[i] = x[i] * p[i];
 }
 
-// x / (1 + e^-z)
+// x / (1 + e^z), for x finite or not.
+//   for f32 out   as exp_approx() is
+//   for bf16 out  relative error below 1e-5, a two-hundredth of what rounding to bf16 does; exact
+//                 division would take longer than all the rest. z counts up to 83 either way.
 template <class V, int N>
-inline __attribute__((always_inline)) void times_sigmoid(V (&x)[N], V (&minus_z)[N]) {
-  exp_approx(minus_z);
-  SIS_EACH x[i] = x[i] / (minus_z[i] + V::set(1.0f));
+inline __attribute__((always_inline)) void times_sigmoid(V (&x)[N], V (&z)[N]) {
+  exp_approx(z);
+  SIS_EACH x[i] = x[i] / (z[i] + V::set(1.0f));
+}
+template <class V, int N>
+inline __attribute__((always_inline)) void times_sigmoid_bf16(V (&x)[N], V (&z)[N]) {
+  // 2^f for f in [-1/2, 1/2], minimax of degree 4.
+  constexpr float kP[] = {0x1.3997cap-7f, 0x1.ca1440p-5f, 0x1.ec06dap-3f, 0x1.62e0dcp-1f,
+                          0x1.ffffe8p-1f};
+  const V magic = V::set(12582912.0f), one = V::set(1.0f);  // 1.5 * 2^23: adding it rounds
+  V n[N], p[N];
+  SIS_EACH z[i] = min(max(z[i] * V::set(1.44269504f), V::set(-120.0f)), V::set(120.0f));
+  SIS_EACH n[i] = z[i] + magic;
+  SIS_EACH z[i] = z[i] - (n[i] - magic);
+  SIS_EACH p[i] = V::set(kP[0]);
+#pragma GCC unroll 4
+  for (int k = 1; k < 5; ++k) SIS_EACH p[i] = fma(p[i], z[i], V::set(kP[k]));
+  SIS_EACH p[i] = scale2_magic(p[i], n[i]);
+  SIS_EACH n[i] = rough_reciprocal(p[i] + one);
+  SIS_EACH p[i] = V::set(-1.0f) - p[i];
+  // A cubic and a quadratic step of Newton's.
+  SIS_EACH z[i] = fma(p[i], n[i], one);
+  SIS_EACH z[i] = fma(z[i], z[i], z[i]);
+  SIS_EACH n[i] = fma(n[i], z[i], n[i]);
+  SIS_EACH z[i] = fma(p[i], n[i], one);
+  SIS_EACH x[i] = x[i] * fma(n[i], z[i], n[i]);
 }
 
 template <class V, int N>
-inline __attribute__((always_inline)) void silu(V (&x)[N]) {
+inline __attribute__((always_inline)) void silu(V (&x)[N], bool bf16_out) {
   V z[N];
   SIS_EACH z[i] = V::set(0.0f) - x[i];
-  times_sigmoid(x, z);
+  return bf16_out ? times_sigmoid_bf16(x, z) : times_sigmoid(x, z);
 }
 
 // x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))) = x / (1 + e^(-2 √(2/π) (x + 0.044715 x³)))
 template <class V, int N>
-inline __attribute__((always_inline)) void gelu_tanh(V (&x)[N]) {
+inline __attribute__((always_inline)) void gelu_tanh(V (&x)[N], bool bf16_out) {
   V z[N];
   SIS_EACH z[i] = fma(x[i] * x[i] * V::set(0.044715f), x[i], x[i]) * V::set(-1.59576912f);
-  times_sigmoid(x, z);
+  return bf16_out ? times_sigmoid_bf16(x, z) : times_sigmoid(x, z);
 }
 
 template <class V, int N>
@@ -112,12 +138,12 @@ inline __attribute__((always_inline)) void activate(V (&x)[N], Act act, bool bf1
     case Act::kGelu:
       return bf16_out ? gelu<kGeluBf16>(x) : gelu<kGeluF32>(x);
     case Act::kGeluTanh:
-      return gelu_tanh(x);
+      return gelu_tanh(x, bf16_out);
     case Act::kRelu:
       SIS_EACH x[i] = max(V::set(0.0f), x[i]);  // a NaN stays one
       return;
     case Act::kSilu:
-      return silu(x);
+      return silu(x, bf16_out);
   }
 }
 #undef SIS_EACH
@@ -163,11 +189,9 @@ struct Sink {
   int64_t y_stride;
 };
 
-// The first column of y that a block ends up in.
-inline int64_t column_of(const Weights& w, int64_t block) {
-  return (w.gated ? block / 2 : block) * kBlockCols;
-}
-inline bool is_gate(const Weights& w, int64_t block) { return w.gated && block % 2 == 0; }
+// Columns of y that a block ends up in, and the first of them.
+inline int64_t columns_of(const Weights& w) { return w.gated ? kBlockCols / 2 : kBlockCols; }
+inline int64_t column_of(const Weights& w, int64_t block) { return block * columns_of(w); }
 
 // The sums of one row and block as values, from `column` of them on.
 template <class V, bool kLoud, class Acc>
@@ -185,34 +209,11 @@ inline __attribute__((always_inline)) V value_of(const Product& p, int64_t row, 
   }
 }
 
-// Sums of row r: columns 0..15 of the block at acc0 + r * acc_stride, columns 16..31 at acc1 + r *
-// acc_stride. `gate`: where acc0 would be for the block before, whose sums are laid out alike; or
-// null.
-template <class V, int kRows, bool kLoud, class Acc>
-inline __attribute__((always_inline)) void finish_full(const Product& p, int64_t row, int64_t block,
-                                                       const Acc* acc0, const Acc* acc1,
-                                                       int64_t acc_stride, const Acc* gate,
-                                                       const Sink& sink) {
-  constexpr int kPerRow = static_cast<int>(kBlockCols) / V::kLanes;
-  V v[kRows * kPerRow];
-  const auto read = [&](const Acc* from, int64_t of, int r, int j) __attribute__((always_inline)) {
-    const int64_t c = j * V::kLanes;
-    const int64_t at = c < 16 ? c : acc1 - acc0 + (c - 16);
-    return value_of<V, kLoud>(p, row + r, of, c, from + r * acc_stride + at);
-  };
-#pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
-    for (int j = 0; j < kPerRow; ++j)
-      v[r * kPerRow + j] = gate ? read(gate, block - 1, r, j) : read(acc0, block, r, j);
-  activate(v, p.act, p.y_bf16);
-  if (gate) {
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 4
-      for (int j = 0; j < kPerRow; ++j)
-        v[r * kPerRow + j] = v[r * kPerRow + j] * read(acc0, block, r, j);
-  }
+// kRows rows of N vectors on their way out.
+template <int kRows, class V, int N>
+inline __attribute__((always_inline)) void write_out(V (&v)[N], const Product& p,
+                                                     const Sink& sink) {
+  constexpr int kPerRow = N / kRows;
   if (sink.residual) {
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r)
@@ -235,25 +236,60 @@ inline __attribute__((always_inline)) void finish_full(const Product& p, int64_t
   }
 }
 
+// Sums of row r: columns 0..15 of the block at acc0 + r * acc_stride, columns 16..31 at acc1 + r *
+// acc_stride.
+template <class V, int kRows, bool kLoud, class Acc>
+inline __attribute__((always_inline)) void finish_full(const Product& p, int64_t row, int64_t block,
+                                                       const Acc* acc0, const Acc* acc1,
+                                                       int64_t acc_stride, const Sink& sink) {
+  constexpr int kPerHalf = static_cast<int>(kBlockCols) / 2 / V::kLanes, N = kRows * kPerHalf;
+  const auto read = [&](int r, int half, int j) __attribute__((always_inline)) {
+    const int64_t c = j * V::kLanes;
+    return value_of<V, kLoud>(p, row + r, block, half * 16 + c,
+                              (half ? acc1 : acc0) + r * acc_stride + c);
+  };
+  if (p.weights.gated) {
+    V v[N];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+      for (int j = 0; j < kPerHalf; ++j) v[r * kPerHalf + j] = read(r, 0, j);
+    activate(v, p.act, p.y_bf16);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+      for (int j = 0; j < kPerHalf; ++j) v[r * kPerHalf + j] = v[r * kPerHalf + j] * read(r, 1, j);
+    write_out<kRows>(v, p, sink);
+  } else {
+    V v[2 * N];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+      for (int j = 0; j < 2 * kPerHalf; ++j)
+        v[r * 2 * kPerHalf + j] = read(r, j / kPerHalf, j % kPerHalf);
+    activate(v, p.act, p.y_bf16);
+    write_out<kRows>(v, p, sink);
+  }
+}
+
 // Rows of which some have high digits.
 template <class V, int kRows, class Acc>
 __attribute__((noinline)) void finish_loud(const Product& p, int64_t row, int64_t block,
                                            const Acc* acc0, const Acc* acc1, int64_t acc_stride,
-                                           const Acc* gate, const Sink& sink) {
-  finish_full<V, kRows, true>(p, row, block, acc0, acc1, acc_stride, gate, sink);
+                                           const Sink& sink) {
+  finish_full<V, kRows, true>(p, row, block, acc0, acc1, acc_stride, sink);
 }
 
 // The last block, where y ends inside it: one row through a buffer.
 template <class V, class Acc>
 __attribute__((noinline)) void finish_narrow(const Product& p, int64_t row, int64_t block,
-                                             const Acc* acc0, const Acc* acc1, const Acc* gate,
-                                             const Sink& sink) {
+                                             const Acc* acc0, const Acc* acc1, const Sink& sink) {
   const int64_t columns = p.weights.out - column_of(p.weights, block);
   float residual[kBlockCols] = {};
   float y[kBlockCols];  // f32, or bf16 in its first half
   if (sink.residual)
     for (int64_t c = 0; c < columns; ++c) residual[c] = sink.residual[c];
-  finish_full<V, 1, kIsInt<Acc>>(p, row, block, acc0, acc1, 0, gate,
+  finish_full<V, 1, kIsInt<Acc>>(p, row, block, acc0, acc1, 0,
                                  {sink.residual ? residual : nullptr, 0, y, 0});
   const int64_t bytes = columns * (p.y_bf16 ? 2 : 4);
   __builtin_memcpy(sink.y, y, static_cast<unsigned long>(bytes));
@@ -261,23 +297,21 @@ __attribute__((noinline)) void finish_narrow(const Product& p, int64_t row, int6
 
 template <class V, int kRows, class Acc>
 inline void finish_rows(const Product& p, int64_t row, int64_t block, const Acc* acc0,
-                        const Acc* acc1, int64_t acc_stride, const Acc* gate = nullptr) {
+                        const Acc* acc1, int64_t acc_stride) {
   const int64_t column = column_of(p.weights, block);
   const int64_t y_bytes = p.y_bf16 ? 2 : 4;
   Sink sink{p.residual ? p.residual + row * p.residual_stride + column : nullptr, p.residual_stride,
             static_cast<uint8_t*>(p.y) + (row * p.y_stride + column) * y_bytes, p.y_stride};
-  if (p.weights.out - column >= kBlockCols) {
+  if (p.weights.out - column >= columns_of(p.weights)) {
     if constexpr (kIsInt<Acc>) {
       int32_t loud = 0;
       for (int r = 0; r < kRows; ++r) loud |= p.row_scale[row + r].loud;
-      if (loud != 0)
-        return finish_loud<V, kRows>(p, row, block, acc0, acc1, acc_stride, gate, sink);
+      if (loud != 0) return finish_loud<V, kRows>(p, row, block, acc0, acc1, acc_stride, sink);
     }
-    return finish_full<V, kRows, false>(p, row, block, acc0, acc1, acc_stride, gate, sink);
+    return finish_full<V, kRows, false>(p, row, block, acc0, acc1, acc_stride, sink);
   }
   for (int r = 0; r < kRows; ++r) {
-    finish_narrow<V>(p, row + r, block, acc0 + r * acc_stride, acc1 + r * acc_stride,
-                     gate ? gate + r * acc_stride : nullptr, sink);
+    finish_narrow<V>(p, row + r, block, acc0 + r * acc_stride, acc1 + r * acc_stride, sink);
     if (sink.residual) sink.residual += sink.residual_stride;
     sink.y = static_cast<uint8_t*>(sink.y) + sink.y_stride * y_bytes;
   }

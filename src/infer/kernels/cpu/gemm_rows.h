@@ -37,21 +37,15 @@ inline void run_rows(const Product& p, int64_t row, int64_t block) {
       rows[r] = static_cast<const X*>(p.x) + (row + r) * p.x_stride;
     }
   }
-  const auto add_up = [&](int64_t of, Acc* to) {
-    Micro::template run<R>(rows, p.weights, of,
-                           p.weights.tiles + of * p.weights.k_tiles * tile_bytes, to);
-  };
-  alignas(64) Acc sums[R * kBlockCols], gates[R * kBlockCols];
-  const bool gated = is_gate(p.weights, block);
-  if (gated) add_up(block++, gates);
-  add_up(block, sums);
   constexpr int kStep = R % 4 == 0 && Micro::V::kLanes == 16 ? 4
                         : R % 2 == 0 && Micro::V::kLanes > 1 ? 2
                                                              : 1;
+  alignas(64) Acc sums[R * kBlockCols];
+  Micro::template run<R>(rows, p.weights, block,
+                         p.weights.tiles + block * p.weights.k_tiles * tile_bytes, sums);
   for (int r = 0; r < R; r += kStep)
     finish_rows<typename Micro::V, kStep>(p, row + r, block, sums + r * kBlockCols,
-                                          sums + r * kBlockCols + 16, kBlockCols,
-                                          gated ? gates + r * kBlockCols : nullptr);
+                                          sums + r * kBlockCols + 16, kBlockCols);
 }
 
 template <class Micro, int R>
@@ -67,7 +61,7 @@ inline int64_t no_scratch(const Weights&) { return 0; }
 template <class Micro>
 void multiply_rows(const Product& p, int64_t row_begin, int64_t row_end, int64_t block_begin,
                    int64_t block_end, uint8_t* /*scratch*/) {
-  for (int64_t block = block_begin; block < block_end; block += p.weights.gated ? 2 : 1) {
+  for (int64_t block = block_begin; block < block_end; ++block) {
     int64_t row = row_begin;
     for (; row + Micro::kRows <= row_end; row += Micro::kRows)
       run_rows<Micro, Micro::kRows>(p, row, block);

@@ -55,6 +55,16 @@ struct F32x1 {
     const uint32_t shift = static_cast<uint32_t>(static_cast<int32_t>(n.v)) << 23;
     return {__builtin_bit_cast(float, __builtin_bit_cast(uint32_t, a.v) + shift)};
   }
+  // The same for a sum n + 1.5 * 2^23, whose last bits are n's.
+  friend F32x1 scale2_magic(F32x1 a, F32x1 sum) {
+    const uint32_t shift = __builtin_bit_cast(uint32_t, sum.v) << 23;
+    return {__builtin_bit_cast(float, __builtin_bit_cast(uint32_t, a.v) + shift)};
+  }
+  // 1 / a within an eighth, for a in [2^-120, 2^120]: the exponent's sign changes, and what that
+  // does to the mantissa is about right.
+  friend F32x1 rough_reciprocal(F32x1 a) {
+    return {__builtin_bit_cast(float, 0x7EF311C7 - __builtin_bit_cast(uint32_t, a.v))};
+  }
 };
 
 #if defined(__AVX2__) && defined(__FMA__)
@@ -112,6 +122,14 @@ struct F32x8 {
     const __m256i shift = _mm256_slli_epi32(_mm256_cvtps_epi32(n.v), 23);
     return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a.v), shift))};
   }
+  friend F32x8 scale2_magic(F32x8 a, F32x8 sum) {
+    const __m256i shift = _mm256_slli_epi32(_mm256_castps_si256(sum.v), 23);
+    return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a.v), shift))};
+  }
+  friend F32x8 rough_reciprocal(F32x8 a) {
+    const __m256i magic = _mm256_set1_epi32(0x7EF311C7);
+    return {_mm256_castsi256_ps(_mm256_sub_epi32(magic, _mm256_castps_si256(a.v)))};
+  }
 };
 #endif
 
@@ -168,6 +186,14 @@ struct F32x16 {
   friend F32x16 scale2(F32x16 a, F32x16 n) {
     const __m512i shift = _mm512_slli_epi32(_mm512_cvtps_epi32(n.v), 23);
     return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.v), shift))};
+  }
+  friend F32x16 scale2_magic(F32x16 a, F32x16 sum) {
+    const __m512i shift = _mm512_slli_epi32(_mm512_castps_si512(sum.v), 23);
+    return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a.v), shift))};
+  }
+  friend F32x16 rough_reciprocal(F32x16 a) {
+    const __m512i magic = _mm512_set1_epi32(0x7EF311C7);
+    return {_mm512_castsi512_ps(_mm512_sub_epi32(magic, _mm512_castps_si512(a.v)))};
   }
 };
 #endif
