@@ -503,6 +503,47 @@ TEST(Linear, StacksWeights) {
   }
 }
 
+// Long rows pass in spans of K and windows of columns, many in chunks; a residual stream's are
+// taken by rows. int8 has one right answer, bf16 one for each variant whatever the rows beside.
+TEST(Linear, LongAndManyRowsComeOutAlike) {
+  for (const Shape& s : {Shape{300, 4500, 620}, Shape{49, 8300, 70}, Shape{700, 2000, 1024},
+                         Shape{1100, 1100, 40}}) {
+    Case c(s.rows, s.in, s.out);
+    for (int64_t r = 0; r < s.rows; r += 7)
+      c.x[static_cast<size_t>(r * s.in + r % s.in)] = 90;  // loud channels
+    const auto residual = [&](int64_t begin, int64_t end) {
+      return Linear::Call{
+          Activation::kNone,
+          Mat<const float>(c.residual.data(), s.rows, s.out).rows_between(begin, end)};
+    };
+    for (const DType compute : {DType::kI8, DType::kI4}) {
+      const Linear plain = c.pack(compute, std::min(Isa::kAvx2, detect_isa()));
+      const auto want = c.run<float>(plain, compute, 0, s.rows, residual(0, s.rows));
+      for (const Isa isa : runnable()) {
+        if (isa <= Isa::kAvx2) continue;
+        const Linear linear = c.pack(compute, isa);
+        const auto got = c.run<float>(linear, compute, 0, s.rows, residual(0, s.rows));
+        EXPECT_TRUE(same_bits(got.data(), want.data(), got.size()))
+            << linear.variant() << " rows=" << s.rows << " in=" << s.in;
+      }
+    }
+    const Linear low = c.pack(DType::kBf16, detect_isa());
+    const auto all = c.run<float>(low, DType::kBf16, 0, s.rows, residual(0, s.rows));
+    const int64_t cut = s.rows / 2 + 1;
+    const auto first = c.run<float>(low, DType::kBf16, 0, cut, residual(0, cut));
+    const auto rest = c.run<float>(low, DType::kBf16, cut, s.rows, residual(cut, s.rows));
+    EXPECT_TRUE(same_bits(all.data(), first.data(), first.size())) << "rows=" << s.rows;
+    EXPECT_TRUE(same_bits(all.data() + first.size(), rest.data(), rest.size()))
+        << "rows=" << s.rows;
+    const auto some =
+        expected(rounded({c.x.end() - s.in, c.x.end()}), rounded(c.w), c.bias, 1, s.in, s.out);
+    for (int64_t i = 0; i < s.out; ++i) {
+      const auto at = static_cast<size_t>((s.rows - 1) * s.out + i);
+      ASSERT_NEAR(all[at], some[static_cast<size_t>(i)] + c.residual[at], 3e-4) << "i=" << i;
+    }
+  }
+}
+
 // act(x · Gᵀ + g) * (x · Wᵀ + w): the products apart, multiplied.
 template <class Y>
 constexpr double kFit = sizeof(Y) == 4 ? 0 : 0x1.01p-8;
@@ -538,8 +579,9 @@ void expect_gated(Case& c, int64_t out, DType compute, Isa isa, Activation activ
   c.out = whole;
 }
 TEST(Linear, GatesAreTheirPartsMultiplied) {
-  for (const Shape& s : {Shape{1, 64, 32}, Shape{70, 200, 70}, Shape{40, 1088, 7},
-                         Shape{300, 48, 160}, Shape{1100, 130, 40}, Shape{33, 96, 600}}) {
+  for (const Shape& s :
+       {Shape{1, 64, 32}, Shape{70, 200, 70}, Shape{40, 1088, 7}, Shape{300, 48, 160},
+        Shape{1100, 130, 40}, Shape{33, 96, 600}, Shape{40, 4500, 24}}) {
     Case c(s.rows, s.in, 2 * s.out);
     for (int64_t r = 0; r < s.rows; r += 2)
       c.x[static_cast<size_t>(r * s.in + r % s.in)] = 90;  // loud channels
