@@ -12,13 +12,13 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     PROPERTIES COMPILE_OPTIONS "${decoder_flags};${SIS_AVX2_FLAGS}")
   set_source_files_properties(cpu/cached_attention_avx512.cc cpu/decoder_rows_avx512.cc
     PROPERTIES COMPILE_OPTIONS "${decoder_flags};${SIS_AVX512_FLAGS}")
-  set_source_files_properties(cpu/cached_attention_avx512_bf16.cc
+  set_source_files_properties(cpu/cached_attention_avx512_bf16.cc cpu/decoder_rows_avx512_bf16.cc
     PROPERTIES COMPILE_OPTIONS "${decoder_flags};${SIS_AVX512_BF16_FLAGS}")
   set_source_files_properties(cpu/cached_attention_amx.cc
     PROPERTIES COMPILE_OPTIONS "${decoder_flags};${SIS_AMX_FLAGS}")
   list(APPEND decoder_sources
     cpu/cached_attention_avx2.cc cpu/cached_attention_avx512.cc
     cpu/cached_attention_avx512_bf16.cc cpu/cached_attention_amx.cc
-    cpu/decoder_rows_avx2.cc cpu/decoder_rows_avx512.cc)
+    cpu/decoder_rows_avx2.cc cpu/decoder_rows_avx512.cc cpu/decoder_rows_avx512_bf16.cc)
 endif()
 sis_library(sis_decoder_kernels SOURCES ${decoder_sources} DEPS sis_isa sis_tensor)
