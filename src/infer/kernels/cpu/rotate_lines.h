@@ -79,14 +79,13 @@ constexpr int kTogether = 16;
 
 // Up to sixteen heads on their way, one behind the other in each of these.
 struct SixteenHeads {
-  const bf16* from[kTogether];
+  bf16* from[kTogether];
   int row[kTogether], head[kTogether];
   int count;
-  alignas(64) float lanes[kTogether][16];  // sums of squares or maxima, to be joined
-  alignas(64) float factor[kTogether];     // of the norm
-  alignas(64) float step[kTogether];       // of int8, and its inverse
-  alignas(64) float inverse[kTogether];
-  alignas(64) float wide[kTogether * kDecoderHeadDimMax];
+  alignas(64) float squares[kTogether][16], tops[kTogether][16];  // sums and maxima to be joined
+  alignas(64) float factor[kTogether];                            // of the norm
+  alignas(64) float step[kTogether], inverse[kTogether];          // of int8
+  alignas(64) float turned[kTogether * kDecoderHeadDimMax];       // but for the factor
   alignas(64) std::byte stored[kTogether * kDecoderHeadDimMax * 2];
 };
 // A head of int8 is stored in lines of 64.
@@ -97,7 +96,7 @@ SIS_INLINE int stored_bytes(int dim, DType dtype) {
 // The heads of some rows, sixteen at a time: row by row or, where the rows of one head lie together
 // later, head by head.
 struct Walk {
-  const bf16* first;
+  bf16* first;
   int64_t stride;
   int dim, rows, heads;
   bool by_rows;
@@ -118,148 +117,156 @@ struct Walk {
   }
 };
 
-struct RowAngles {
-  alignas(64) float cosine[kTogether][kFrequenciesMax], sine[kTogether][kFrequenciesMax];
+// What the heads of one kind are multiplied with, row by row of half a block, `half` numbers of
+// each of these: scale of the norm times
+//   cosine for the first half, sine for the second (their difference is the first half turned)
+//   cosine for the second half, sine for the first (their sum is the second half turned)
+struct TurnTable {
+  alignas(64) float of[kTogether * 4 * kFrequenciesMax];
+  const float* scale;
+
+  SIS_INLINE void fill(TurnTable& t, int row, const float* cosine, const float* sine, int half) {
+    float* const to = t.of + row * 4 * half;
+    for (int d = 0; d < half; d += kLanes) {
+      const Vec c = Simd::load(cosine + d), s = Simd::load(sine + d);
+      const Vec low = Simd::load(t.scale + d), high = Simd::load(t.scale + half + d);
+      Simd::store(to + d, Simd::mul(c, low));
+      Simd::store(to + half + d, Simd::mul(s, high));
+      Simd::store(to + 2 * half + d, Simd::mul(c, high));
+      Simd::store(to + 3 * half + d, Simd::mul(s, low));
+    }
+  }
 };
 
 struct Added {
   [[gnu::always_inline]] inline Vec operator()(Vec a, Vec b) const { return Simd::add(a, b); }
 };
-struct Larger {
+struct Larger {  // the second where the first is no number
   [[gnu::always_inline]] inline Vec operator()(Vec a, Vec b) const { return Simd::max(a, b); }
 };
 
-SIS_INLINE void norm_factors(SixteenHeads& s, int dim, float eps) {
+// Turns heads and collects the sums of their squares, and the largest magnitudes where kTops. What
+// is fused is spelt out: every path must round alike.
+template <bool kTops>
+SIS_INLINE void turn_heads(SixteenHeads& s, const TurnTable& table, int dim, int half) {
   for (int i = 0; i < s.count; ++i) {
     const bf16* const x = s.from[i];
-    Vec even = Simd::zero(), odd = Simd::zero();
-    int d = 0;
-    for (; d + 64 <= dim; d += 64) {
-      even = Line::add_squares(even, Line::load(x + d));
-      odd = Line::add_squares(odd, Line::load(x + d + 32));
+    const float* const t = table.of + s.row[i] * 4 * half;
+    float* const to = s.turned + i * dim;
+    Vec square0 = Simd::zero(), square1 = Simd::zero(), top0 = Simd::zero(), top1 = Simd::zero();
+    const auto put = [&](int d, Vec low, Vec high) __attribute__((always_inline)) {
+      Simd::store(to + d, low);
+      Simd::store(to + d + kLanes, high);
+      if constexpr (kTops) {
+        top0 = Simd::max(Simd::abs(low), top0);
+        top1 = Simd::max(Simd::abs(high), top1);
+      }
+    };
+#pragma GCC unroll 2
+    for (int d = 0; d < half; d += Line::kElements) {
+      Vec x0, x1, y0, y1;
+      Line::widen(Line::load(x + d), x0, x1);
+      Line::widen(Line::load(x + half + d), y0, y1);
+      square0 = Simd::fma(y0, y0, Simd::fma(x0, x0, square0));
+      square1 = Simd::fma(y1, y1, Simd::fma(x1, x1, square1));
+      const float* const a = t + d;
+      const float* const b = a + kLanes;
+      put(d, _mm512_fmsub_ps(x0, Simd::load(a), Simd::mul(y0, Simd::load(a + half))),
+          _mm512_fmsub_ps(x1, Simd::load(b), Simd::mul(y1, Simd::load(b + half))));
+      put(half + d,
+          Simd::fma(y0, Simd::load(a + 2 * half), Simd::mul(x0, Simd::load(a + 3 * half))),
+          Simd::fma(y1, Simd::load(b + 2 * half), Simd::mul(x1, Simd::load(b + 3 * half))));
     }
-    if (d < dim) even = Line::add_squares(even, Line::load(x + d));
-    Simd::store(s.lanes[i], Simd::add(even, odd));
-  }
-  for (int i = s.count; i < kTogether; ++i) Simd::store(s.lanes[i], Simd::zero());
-  const Vec squares = Simd::reduce_sixteen(s.lanes[0], Added{});
-  const Vec mean = _mm512_div_ps(squares, Simd::set1(static_cast<float>(dim)));
-  Simd::store(s.factor,
-              _mm512_div_ps(Simd::set1(1), _mm512_sqrt_ps(Simd::add(mean, Simd::set1(eps)))));
-}
-
-// take(d, low, high) for dimensions d .. d + 31 of a head, normed and turned. The products that
-// are not fused are spelt out: every path must round alike.
-template <bool kNorm, class Take>
-SIS_INLINE void turn_lines(const bf16* x, float factor, const float* norm, const float* cosine,
-                           const float* sine, int half, int dim, const Take& take) {
-  const Vec common = Simd::set1(factor);
-  const auto load = [&](int d, Vec& low, Vec& high) __attribute__((always_inline)) {
-    Line::widen(Line::load(x + d), low, high);
-    if constexpr (kNorm) {
-      low = Simd::mul(Simd::mul(low, common), Simd::load(norm + d));
-      high = Simd::mul(Simd::mul(high, common), Simd::load(norm + d + 16));
+    for (int d = 2 * half; d < dim; d += Line::kElements) {
+      Vec low, high;
+      Line::widen(Line::load(x + d), low, high);
+      square0 = Simd::fma(low, low, square0);
+      square1 = Simd::fma(high, high, square1);
+      put(d, Simd::mul(low, Simd::load(table.scale + d)),
+          Simd::mul(high, Simd::load(table.scale + d + kLanes)));
     }
-  };
-  for (int d = 0; d < half; d += Line::kElements) {
-    Vec x0, x1, y0, y1;
-    load(d, x0, x1);
-    load(half + d, y0, y1);
-    const Vec c0 = Simd::load(cosine + d), c1 = Simd::load(cosine + d + 16);
-    const Vec s0 = Simd::load(sine + d), s1 = Simd::load(sine + d + 16);
-    take(d, _mm512_fmsub_ps(x0, c0, Simd::mul(y0, s0)), _mm512_fmsub_ps(x1, c1, Simd::mul(y1, s1)));
-    take(half + d, Simd::fma(y0, c0, Simd::mul(x0, s0)), Simd::fma(y1, c1, Simd::mul(x1, s1)));
+    Simd::store(s.squares[i], Simd::add(square0, square1));
+    if constexpr (kTops) Simd::store(s.tops[i], Simd::max(top0, top1));
   }
-  for (int d = 2 * half; d < dim; d += Line::kElements) {
-    Vec low, high;
-    load(d, low, high);
-    take(d, low, high);
+  for (int i = s.count; i < kTogether; ++i) {
+    Simd::store(s.squares[i], Simd::zero());
+    Simd::store(s.tops[i], Simd::zero());
   }
 }
-template <class Take>
-SIS_INLINE void turn_head(const RotateArgs<bf16>& a, const float* norm, const SixteenHeads& s,
-                          const RowAngles& angles, int i, const Take& take) {
-  const float *const cosine = angles.cosine[s.row[i]], *const sine = angles.sine[s.row[i]];
-  if (norm)
-    turn_lines<true>(s.from[i], s.factor[i], norm, cosine, sine, a.frequencies, a.cache.head_dim,
-                     take);
-  else
-    turn_lines<false>(s.from[i], 0, norm, cosine, sine, a.frequencies, a.cache.head_dim, take);
+SIS_INLINE void norm_factors(SixteenHeads& s, bool normed, int dim, float eps) {
+  Vec factor = Simd::set1(1);
+  if (normed) {
+    const Vec squares = Simd::reduce_sixteen(s.squares[0], Added{});
+    const Vec mean = _mm512_div_ps(squares, Simd::set1(static_cast<float>(dim)));
+    factor = _mm512_div_ps(factor, _mm512_sqrt_ps(Simd::add(mean, Simd::set1(eps))));
+  }
+  Simd::store(s.factor, factor);
+}
+// Of int8, from the largest magnitudes; those are still to be multiplied with `factor`.
+SIS_INLINE void int8_steps(SixteenHeads& s, Vec factor) {
+  const Vec most = Simd::set1(0x1.FEp127f);
+  const Vec top = Simd::min(Simd::reduce_sixteen(s.tops[0], Larger{}), most);
+  const __mmask16 some =  // 127 / top would overflow
+      _mm512_cmp_ps_mask(top, Simd::set1(1e-30f), _CMP_GE_OQ);
+  const Vec largest = Simd::min(Simd::mul(top, factor), most);
+  Simd::store(s.step, _mm512_maskz_div_ps(some, largest, Simd::set1(127)));
+  Simd::store(s.inverse, _mm512_maskz_div_ps(some, Simd::set1(127), top));
 }
 
 SIS_INLINE void turn_queries(const RotateArgs<bf16>& a, bf16* first, int rows,
-                             const RowAngles& angles, SixteenHeads& s) {
-  const int dim = a.cache.head_dim;
+                             const TurnTable& table, int dim, int half, SixteenHeads& s) {
   Walk walk{first, a.stride, dim, rows, a.heads, /*by_rows=*/true};
   while (walk.next(s)) {
-    if (a.q_norm) norm_factors(s, dim, a.eps);
+    turn_heads<false>(s, table, dim, half);
+    norm_factors(s, a.q_norm, dim, a.eps);
     for (int i = 0; i < s.count; ++i) {
-      bf16* const to = const_cast<bf16*>(s.from[i]);
-      turn_head(
-          a, a.q_norm, s, angles, i, [&](int d, Vec low, Vec high) __attribute__((always_inline)) {
-            Line::store(to + d, Line::round(low, high));
-          });
+      const Vec factor = Simd::set1(s.factor[i]);
+      const float* const x = s.turned + i * dim;
+#pragma GCC unroll 4
+      for (int d = 0; d < dim; d += Line::kElements)
+        Line::store(s.from[i] + d, Line::round(Simd::mul(Simd::load(x + d), factor),
+                                               Simd::mul(Simd::load(x + d + kLanes), factor)));
     }
   }
-}
-
-// Steps from the largest magnitudes in `lanes`.
-SIS_INLINE void int8_steps(SixteenHeads& s) {
-  for (int i = s.count; i < kTogether; ++i) Simd::store(s.lanes[i], Simd::zero());
-  const Vec largest =
-      Simd::min(Simd::reduce_sixteen(s.lanes[0], Larger{}), Simd::set1(0x1.FEp127f));
-  const __mmask16 some =  // 127 / largest would overflow
-      _mm512_cmp_ps_mask(largest, Simd::set1(1e-30f), _CMP_GE_OQ);
-  Simd::store(s.step, _mm512_maskz_div_ps(some, largest, Simd::set1(127)));
-  Simd::store(s.inverse, _mm512_maskz_div_ps(some, Simd::set1(127), largest));
 }
 
 // Keys as they will be stored, in order of dimension.
-SIS_INLINE void turn_keys(const RotateArgs<bf16>& a, const RowAngles& angles, SixteenHeads& s) {
-  const int dim = a.cache.head_dim, bytes = stored_bytes(dim, a.cache.dtype);
-  if (a.k_norm) norm_factors(s, dim, a.eps);
+SIS_INLINE void turn_keys(const RotateArgs<bf16>& a, const TurnTable& table, int dim, int half,
+                          SixteenHeads& s) {
+  const int bytes = stored_bytes(dim, a.cache.dtype);
   if (a.cache.dtype == DType::kBf16) {
+    turn_heads<false>(s, table, dim, half);
+    norm_factors(s, a.k_norm, dim, a.eps);
     for (int i = 0; i < s.count; ++i) {
+      const Vec factor = Simd::set1(s.factor[i]);
+      const float* const x = s.turned + i * dim;
       bf16* const to = reinterpret_cast<bf16*>(s.stored + i * bytes);
-      turn_head(
-          a, a.k_norm, s, angles, i, [&](int d, Vec low, Vec high) __attribute__((always_inline)) {
-            Line::store(to + d, Line::finite(Line::round(low, high)));
-          });
+#pragma GCC unroll 4
+      for (int d = 0; d < dim; d += Line::kElements)
+        Line::store(to + d,
+                    Line::finite(Line::round(Simd::mul(Simd::load(x + d), factor),
+                                             Simd::mul(Simd::load(x + d + kLanes), factor))));
     }
     return;
   }
-  for (int i = 0; i < s.count; ++i) {
-    float* const to = s.wide + i * bytes;
-    if (dim < bytes) {
-      Simd::store(to + dim, Simd::zero());
-      Simd::store(to + dim + 16, Simd::zero());
-    }
-    Vec top0 = Simd::zero(), top1 = Simd::zero();
-    turn_head(
-        a, a.k_norm, s, angles, i, [&](int d, Vec low, Vec high) __attribute__((always_inline)) {
-          top0 = Simd::max(Simd::abs(low), top0);  // of what is no number the other one is taken
-          top1 = Simd::max(Simd::abs(high), top1);
-          Simd::store(to + d, low);
-          Simd::store(to + d + 16, high);
-        });
-    Simd::store(s.lanes[i], Simd::max(top0, top1));
-  }
-  int8_steps(s);
+  turn_heads<true>(s, table, dim, half);
+  norm_factors(s, a.k_norm, dim, a.eps);
+  int8_steps(s, Simd::load(s.factor));
   for (int i = 0; i < s.count; ++i) {
     const Vec inverse = Simd::set1(s.inverse[i]);
-    for (int d = 0; d < bytes; d += 64) {
-      const float* const x = s.wide + i * bytes + d;
-      _mm512_store_si512(
-          s.stored + i * bytes + d,
-          to_bytes(Simd::mul(Simd::load(x), inverse), Simd::mul(Simd::load(x + 16), inverse),
-                   Simd::mul(Simd::load(x + 32), inverse), Simd::mul(Simd::load(x + 48), inverse)));
+    for (int d = 0; d < dim; d += 64) {
+      const auto part = [&](int p) __attribute__((always_inline)) {
+        return d + p < dim ? Simd::mul(Simd::load(s.turned + i * dim + d + p), inverse)
+                           : Simd::zero();
+      };
+      _mm512_store_si512(s.stored + i * bytes + d, to_bytes(part(0), part(16), part(32), part(48)));
     }
   }
 }
 
 // Sixteen keys of one head to their half of its tile.
-SIS_INLINE void lay_sixteen_keys(const SixteenHeads& s, const KvLayer& cache, std::byte* half) {
-  const int bytes = stored_bytes(cache.head_dim, cache.dtype);
+SIS_INLINE void lay_sixteen_keys(const SixteenHeads& s, int dim, DType dtype, std::byte* half) {
+  const int bytes = stored_bytes(dim, dtype);
   // Sixteen dwords of each key: 32 dimensions of bf16, 64 of int8.
   for (int b = 0; b < bytes; b += 64) {
     Vec v[16];
@@ -268,7 +275,7 @@ SIS_INLINE void lay_sixteen_keys(const SixteenHeads& s, const KvLayer& cache, st
       v[i] = Simd::load(reinterpret_cast<const float*>(s.stored + i * bytes + b));
     Simd::transpose(v);
     std::byte* const to = half + b * 32;
-    if (cache.dtype == DType::kBf16) {
+    if (dtype == DType::kBf16) {
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) Simd::store(reinterpret_cast<float*>(to + i * 64), v[i]);
       continue;
@@ -282,22 +289,23 @@ SIS_INLINE void lay_sixteen_keys(const SixteenHeads& s, const KvLayer& cache, st
                                                 _mm512_castps_si512(from[i]), exchange)));
     };
     lay_eight(v, to);
-    if (b + 32 < cache.head_dim) lay_eight(v + 8, to + 1024);
+    if (b + 32 < dim) lay_eight(v + 8, to + 1024);
   }
 }
 
 // `place` is that of row 0 in the block that begins at `tiles`.
-SIS_INLINE void cache_keys(const RotateArgs<bf16>& a, const bf16* first, int rows, int place,
-                           std::byte* tiles, const RowAngles& angles, SixteenHeads& s) {
+SIS_INLINE void cache_keys(const RotateArgs<bf16>& a, bf16* first, int rows, int place,
+                           std::byte* tiles, const TurnTable& table, int dim, int half,
+                           SixteenHeads& s) {
   const KvLayer& cache = a.cache;
-  const int bytes = stored_bytes(cache.head_dim, cache.dtype);
+  const int bytes = stored_bytes(dim, cache.dtype);
   const bool int8 = cache.dtype == DType::kI8;
-  Walk walk{first, a.stride, cache.head_dim, rows, cache.kv_heads, /*by_rows=*/false};
+  Walk walk{first, a.stride, dim, rows, cache.kv_heads, /*by_rows=*/false};
   while (walk.next(s)) {
-    turn_keys(a, angles, s);
+    turn_keys(a, table, dim, half, s);
     if (rows == kTogether) {
       std::byte* const tile = tiles + s.head[0] * cache.head_bytes;
-      lay_sixteen_keys(s, cache, tile + place / 16 * (int8 ? 512 : 1024));
+      lay_sixteen_keys(s, dim, cache.dtype, tile + place / 16 * (int8 ? 512 : 1024));
       if (int8) __builtin_memcpy(tile + 2 * cache.tile_bytes + place * 4, s.step, sizeof s.step);
       continue;
     }
@@ -310,50 +318,63 @@ SIS_INLINE void cache_keys(const RotateArgs<bf16>& a, const bf16* first, int row
   }
 }
 
+// A value, or two of places 16 apart, to their rows of pairs.
+template <bool kBoth>
+SIS_INLINE void lay_value_pairs(const bf16* x, const bf16* y, __mmask32 mine, int dim,
+                                std::byte* to) {
+#pragma GCC unroll 4
+  for (int d = 0; d < dim; d += Line::kElements, to += 2048) {
+    const __m512i one = Line::finite(Line::load(x + d));
+    const __m512i two = kBoth ? Line::finite(Line::load(y + d)) : one;
+    const __m512i low = Line::pairs(one, two, 0), high = Line::pairs(one, two, 1);
+    if constexpr (kBoth) {
+      _mm512_storeu_si512(to, low);
+      _mm512_storeu_si512(to + 1024, high);
+    } else {
+      _mm512_mask_storeu_epi16(to, mine, low);
+      _mm512_mask_storeu_epi16(to + 1024, mine, high);
+    }
+  }
+}
 SIS_INLINE void cache_values_bf16(const RotateArgs<bf16>& a, const bf16* first, int rows, int place,
-                                  std::byte* tiles) {
-  const KvLayer& cache = a.cache;
-  for (int h = 0; h < cache.kv_heads; ++h, first += cache.head_dim, tiles += cache.head_bytes) {
-    std::byte* const tile = tiles + cache.tile_bytes;
+                                  std::byte* tiles, int dim) {
+  const int64_t apart = 16 * a.stride;
+  for (int h = 0; h < a.cache.kv_heads; ++h, first += dim, tiles += a.cache.head_bytes) {
+    std::byte* const tile = tiles + a.cache.tile_bytes;
     for (int i = 0; i < rows; ++i) {
       const int j = place + i;
       const bf16* const x = first + i * a.stride;
-      if (j >= 16 && i >= 16) continue;  // went with its partner
-      const bool paired = j < 16 && i + 16 < rows;
-      const bf16* const y = paired ? x + 16 * a.stride : x;
-      const __mmask32 mine = paired ? 0xFFFFFFFF : j < 16 ? Line::kEven : Line::kOdd;
-      std::byte* to = tile + j % 16 * 64;
-      for (int d = 0; d < cache.head_dim; d += Line::kElements, to += 2048) {
-        const __m512i one = Line::finite(Line::load(x + d)), two = Line::finite(Line::load(y + d));
-        _mm512_mask_storeu_epi16(to, mine, Line::pairs(one, two, 0));
-        _mm512_mask_storeu_epi16(to + 1024, mine, Line::pairs(one, two, 1));
-      }
+      std::byte* const to = tile + j % 16 * 64;
+      if (j < 16 && i + 16 < rows)
+        lay_value_pairs<true>(x, x + apart, 0, dim, to);
+      else if (j < 16 || i < 16)  // others went with their partners
+        lay_value_pairs<false>(x, x, j < 16 ? Line::kEven : Line::kOdd, dim, to);
     }
   }
 }
 
-SIS_INLINE void cache_values_int8(const RotateArgs<bf16>& a, const bf16* first, int rows, int place,
-                                  std::byte* tiles, SixteenHeads& s) {
+SIS_INLINE void cache_values_int8(const RotateArgs<bf16>& a, bf16* first, int rows, int place,
+                                  std::byte* tiles, int dim, SixteenHeads& s) {
   const KvLayer& cache = a.cache;
-  const int dim = cache.head_dim;
   Walk walk{first, a.stride, dim, rows, cache.kv_heads, /*by_rows=*/false};
   while (walk.next(s)) {
-    for (int i = 0; i < s.count; ++i) {
+    for (int i = 0; i < kTogether; ++i) {
       __m512i top = _mm512_setzero_si512();
-      for (int d = 0; d < dim; d += Line::kElements)
-        top = _mm512_max_epu16(top, _mm512_and_si512(Line::finite(Line::load(s.from[i] + d)),
-                                                     _mm512_set1_epi16(0x7FFF)));
+      for (int d = 0; i < s.count && d < dim; d += Line::kElements)
+        top = _mm512_max_epu16(
+            top, _mm512_and_si512(Line::load(s.from[i] + d), _mm512_set1_epi16(0x7FFF)));
       Vec low, high;
-      Line::widen(top, low, high);
-      Simd::store(s.lanes[i], Simd::max(low, high));
+      Line::widen(Line::finite(top), low, high);
+      Simd::store(s.tops[i], Simd::max(low, high));
     }
-    int8_steps(s);
+    int8_steps(s, Simd::set1(1));
     for (int i = 0; i < s.count; ++i) {
       const int j = place + s.row[i];
       std::byte* const tile = tiles + s.head[i] * cache.head_bytes + cache.tile_bytes;
       __builtin_memcpy(tile + cache.tile_bytes + (kKvBlockTokens + j) * 4, s.step + i, 4);
       std::byte* to = tile + j % 16 * 32 + j / 16 * 16;
       const Vec inverse = Simd::set1(s.inverse[i]);
+#pragma GCC unroll 2
       for (int d = 0; d < dim; d += 64, to += 2048) {
         const bool both = d + 32 < dim;
         const bf16* const x = s.from[i] + d;
@@ -380,35 +401,51 @@ SIS_INLINE bool in_lines(const RotateArgs<bf16>& a) {
   return a.cache.head_dim % Line::kElements == 0 && a.frequencies % Line::kElements == 0;
 }
 
-SIS_INLINE void rotate_lines(const RotateArgs<bf16>& a, int64_t begin, int64_t end) {
+// `dim` and `half` are those of the arguments; constants where they are common.
+SIS_INLINE void rotate_lines_of(const RotateArgs<bf16>& a, int64_t begin, int64_t end, int dim,
+                                int half) {
   const KvLayer& cache = a.cache;
-  RowAngles angles;
-  SixteenHeads s;
   alignas(64) float frequency[kFrequenciesMax] = {};
-  __builtin_memcpy(frequency, a.inverse_frequency, static_cast<size_t>(a.frequencies) * 4);
-  const int64_t width = int64_t{cache.kv_heads} * cache.head_dim;
+  alignas(64) float cosine[kFrequenciesMax], sine[kFrequenciesMax], ones[kDecoderHeadDimMax];
+  for (int d = 0; d < dim; d += kLanes) Simd::store(ones + d, Simd::set1(1));
+  __builtin_memcpy(frequency, a.inverse_frequency, static_cast<size_t>(half) * 4);
+  SixteenHeads s;
+  TurnTable q_table, k_table;
+  q_table.scale = a.q_norm ? a.q_norm : ones;
+  k_table.scale = a.k_norm ? a.k_norm : ones;
   for (int64_t r = begin; r < end;) {
     const int64_t position = a.position + r;
     const int place = static_cast<int>(position % kKvBlockTokens);
     const int rows = static_cast<int>(least(kKvBlockTokens - place, end - r));
     std::byte* const tiles = cache.data + a.blocks[position / kKvBlockTokens] * cache.block_bytes;
     bf16* const first = a.qkv + r * a.stride;
-    const bf16* const keys = first + int64_t{a.heads} * cache.head_dim;
-    // Half a block at a time: its angles and sixteen of its heads stay in the first-level cache.
+    bf16* const keys = first + a.heads * dim;
+    // Half a block at a time: its tables and sixteen heads stay in the first-level cache.
     for (int done = 0, some; done < rows; done += some) {
       some = static_cast<int>(least(16 - (place + done) % 16, rows - done));
-      for (int i = 0; i < some; ++i)
-        turn_angles(static_cast<float>(position + done + i), frequency, a.frequencies,
-                    a.rope_factor, angles.cosine[i], angles.sine[i]);
-      turn_queries(a, first + done * a.stride, some, angles, s);
-      cache_keys(a, keys + done * a.stride, some, place + done, tiles, angles, s);
+      for (int i = 0; i < some; ++i) {
+        turn_angles(static_cast<float>(position + done + i), frequency, half, a.rope_factor, cosine,
+                    sine);
+        TurnTable::fill(q_table, i, cosine, sine, half);
+        TurnTable::fill(k_table, i, cosine, sine, half);
+      }
+      turn_queries(a, first + done * a.stride, some, q_table, dim, half, s);
+      cache_keys(a, keys + done * a.stride, some, place + done, tiles, k_table, dim, half, s);
     }
+    bf16* const values = keys + cache.kv_heads * dim;
     if (cache.dtype == DType::kI8)
-      cache_values_int8(a, keys + width, rows, place, tiles, s);
+      cache_values_int8(a, values, rows, place, tiles, dim, s);
     else
-      cache_values_bf16(a, keys + width, rows, place, tiles);
+      cache_values_bf16(a, values, rows, place, tiles, dim);
     r += rows;
   }
+}
+SIS_INLINE void rotate_lines(const RotateArgs<bf16>& a, int64_t begin, int64_t end) {
+  const int dim = a.cache.head_dim, half = a.frequencies;
+  if (dim == 128 && half == 64)
+    rotate_lines_of(a, begin, end, 128, 64);
+  else
+    rotate_lines_of(a, begin, end, dim, half);
 }
 
 }  // namespace
