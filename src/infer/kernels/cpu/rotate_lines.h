@@ -146,13 +146,16 @@ struct Larger {  // the second where the first is no number
 };
 
 // Turns heads and collects the sums of their squares, and the largest magnitudes where kTops. What
-// is fused is spelt out: every path must round alike.
+// is fused is spelt out: every path must round alike. `ahead` elements behind each head lies one
+// that will be wanted soon.
 template <bool kTops>
-SIS_INLINE void turn_heads(SixteenHeads& s, const TurnTable& table, int dim, int half) {
+SIS_INLINE void turn_heads(SixteenHeads& s, const TurnTable& table, int dim, int half,
+                           int64_t ahead) {
   for (int i = 0; i < s.count; ++i) {
     const bf16* const x = s.from[i];
     const float* const t = table.of + s.row[i] * 4 * half;
     float* const to = s.turned + i * dim;
+    for (int d = 0; d < dim; d += Line::kElements) __builtin_prefetch(x + ahead + d);
     Vec square0 = Simd::zero(), square1 = Simd::zero(), top0 = Simd::zero(), top1 = Simd::zero();
     const auto put = [&](int d, Vec low, Vec high) __attribute__((always_inline)) {
       Simd::store(to + d, low);
@@ -217,7 +220,7 @@ SIS_INLINE void turn_queries(const RotateArgs<bf16>& a, bf16* first, int rows,
                              const TurnTable& table, int dim, int half, SixteenHeads& s) {
   Walk walk{first, a.stride, dim, rows, a.heads, /*by_rows=*/true};
   while (walk.next(s)) {
-    turn_heads<false>(s, table, dim, half);
+    turn_heads<false>(s, table, dim, half, a.stride);
     norm_factors(s, a.q_norm, dim, a.eps);
     for (int i = 0; i < s.count; ++i) {
       const Vec factor = Simd::set1(s.factor[i]);
@@ -235,7 +238,7 @@ SIS_INLINE void turn_keys(const RotateArgs<bf16>& a, const TurnTable& table, int
                           SixteenHeads& s) {
   const int bytes = stored_bytes(dim, a.cache.dtype);
   if (a.cache.dtype == DType::kBf16) {
-    turn_heads<false>(s, table, dim, half);
+    turn_heads<false>(s, table, dim, half, dim);
     norm_factors(s, a.k_norm, dim, a.eps);
     for (int i = 0; i < s.count; ++i) {
       const Vec factor = Simd::set1(s.factor[i]);
@@ -249,7 +252,7 @@ SIS_INLINE void turn_keys(const RotateArgs<bf16>& a, const TurnTable& table, int
     }
     return;
   }
-  turn_heads<true>(s, table, dim, half);
+  turn_heads<true>(s, table, dim, half, dim);
   norm_factors(s, a.k_norm, dim, a.eps);
   int8_steps(s, Simd::load(s.factor));
   for (int i = 0; i < s.count; ++i) {
@@ -324,6 +327,8 @@ SIS_INLINE void lay_value_pairs(const bf16* x, const bf16* y, __mmask32 mine, in
                                 std::byte* to) {
 #pragma GCC unroll 4
   for (int d = 0; d < dim; d += Line::kElements, to += 2048) {
+    __builtin_prefetch(x + dim + d);
+    if (kBoth) __builtin_prefetch(y + dim + d);
     const __m512i one = Line::finite(Line::load(x + d));
     const __m512i two = kBoth ? Line::finite(Line::load(y + d)) : one;
     const __m512i low = Line::pairs(one, two, 0), high = Line::pairs(one, two, 1);
