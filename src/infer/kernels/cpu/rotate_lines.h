@@ -77,11 +77,18 @@ SIS_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 constexpr int kTogether = 16;
 
-// Up to sixteen heads on their way, one behind the other in each of these.
-struct SixteenHeads {
-  bf16* from[kTogether];
-  int row[kTogether], head[kTogether];
+// Up to sixteen heads `step` elements apart: those of one row, or one head of many rows.
+struct Run {
+  bf16* first;
+  int64_t step;
   int count;
+  int64_t ahead;  // so much behind each lies one that will be wanted soon
+
+  [[gnu::always_inline]] inline bf16* at(int i) const { return first + i * step; }
+};
+
+// What becomes of a run, head behind head.
+struct SixteenHeads {
   alignas(64) float squares[kTogether][16], tops[kTogether][16];  // sums and maxima to be joined
   alignas(64) float factor[kTogether];                            // of the norm
   alignas(64) float step[kTogether], inverse[kTogether];          // of int8
@@ -93,48 +100,38 @@ SIS_INLINE int stored_bytes(int dim, DType dtype) {
   return dtype == DType::kBf16 ? 2 * dim : (dim + 63) / 64 * 64;
 }
 
-// The heads of some rows, sixteen at a time: row by row or, where the rows of one head lie together
-// later, head by head.
-struct Walk {
-  bf16* first;
-  int64_t stride;
-  int dim, rows, heads;
-  bool by_rows;
-  int row = 0, head = 0;
-
-  [[gnu::always_inline]] inline bool next(SixteenHeads& s) {
-    for (s.count = 0; s.count < kTogether && row < rows && head < heads; ++s.count) {
-      s.from[s.count] = first + row * stride + head * dim;
-      s.row[s.count] = row;
-      s.head[s.count] = head;
-      int &inner = by_rows ? head : row, &outer = by_rows ? row : head;
-      if (++inner == (by_rows ? heads : rows)) {
-        inner = 0;
-        ++outer;
-      }
-    }
-    return s.count > 0;
-  }
-};
-
-// What the heads of one kind are multiplied with, row by row of half a block, `half` numbers of
-// each of these: scale of the norm times
+// What heads are multiplied with, row by row: `half` numbers of each of these, scale of the norm
+// times
 //   cosine for the first half, sine for the second (their difference is the first half turned)
 //   cosine for the second half, sine for the first (their sum is the second half turned)
 struct TurnTable {
   alignas(64) float of[kTogether * 4 * kFrequenciesMax];
   const float* scale;
 
-  SIS_INLINE void fill(TurnTable& t, int row, const float* cosine, const float* sine, int half) {
-    float* const to = t.of + row * 4 * half;
+  [[gnu::always_inline]] inline void fill(int row, const float* cosine, const float* sine,
+                                          int half) {
+    float* const to = of + row * 4 * half;
     for (int d = 0; d < half; d += kLanes) {
       const Vec c = Simd::load(cosine + d), s = Simd::load(sine + d);
-      const Vec low = Simd::load(t.scale + d), high = Simd::load(t.scale + half + d);
+      const Vec low = Simd::load(scale + d), high = Simd::load(scale + half + d);
       Simd::store(to + d, Simd::mul(c, low));
       Simd::store(to + half + d, Simd::mul(s, high));
       Simd::store(to + 2 * half + d, Simd::mul(c, high));
       Simd::store(to + 3 * half + d, Simd::mul(s, low));
     }
+  }
+};
+// Of 32 pairs of dimensions.
+struct TurnVectors {
+  Vec v[4][2];
+
+  SIS_INLINE TurnVectors load(const float* table, int half) {
+    TurnVectors t;
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+#pragma GCC unroll 2
+      for (int j = 0; j < 2; ++j) t.v[i][j] = Simd::load(table + i * half + j * kLanes);
+    return t;
   }
 };
 
@@ -145,53 +142,60 @@ struct Larger {  // the second where the first is no number
   [[gnu::always_inline]] inline Vec operator()(Vec a, Vec b) const { return Simd::max(a, b); }
 };
 
-// Turns heads and collects the sums of their squares, and the largest magnitudes where kTops. What
-// is fused is spelt out: every path must round alike. `ahead` elements behind each head lies one
-// that will be wanted soon.
-template <bool kTops>
-SIS_INLINE void turn_heads(SixteenHeads& s, const TurnTable& table, int dim, int half,
-                           int64_t ahead) {
-  for (int i = 0; i < s.count; ++i) {
-    const bf16* const x = s.from[i];
-    const float* const t = table.of + s.row[i] * 4 * half;
-    float* const to = s.turned + i * dim;
-    for (int d = 0; d < dim; d += Line::kElements) __builtin_prefetch(x + ahead + d);
-    Vec square0 = Simd::zero(), square1 = Simd::zero(), top0 = Simd::zero(), top1 = Simd::zero();
-    const auto put = [&](int d, Vec low, Vec high) __attribute__((always_inline)) {
-      Simd::store(to + d, low);
-      Simd::store(to + d + kLanes, high);
-      if constexpr (kTops) {
-        top0 = Simd::max(Simd::abs(low), top0);
-        top1 = Simd::max(Simd::abs(high), top1);
-      }
-    };
+// Turns heads and collects the sums of their squares, and the largest magnitudes where kTops. Row 0
+// of the table is for all of them, or row i for head i (kRows). What is fused is spelt out: every
+// way here must round alike.
+template <bool kTops, bool kRows>
+SIS_INLINE void turn_heads(const Run& run, SixteenHeads& s, const TurnTable& table, int dim,
+                           int half) {
+  // To what lines before have left in memory: registers are for the table.
+  const auto collect = [&](int i, bool first, Vec square, Vec top) __attribute__((always_inline)) {
+    Simd::store(s.squares[i], first ? square : Simd::add(Simd::load(s.squares[i]), square));
+    if constexpr (kTops)
+      Simd::store(s.tops[i], first ? top : Simd::max(Simd::load(s.tops[i]), top));
+  };
+  const auto larger = [](Vec a, Vec b, Vec top) __attribute__((always_inline)) {
+    return Simd::max(Simd::abs(b), Simd::max(Simd::abs(a), top));
+  };
 #pragma GCC unroll 2
-    for (int d = 0; d < half; d += Line::kElements) {
+  for (int d = 0; d < half; d += Line::kElements) {
+    TurnVectors t = TurnVectors::load(table.of + d, half);
+    for (int i = 0; i < run.count; ++i) {
+      const bf16* const x = run.at(i) + d;
+      float* const to = s.turned + i * dim + d;
+      if constexpr (kRows) t = TurnVectors::load(table.of + i * 4 * half + d, half);
+      __builtin_prefetch(x + run.ahead);
+      __builtin_prefetch(x + run.ahead + half);
       Vec x0, x1, y0, y1;
-      Line::widen(Line::load(x + d), x0, x1);
-      Line::widen(Line::load(x + half + d), y0, y1);
-      square0 = Simd::fma(y0, y0, Simd::fma(x0, x0, square0));
-      square1 = Simd::fma(y1, y1, Simd::fma(x1, x1, square1));
-      const float* const a = t + d;
-      const float* const b = a + kLanes;
-      put(d, _mm512_fmsub_ps(x0, Simd::load(a), Simd::mul(y0, Simd::load(a + half))),
-          _mm512_fmsub_ps(x1, Simd::load(b), Simd::mul(y1, Simd::load(b + half))));
-      put(half + d,
-          Simd::fma(y0, Simd::load(a + 2 * half), Simd::mul(x0, Simd::load(a + 3 * half))),
-          Simd::fma(y1, Simd::load(b + 2 * half), Simd::mul(x1, Simd::load(b + 3 * half))));
+      Line::widen(Line::load(x), x0, x1);
+      Line::widen(Line::load(x + half), y0, y1);
+      const Vec low0 = _mm512_fmsub_ps(x0, t.v[0][0], Simd::mul(y0, t.v[1][0]));
+      const Vec low1 = _mm512_fmsub_ps(x1, t.v[0][1], Simd::mul(y1, t.v[1][1]));
+      const Vec high0 = Simd::fma(y0, t.v[2][0], Simd::mul(x0, t.v[3][0]));
+      const Vec high1 = Simd::fma(y1, t.v[2][1], Simd::mul(x1, t.v[3][1]));
+      Simd::store(to, low0);
+      Simd::store(to + kLanes, low1);
+      Simd::store(to + half, high0);
+      Simd::store(to + half + kLanes, high1);
+      Vec top = Simd::zero();
+      if constexpr (kTops) top = Simd::max(larger(low0, high0, top), larger(low1, high1, top));
+      const Vec square0 = Simd::fma(y0, y0, Simd::mul(x0, x0));
+      const Vec square1 = Simd::fma(y1, y1, Simd::mul(x1, x1));
+      collect(i, d == 0, Simd::add(square0, square1), top);
     }
-    for (int d = 2 * half; d < dim; d += Line::kElements) {
-      Vec low, high;
-      Line::widen(Line::load(x + d), low, high);
-      square0 = Simd::fma(low, low, square0);
-      square1 = Simd::fma(high, high, square1);
-      put(d, Simd::mul(low, Simd::load(table.scale + d)),
-          Simd::mul(high, Simd::load(table.scale + d + kLanes)));
-    }
-    Simd::store(s.squares[i], Simd::add(square0, square1));
-    if constexpr (kTops) Simd::store(s.tops[i], Simd::max(top0, top1));
   }
-  for (int i = s.count; i < kTogether; ++i) {
+  for (int d = 2 * half; d < dim; d += Line::kElements)
+    for (int i = 0; i < run.count; ++i) {
+      Vec low, high;
+      Line::widen(Line::load(run.at(i) + d), low, high);
+      const Vec square = Simd::fma(high, high, Simd::mul(low, low));
+      low = Simd::mul(low, Simd::load(table.scale + d));
+      high = Simd::mul(high, Simd::load(table.scale + d + kLanes));
+      Simd::store(s.turned + i * dim + d, low);
+      Simd::store(s.turned + i * dim + d + kLanes, high);
+      collect(i, d == 0, square, larger(low, high, Simd::zero()));
+    }
+  for (int i = run.count; i < kTogether; ++i) {
     Simd::store(s.squares[i], Simd::zero());
     Simd::store(s.tops[i], Simd::zero());
   }
@@ -216,31 +220,35 @@ SIS_INLINE void int8_steps(SixteenHeads& s, Vec factor) {
   Simd::store(s.inverse, _mm512_maskz_div_ps(some, Simd::set1(127), top));
 }
 
-SIS_INLINE void turn_queries(const RotateArgs<bf16>& a, bf16* first, int rows,
-                             const TurnTable& table, int dim, int half, SixteenHeads& s) {
-  Walk walk{first, a.stride, dim, rows, a.heads, /*by_rows=*/true};
-  while (walk.next(s)) {
-    turn_heads<false>(s, table, dim, half, a.stride);
+// The queries of a row.
+SIS_INLINE void turn_queries(const RotateArgs<bf16>& a, bf16* first, const TurnTable& table,
+                             int dim, int half, SixteenHeads& s) {
+  for (int head = 0; head < a.heads; head += kTogether) {
+    const int count = static_cast<int>(least(kTogether, a.heads - head));
+    const Run run{first + head * dim, dim, count, a.stride};
+    turn_heads<false, false>(run, s, table, dim, half);
     norm_factors(s, a.q_norm, dim, a.eps);
-    for (int i = 0; i < s.count; ++i) {
+    for (int i = 0; i < count; ++i) {
       const Vec factor = Simd::set1(s.factor[i]);
       const float* const x = s.turned + i * dim;
+      bf16* const to = run.at(i);
 #pragma GCC unroll 4
       for (int d = 0; d < dim; d += Line::kElements)
-        Line::store(s.from[i] + d, Line::round(Simd::mul(Simd::load(x + d), factor),
-                                               Simd::mul(Simd::load(x + d + kLanes), factor)));
+        Line::store(to + d, Line::round(Simd::mul(Simd::load(x + d), factor),
+                                        Simd::mul(Simd::load(x + d + kLanes), factor)));
     }
   }
 }
 
 // Keys as they will be stored, in order of dimension.
-SIS_INLINE void turn_keys(const RotateArgs<bf16>& a, const TurnTable& table, int dim, int half,
-                          SixteenHeads& s) {
+template <bool kRows>
+SIS_INLINE void turn_keys(const RotateArgs<bf16>& a, const Run& run, const TurnTable& table,
+                          int dim, int half, SixteenHeads& s) {
   const int bytes = stored_bytes(dim, a.cache.dtype);
   if (a.cache.dtype == DType::kBf16) {
-    turn_heads<false>(s, table, dim, half, dim);
+    turn_heads<false, kRows>(run, s, table, dim, half);
     norm_factors(s, a.k_norm, dim, a.eps);
-    for (int i = 0; i < s.count; ++i) {
+    for (int i = 0; i < run.count; ++i) {
       const Vec factor = Simd::set1(s.factor[i]);
       const float* const x = s.turned + i * dim;
       bf16* const to = reinterpret_cast<bf16*>(s.stored + i * bytes);
@@ -252,11 +260,12 @@ SIS_INLINE void turn_keys(const RotateArgs<bf16>& a, const TurnTable& table, int
     }
     return;
   }
-  turn_heads<true>(s, table, dim, half, dim);
+  turn_heads<true, kRows>(run, s, table, dim, half);
   norm_factors(s, a.k_norm, dim, a.eps);
   int8_steps(s, Simd::load(s.factor));
-  for (int i = 0; i < s.count; ++i) {
+  for (int i = 0; i < run.count; ++i) {
     const Vec inverse = Simd::set1(s.inverse[i]);
+#pragma GCC unroll 2
     for (int d = 0; d < dim; d += 64) {
       const auto part = [&](int p) __attribute__((always_inline)) {
         return d + p < dim ? Simd::mul(Simd::load(s.turned + i * dim + d + p), inverse)
@@ -296,27 +305,31 @@ SIS_INLINE void lay_sixteen_keys(const SixteenHeads& s, int dim, DType dtype, st
   }
 }
 
-// `place` is that of row 0 in the block that begins at `tiles`.
-SIS_INLINE void cache_keys(const RotateArgs<bf16>& a, bf16* first, int rows, int place,
-                           std::byte* tiles, const TurnTable& table, int dim, int half,
-                           SixteenHeads& s) {
+// Keys of sixteen rows, the first at `place` of the block that begins at `tiles`.
+SIS_INLINE void cache_half_of_keys(const RotateArgs<bf16>& a, bf16* first, int place,
+                                   std::byte* tiles, const TurnTable& table, int dim, int half,
+                                   SixteenHeads& s) {
+  const KvLayer& cache = a.cache;
+  for (int h = 0; h < cache.kv_heads; ++h, first += dim, tiles += cache.head_bytes) {
+    turn_keys<true>(a, {first, a.stride, kTogether, dim}, table, dim, half, s);
+    const bool int8 = cache.dtype == DType::kI8;
+    lay_sixteen_keys(s, dim, cache.dtype, tiles + place / 16 * (int8 ? 512 : 1024));
+    if (int8) __builtin_memcpy(tiles + 2 * cache.tile_bytes + place * 4, s.step, sizeof s.step);
+  }
+}
+// The keys of one row.
+SIS_INLINE void cache_row_of_keys(const RotateArgs<bf16>& a, bf16* first, int place,
+                                  std::byte* tiles, const TurnTable& table, int dim, int half,
+                                  SixteenHeads& s) {
   const KvLayer& cache = a.cache;
   const int bytes = stored_bytes(dim, cache.dtype);
-  const bool int8 = cache.dtype == DType::kI8;
-  Walk walk{first, a.stride, dim, rows, cache.kv_heads, /*by_rows=*/false};
-  while (walk.next(s)) {
-    turn_keys(a, table, dim, half, s);
-    if (rows == kTogether) {
-      std::byte* const tile = tiles + s.head[0] * cache.head_bytes;
-      lay_sixteen_keys(s, dim, cache.dtype, tile + place / 16 * (int8 ? 512 : 1024));
-      if (int8) __builtin_memcpy(tile + 2 * cache.tile_bytes + place * 4, s.step, sizeof s.step);
-      continue;
-    }
-    for (int i = 0; i < s.count; ++i) {
-      std::byte* const tile = tiles + s.head[i] * cache.head_bytes;
-      const int j = place + s.row[i];
-      cache_key(s.stored + i * bytes, cache, j, tile);
-      if (int8) __builtin_memcpy(tile + 2 * cache.tile_bytes + j * 4, s.step + i, 4);
+  for (int head = 0; head < cache.kv_heads; head += kTogether) {
+    const int count = static_cast<int>(least(kTogether, cache.kv_heads - head));
+    turn_keys<false>(a, {first + head * dim, dim, count, a.stride}, table, dim, half, s);
+    for (int i = 0; i < count; ++i, tiles += cache.head_bytes) {
+      cache_key(s.stored + i * bytes, cache, place, tiles);
+      if (cache.dtype == DType::kI8)
+        __builtin_memcpy(tiles + 2 * cache.tile_bytes + place * 4, s.step + i, 4);
     }
   }
 }
@@ -358,47 +371,55 @@ SIS_INLINE void cache_values_bf16(const RotateArgs<bf16>& a, const bf16* first, 
   }
 }
 
-SIS_INLINE void cache_values_int8(const RotateArgs<bf16>& a, bf16* first, int rows, int place,
-                                  std::byte* tiles, int dim, SixteenHeads& s) {
-  const KvLayer& cache = a.cache;
-  Walk walk{first, a.stride, dim, rows, cache.kv_heads, /*by_rows=*/false};
-  while (walk.next(s)) {
-    for (int i = 0; i < kTogether; ++i) {
-      __m512i top = _mm512_setzero_si512();
-      for (int d = 0; i < s.count && d < dim; d += Line::kElements)
-        top = _mm512_max_epu16(
-            top, _mm512_and_si512(Line::load(s.from[i] + d), _mm512_set1_epi16(0x7FFF)));
-      Vec low, high;
-      Line::widen(Line::finite(top), low, high);
-      Simd::store(s.tops[i], Simd::max(low, high));
+// Up to sixteen rows of one head.
+SIS_INLINE void cache_some_values_int8(const Run& run, const KvLayer& cache, int place,
+                                       std::byte* tiles, int dim, SixteenHeads& s) {
+  for (int i = 0; i < kTogether; ++i) {
+    __m512i top = _mm512_setzero_si512();
+    for (int d = 0; i < run.count && d < dim; d += Line::kElements) {
+      __builtin_prefetch(run.at(i) + run.ahead + d);
+      top = _mm512_max_epu16(
+          top, _mm512_and_si512(Line::load(run.at(i) + d), _mm512_set1_epi16(0x7FFF)));
     }
-    int8_steps(s, Simd::set1(1));
-    for (int i = 0; i < s.count; ++i) {
-      const int j = place + s.row[i];
-      std::byte* const tile = tiles + s.head[i] * cache.head_bytes + cache.tile_bytes;
-      __builtin_memcpy(tile + cache.tile_bytes + (kKvBlockTokens + j) * 4, s.step + i, 4);
-      std::byte* to = tile + j % 16 * 32 + j / 16 * 16;
-      const Vec inverse = Simd::set1(s.inverse[i]);
+    Vec low, high;
+    Line::widen(Line::finite(top), low, high);
+    Simd::store(s.tops[i], Simd::max(low, high));
+  }
+  int8_steps(s, Simd::set1(1));
+  std::byte* const tile = tiles + cache.tile_bytes;
+  for (int i = 0; i < run.count; ++i) {
+    const int j = place + i;
+    __builtin_memcpy(tile + cache.tile_bytes + (kKvBlockTokens + j) * 4, s.step + i, 4);
+    std::byte* to = tile + j % 16 * 32 + j / 16 * 16;
+    const Vec inverse = Simd::set1(s.inverse[i]);
 #pragma GCC unroll 2
-      for (int d = 0; d < dim; d += 64, to += 2048) {
-        const bool both = d + 32 < dim;
-        const bf16* const x = s.from[i] + d;
-        Vec v[4];
-        Line::widen(Line::load(x), v[0], v[1]);
-        Line::widen(both ? Line::load(x + 32) : _mm512_setzero_si512(), v[2], v[3]);
-        const __m512i bytes = to_bytes(Simd::mul(v[0], inverse), Simd::mul(v[1], inverse),
-                                       Simd::mul(v[2], inverse), Simd::mul(v[3], inverse));
-        const auto lay = [&](int n, __m128i sixteen) __attribute__((always_inline)) {
-          _mm_storeu_si128(reinterpret_cast<__m128i*>(to + n * 512), sixteen);
-        };
-        lay(0, _mm512_castsi512_si128(bytes));
-        lay(1, _mm512_extracti32x4_epi32(bytes, 1));
-        if (!both) continue;
-        lay(2, _mm512_extracti32x4_epi32(bytes, 2));
-        lay(3, _mm512_extracti32x4_epi32(bytes, 3));
-      }
+    for (int d = 0; d < dim; d += 64, to += 2048) {
+      const bool both = d + 32 < dim;
+      const bf16* const x = run.at(i) + d;
+      Vec v[4];
+      Line::widen(Line::load(x), v[0], v[1]);
+      Line::widen(both ? Line::load(x + 32) : _mm512_setzero_si512(), v[2], v[3]);
+      const __m512i bytes = to_bytes(Simd::mul(v[0], inverse), Simd::mul(v[1], inverse),
+                                     Simd::mul(v[2], inverse), Simd::mul(v[3], inverse));
+      const auto lay = [&](int n, __m128i sixteen) __attribute__((always_inline)) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + n * 512), sixteen);
+      };
+      lay(0, _mm512_castsi512_si128(bytes));
+      lay(1, _mm512_extracti32x4_epi32(bytes, 1));
+      if (!both) continue;
+      lay(2, _mm512_extracti32x4_epi32(bytes, 2));
+      lay(3, _mm512_extracti32x4_epi32(bytes, 3));
     }
   }
+}
+SIS_INLINE void cache_values_int8(const RotateArgs<bf16>& a, bf16* first, int rows, int place,
+                                  std::byte* tiles, int dim, SixteenHeads& s) {
+  for (int h = 0; h < a.cache.kv_heads; ++h, first += dim, tiles += a.cache.head_bytes)
+    for (int i = 0; i < rows; i += kTogether) {
+      const int count = static_cast<int>(least(kTogether, rows - i));
+      cache_some_values_int8({first + i * a.stride, a.stride, count, dim}, a.cache, place + i,
+                             tiles, dim, s);
+    }
 }
 
 // Whether heads, their halves and what is not turned are whole lines.
@@ -425,17 +446,21 @@ SIS_INLINE void rotate_lines_of(const RotateArgs<bf16>& a, int64_t begin, int64_
     std::byte* const tiles = cache.data + a.blocks[position / kKvBlockTokens] * cache.block_bytes;
     bf16* const first = a.qkv + r * a.stride;
     bf16* const keys = first + a.heads * dim;
-    // Half a block at a time: its tables and sixteen heads stay in the first-level cache.
     for (int done = 0, some; done < rows; done += some) {
       some = static_cast<int>(least(16 - (place + done) % 16, rows - done));
+      const bool whole = some == kTogether;
       for (int i = 0; i < some; ++i) {
+        const int64_t row = (done + i) * a.stride;
         turn_angles(static_cast<float>(position + done + i), frequency, half, a.rope_factor, cosine,
                     sine);
-        TurnTable::fill(q_table, i, cosine, sine, half);
-        TurnTable::fill(k_table, i, cosine, sine, half);
+        q_table.fill(0, cosine, sine, half);
+        turn_queries(a, first + row, q_table, dim, half, s);
+        k_table.fill(whole ? i : 0, cosine, sine, half);
+        if (!whole)
+          cache_row_of_keys(a, keys + row, place + done + i, tiles, k_table, dim, half, s);
       }
-      turn_queries(a, first + done * a.stride, some, q_table, dim, half, s);
-      cache_keys(a, keys + done * a.stride, some, place + done, tiles, k_table, dim, half, s);
+      if (whole)
+        cache_half_of_keys(a, keys + done * a.stride, place + done, tiles, k_table, dim, half, s);
     }
     bf16* const values = keys + cache.kv_heads * dim;
     if (cache.dtype == DType::kI8)
