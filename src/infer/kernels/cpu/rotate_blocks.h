@@ -1,4 +1,4 @@
-// Norm and rotation of heads, and how they are laid into the cache, on vectors.
+// Norm and rotation of heads of any width, on vectors; those in rotate_lines.h go their own way.
 #pragma once
 
 #include "infer/kernels/cpu/rotate_angles.h"

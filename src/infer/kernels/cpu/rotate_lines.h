@@ -1,13 +1,15 @@
 // The rotation of bf16 heads in whole lines of 32 elements, as most models have them.
 //
-// Sixteen heads are normed together, so that they share one root and one division; the keys of
-// sixteen places that fill half a tile, and the values of both halves, are brought into the tiles'
-// order in registers and stored as whole lines. A head's bits do not depend on its company.
+// Sixteen heads are turned before their norms are known, so that these share one root and one
+// division. The keys of sixteen places that fill half a tile, and the values of both halves, are
+// brought into the tiles' order in registers and stored as whole lines. A head's bits do not depend
+// on its company.
 #pragma once
+
+#include "infer/kernels/cpu/simd_avx512.h"
 
 #include "infer/kernels/cpu/rotate_angles.h"
 #include "infer/kernels/cpu/rotate_lay.h"
-#include "infer/kernels/cpu/simd_avx512.h"
 
 namespace sis::kernels {
 namespace {
@@ -36,16 +38,6 @@ struct Line {
     return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 #else
     return _mm512_inserti64x4(_mm512_castsi256_si512(Simd::to_bf16(low)), Simd::to_bf16(high), 1);
-#endif
-  }
-  SIS_INLINE Vec add_squares(Vec sum, __m512i line) {
-#if defined(__AVX512BF16__)
-    return _mm512_dpbf16_ps(sum, (__m512bh)line, (__m512bh)line);
-#else
-    const Vec even = _mm512_castsi512_ps(_mm512_slli_epi32(line, 16));
-    const Vec odd = _mm512_castsi512_ps(
-        _mm512_and_si512(line, _mm512_set1_epi32(static_cast<int>(0xFFFF0000))));
-    return Simd::fma(odd, odd, Simd::fma(even, even, sum));
 #endif
   }
   // What is not finite becomes the largest that is.
@@ -105,11 +97,11 @@ SIS_INLINE int stored_bytes(int dim, DType dtype) {
 //   cosine for the first half, sine for the second (their difference is the first half turned)
 //   cosine for the second half, sine for the first (their sum is the second half turned)
 struct TurnTable {
-  alignas(64) float of[kTogether * 4 * kFrequenciesMax];
+  float* of;
   const float* scale;
 
   [[gnu::always_inline]] inline void fill(int row, const float* cosine, const float* sine,
-                                          int half) {
+                                          int half) const {
     float* const to = of + row * 4 * half;
     for (int d = 0; d < half; d += kLanes) {
       const Vec c = Simd::load(cosine + d), s = Simd::load(sine + d);
@@ -436,9 +428,9 @@ SIS_INLINE void rotate_lines_of(const RotateArgs<bf16>& a, int64_t begin, int64_
   for (int d = 0; d < dim; d += kLanes) Simd::store(ones + d, Simd::set1(1));
   __builtin_memcpy(frequency, a.inverse_frequency, static_cast<size_t>(half) * 4);
   SixteenHeads s;
-  TurnTable q_table, k_table;
-  q_table.scale = a.q_norm ? a.q_norm : ones;
-  k_table.scale = a.k_norm ? a.k_norm : ones;
+  alignas(64) float q_products[4 * kFrequenciesMax], k_products[kTogether * 4 * kFrequenciesMax];
+  const TurnTable q_table{q_products, a.q_norm ? a.q_norm : ones};
+  const TurnTable k_table{k_products, a.k_norm ? a.k_norm : ones};
   for (int64_t r = begin; r < end;) {
     const int64_t position = a.position + r;
     const int place = static_cast<int>(position % kKvBlockTokens);

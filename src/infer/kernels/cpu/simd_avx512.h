@@ -5,7 +5,7 @@
 // unnamed namespace and is inlined: a file built for one instruction set must not lend code to
 // another. `n` in the _n functions is how many lanes exist in memory (0..kLanes); the others are
 // never touched, so that rows may end at the end of a mapped file. Stores to bf16 round to nearest,
-// ties to even.
+// ties to even; where the CPU has an instruction for that, subnormal numbers become zero.
 #pragma once
 
 #include <immintrin.h>
