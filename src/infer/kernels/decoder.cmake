@@ -8,17 +8,25 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   endif()
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set_source_files_properties(cpu/cached_attention_avx2.cc cpu/decoder_rows_avx2.cc
+  set_source_files_properties(cpu/cached_attention_avx2.cc
     PROPERTIES COMPILE_OPTIONS "${decoder_flags};${SIS_AVX2_FLAGS}")
-  set_source_files_properties(cpu/cached_attention_avx512.cc cpu/decoder_rows_avx512.cc
+  set_source_files_properties(cpu/cached_attention_avx512.cc
     PROPERTIES COMPILE_OPTIONS "${decoder_flags};${SIS_AVX512_FLAGS}")
   set_source_files_properties(cpu/cached_attention_avx512_bf16.cc
     PROPERTIES COMPILE_OPTIONS "${decoder_flags};${SIS_AVX512_BF16_FLAGS}")
+  # What is worth a vector is one already; of scattered stores compilers make ten times the code.
+  set(row_flags ${decoder_flags} -fno-tree-vectorize)
+  set_source_files_properties(cpu/decoder_rows_avx2.cc
+    PROPERTIES COMPILE_OPTIONS "${row_flags};${SIS_AVX2_FLAGS}")
+  set_source_files_properties(cpu/decoder_rows_avx512.cc
+    PROPERTIES COMPILE_OPTIONS "${row_flags};${SIS_AVX512_FLAGS}")
+  set_source_files_properties(cpu/decoder_rows_avx512_bf16.cc
+    PROPERTIES COMPILE_OPTIONS "${row_flags};${SIS_AVX512_BF16_FLAGS}")
   set_source_files_properties(cpu/cached_attention_amx.cc
     PROPERTIES COMPILE_OPTIONS "${decoder_flags};${SIS_AMX_FLAGS}")
   list(APPEND decoder_sources
     cpu/cached_attention_avx2.cc cpu/cached_attention_avx512.cc
     cpu/cached_attention_avx512_bf16.cc cpu/cached_attention_amx.cc
-    cpu/decoder_rows_avx2.cc cpu/decoder_rows_avx512.cc)
+    cpu/decoder_rows_avx2.cc cpu/decoder_rows_avx512.cc cpu/decoder_rows_avx512_bf16.cc)
 endif()
 sis_library(sis_decoder_kernels SOURCES ${decoder_sources} DEPS sis_isa sis_tensor)

@@ -74,20 +74,30 @@ SIS_DECODER_ROWS_VARIANT(ref)
 SIS_DECODER_ROWS_VARIANT(avx2)
 SIS_DECODER_ROWS_VARIANT(avx512)
 #undef SIS_DECODER_ROWS_VARIANT
+namespace avx512_bf16 {  // where numbers are rounded to bf16
+void rms_norm(const RmsNormArgs&, int64_t, int64_t);
+void rotate(const RotateArgs<bf16>&, int64_t, int64_t);
+}  // namespace avx512_bf16
 
 #if defined(__x86_64__)
 #define SIS_DECODER_ROWS_TABLE(function)                                              \
   {"avx512", Isa::kAvx512, avx512::function}, {"avx2", Isa::kAvx2, avx2::function}, { \
     "ref", Isa::kRef, ref::function                                                   \
   }
+#define SIS_DECODER_BF16_ROWS_TABLE(function) \
+  {"avx512_bf16", Isa::kAvx512Bf16, avx512_bf16::function}, SIS_DECODER_ROWS_TABLE(function)
 #else
 #define SIS_DECODER_ROWS_TABLE(function) \
   { "ref", Isa::kRef, ref::function }
+#define SIS_DECODER_BF16_ROWS_TABLE(function) SIS_DECODER_ROWS_TABLE(function)
 #endif
-inline constexpr Variant<RmsNormFn> kRmsNorm[] = {SIS_DECODER_ROWS_TABLE(rms_norm)};
+inline constexpr Variant<RmsNormFn> kRmsNorm[] = {SIS_DECODER_BF16_ROWS_TABLE(rms_norm)};
 inline constexpr Variant<EmbedTokensFn> kEmbedTokens[] = {SIS_DECODER_ROWS_TABLE(embed_tokens)};
 template <class T>
 inline constexpr Variant<RotateFn<T>> kRotate[] = {SIS_DECODER_ROWS_TABLE(rotate)};
+template <>
+inline constexpr Variant<RotateFn<bf16>> kRotate<bf16>[] = {SIS_DECODER_BF16_ROWS_TABLE(rotate)};
+#undef SIS_DECODER_BF16_ROWS_TABLE
 #undef SIS_DECODER_ROWS_TABLE
 
 }  // namespace sis::kernels

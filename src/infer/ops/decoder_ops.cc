@@ -43,15 +43,18 @@ void rotate(Context& context, const RotaryArgs& args, Mat<T> qkv) {
             "head_dim=", cache.head_dim, " rotated=", rotated, " q_norm=", args.q_norm.size(),
             " k_norm=", args.k_norm.size());
 
-  int64_t total = 0;
-  for (const KvRows& s : args.sequences) total += s.tokens;
+  constexpr int64_t kBlock = kernels::kKvBlockTokens;
+  int64_t total = 0, blocks = 0;
+  for (const KvRows& s : args.sequences) {
+    total += s.tokens;
+    blocks += (int64_t{s.past} + s.tokens - 1) / kBlock - s.past / kBlock + 1;
+  }
   const auto kernel = choose(kernels::kRotate<T>, context.isa).fn;
   // Rows [from, to) of all sequences in a row, cut where a block of the cache begins: the keys of
   // one block lie in the same lines.
   const auto part = [&](int64_t from, int64_t to) {
     int64_t at = 0;
     for (const KvRows& s : args.sequences) {
-      constexpr int64_t kBlock = kernels::kKvBlockTokens;
       const auto cut = [&](int64_t row) {
         if (row <= at) return int64_t{0};
         const int64_t position = s.past + row - at;
@@ -75,7 +78,7 @@ void rotate(Context& context, const RotaryArgs& args, Mat<T> qkv) {
              begin, end);
     }
   };
-  if (total * qkv.cols <= kElementsAlone || context.team.workers() == 1)
+  if (total * qkv.cols <= kElementsAlone || blocks == 1 || context.team.workers() == 1)
     part(0, total);
   else
     context.team.run([&](int worker, int workers) {

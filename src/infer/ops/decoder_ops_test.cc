@@ -215,11 +215,17 @@ TEST(RotateAndCache, Formula) {
   for (const Heads& shape :
        {Heads{2, 1, 64, 64, false}, Heads{3, 3, 16, 16, true}, Heads{2, 1, 72, 72, true},
         Heads{1, 1, 80, 20, false}, Heads{2, 2, 128, 128, true}, Heads{2, 1, 256, 256, true},
-        Heads{1, 1, 34, 0, false}, Heads{1, 1, 2, 2, true}}) {
+        Heads{1, 1, 34, 0, false}, Heads{1, 1, 2, 2, true},
+        // Whole lines of bf16, in part or not turned; more than sixteen heads of a kind.
+        Heads{20, 20, 64, 64, true}, Heads{6, 2, 96, 64, true}, Heads{2, 1, 96, 96, true},
+        Heads{3, 1, 128, 64, false}, Heads{1, 1, 160, 0, true}}) {
     expect_rotation<float>(shape, DType::kF32, 0);
     expect_rotation<float>(shape, DType::kI8, 40);
-    expect_rotation<bf16>(shape, DType::kBf16, 27);
-    expect_rotation<bf16>(shape, DType::kI8, 1);
+    // Blocks from the beginning, from either half and from its last place.
+    for (const int past : {0, 1, 16, 27, 31}) {
+      expect_rotation<bf16>(shape, DType::kBf16, past);
+      expect_rotation<bf16>(shape, DType::kI8, past);
+    }
   }
   expect_rotation<float>({1, 1, 64, 64, false}, DType::kF32, 131072 - 37);
   expect_rotation<bf16>({4, 1, 128, 128, true}, DType::kBf16, 131072 - 37);
@@ -228,39 +234,56 @@ TEST(RotateAndCache, Formula) {
 // What is not a number stays with its sequence: the cache holds finite values only, because blocks
 // are handed on as they are.
 TEST(RotateAndCache, NothingInfiniteIsCached) {
+  const float kinds[] = {std::numeric_limits<float>::infinity(), std::nanf(""), -3.3895e38f,
+                         -std::numeric_limits<float>::infinity()};
   for (const DType dtype : {DType::kBf16, DType::kI8})
-    for (const Isa isa : runnable()) {
-      Pool pool({1, 1, 32, dtype}, 1);
-      Guarded<bf16> qkv(3, 96);
-      for (int c = 0; c < 96; ++c) {
-        qkv.at(0, c) = bf16(std::numeric_limits<float>::infinity());
-        qkv.at(1, c) = bf16(std::nanf(""));
-        qkv.at(2, c) = bf16(-3.3895e38f);
-      }
-      const int32_t block = 0;
-      const ops::KvRows rows{.blocks = &block, .past = 0, .tokens = 3, .row = 0};
-      ops::rotate_and_cache(machine(isa),
-                            {.sequences = {&rows, 1}, .cache = pool.view(), .heads = 1}, qkv.mat());
-      for (int j = 0; j < 3; ++j)
-        for (int d = 0; d < 32; ++d)
-          for (const bool key : {false, true})
-            ASSERT_TRUE(std::isfinite(pool.value(key, 0, 0, 0, j, d)))
-                << isa_name(isa) << " " << dtype_name(dtype) << " place " << j;
-    }
+    for (const int head_dim : {32, 48, 64, 128})
+      for (const bool normed : {false, true})
+        for (const int tokens : {4, 32})  // some places of a block and all
+          for (const Isa isa : runnable()) {
+            Pool pool({1, 1, head_dim, dtype}, 1);
+            Guarded<bf16> qkv(tokens, 3 * head_dim);
+            for (int t = 0; t < tokens; ++t)
+              for (int c = 0; c < 3 * head_dim; ++c) qkv.at(t, c) = bf16(kinds[t % 4]);
+            const std::vector<float> norm(normed ? head_dim : 0, 1);
+            const auto f = frequencies(normed ? head_dim : 0, 1e4);
+            const int32_t block = 0;
+            const ops::KvRows rows{.blocks = &block, .past = 0, .tokens = tokens, .row = 0};
+            ops::rotate_and_cache(machine(isa),
+                                  {.sequences = {&rows, 1},
+                                   .cache = pool.view(),
+                                   .heads = 1,
+                                   .q_norm = norm,
+                                   .k_norm = norm,
+                                   .inverse_frequency = f},
+                                  qkv.mat());
+            for (int j = 0; j < tokens; ++j)
+              for (int d = 0; d < head_dim; ++d)
+                for (const bool key : {false, true})
+                  ASSERT_TRUE(std::isfinite(pool.value(key, 0, 0, 0, j, d)))
+                      << isa_name(isa) << " " << dtype_name(dtype) << " head_dim " << head_dim
+                      << (normed ? " normed" : "") << " place " << j << " of " << tokens;
+          }
 }
 
 // A row's result, and the bytes it leaves in the cache, do not depend on who else is in the step,
 // how the prompt is cut, which blocks it gets or how many workers there are.
 template <class T>
-void expect_same_rows_in_company(DType dtype) {
-  const int heads = 4, kv_heads = 2, head_dim = 80, tokens = 150;
+void expect_same_rows_in_company(const Heads& shape, DType dtype) {
+  SCOPED_TRACE(testing::Message() << shape.heads << "/" << shape.kv_heads << " heads of "
+                                  << shape.head_dim << " rotated " << shape.rotated << " cache "
+                                  << dtype_name(dtype));
+  const int heads = shape.heads, kv_heads = shape.kv_heads, head_dim = shape.head_dim, tokens = 150;
   const kernels::KvLayout layout{1, kv_heads, head_dim, dtype};
   Rng rng(kSeed);
   auto qkv = Guarded<T>::normal(rng, tokens, (heads + 2 * kv_heads) * head_dim);
-  const auto f = frequencies(head_dim, 1e6);
-  std::vector<float> norm(head_dim, 1.5f);
+  const auto f = frequencies(shape.rotated, 1e6);
+  std::vector<float> norm;
+  for (int d = 0; shape.norms && d < head_dim; ++d)
+    norm.push_back(1 + 0.3f * static_cast<float>(rng.normal()));
   const std::vector<int32_t> order{4, 0, 3, 1, 2};
-  const std::vector<int> plan[] = {{150}, {1, 149}, {33, 31, 86}, std::vector<int>(150, 1)};
+  const std::vector<int> plan[] = {
+      {150}, {1, 149}, {33, 31, 86}, {15, 2, 30, 17, 18, 33, 16, 19}, std::vector<int>(150, 1)};
   for (const Isa isa : runnable()) {
     Pool want(layout, 5);
     Guarded<T> want_q = qkv;
@@ -293,9 +316,14 @@ void expect_same_rows_in_company(DType dtype) {
   }
 }
 TEST(RotateAndCache, CompanyDoesNotChangeABit) {
-  expect_same_rows_in_company<float>(DType::kF32);
-  expect_same_rows_in_company<bf16>(DType::kBf16);
-  expect_same_rows_in_company<bf16>(DType::kI8);
+  for (const Heads& shape :
+       {Heads{4, 2, 80, 80, true}, Heads{4, 2, 64, 64, false}, Heads{3, 1, 96, 64, true},
+        Heads{20, 20, 64, 64, true}, Heads{6, 3, 128, 128, true}, Heads{2, 1, 128, 64, false},
+        Heads{2, 1, 256, 256, true}}) {
+    expect_same_rows_in_company<float>(shape, DType::kF32);
+    expect_same_rows_in_company<bf16>(shape, DType::kBf16);
+    expect_same_rows_in_company<bf16>(shape, DType::kI8);
+  }
 }
 
 }  // namespace

@@ -108,24 +108,7 @@ struct PairNumbers {
   // Sixteen vectors to one: lane i is the sum (or maximum) of vector i's lanes.
   template <class Join>
   SIS_INLINE Vec reduce_sixteen(const float* rows, Join&& join) {
-    Vec v[16];
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i) v[i] = Simd::load(rows + i * 16);
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i)
-      v[i] = join(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]),
-                  _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]));
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const __m512d a = _mm512_castps_pd(v[2 * i]), b = _mm512_castps_pd(v[2 * i + 1]);
-      v[i] = join(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
-                  _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
-    }
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; ++i)
-      v[i] = join(_mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0x88),
-                  _mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0xDD));
-    return join(_mm512_shuffle_f32x4(v[0], v[1], 0x88), _mm512_shuffle_f32x4(v[0], v[1], 0xDD));
+    return Simd::reduce_sixteen(rows, join);
   }
 };
 

@@ -5,7 +5,7 @@
 // unnamed namespace and is inlined: a file built for one instruction set must not lend code to
 // another. `n` in the _n functions is how many lanes exist in memory (0..kLanes); the others are
 // never touched, so that rows may end at the end of a mapped file. Stores to bf16 round to nearest,
-// ties to even.
+// ties to even; where the CPU has an instruction for that, subnormal numbers become zero.
 #pragma once
 
 #include <immintrin.h>
@@ -54,12 +54,16 @@ struct Simd {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask(n), p));
   }
   SIS_INLINE __m256i to_bf16(Vec v) {
+#if defined(__AVX512BF16__)
+    return (__m256i)_mm512_cvtneps_pbh(v);
+#else
     const __m512i u = _mm512_castps_si512(v);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
     const __m512i rounded = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
     const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
     const __m512i kept = _mm512_or_si512(u, _mm512_set1_epi32(0x400000));
     return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, kept), 16));
+#endif
   }
   SIS_INLINE void store(bf16* p, Vec v) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), to_bf16(v));
@@ -156,6 +160,30 @@ struct Simd {
       rows[8 + c] = _mm512_shuffle_f32x4(u[4 + c], u[12 + c], 0x88);
       rows[12 + c] = _mm512_shuffle_f32x4(u[4 + c], u[12 + c], 0xDD);
     }
+  }
+
+  // Sixteen vectors to one: lane i is the sum (or maximum) of vector i's lanes, in the same order
+  // for every i.
+  template <class Join>
+  SIS_INLINE Vec reduce_sixteen(const float* rows, const Join& join) {
+    Vec v[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) v[i] = load(rows + i * 16);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i)
+      v[i] = join(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]),
+                  _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]));
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const __m512d a = _mm512_castps_pd(v[2 * i]), b = _mm512_castps_pd(v[2 * i + 1]);
+      v[i] = join(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                  _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i)
+      v[i] = join(_mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0x88),
+                  _mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0xDD));
+    return join(_mm512_shuffle_f32x4(v[0], v[1], 0x88), _mm512_shuffle_f32x4(v[0], v[1], 0xDD));
   }
 };
 
