@@ -39,21 +39,12 @@ SIS_INLINE void exp2_short(Vec (&x)[N]) {
   SIS_EACH x[i] = _mm512_scalef_ps(p[i], x[i]);
 }
 
-// A bit for every key of the unit that the row sees.
-SIS_INLINE uint64_t seen_keys(const AmxWork& w, const Unit& u, int r) {
-  const Keys keys = keys_seen(w.a, u.row + r);
-  const auto below = [&](int64_t key) __attribute__((always_inline)) {
-    return _bzhi_u64(~uint64_t{0}, static_cast<unsigned>(clamp(key - u.step.key, u.step.keys)));
-  };
-  return below(keys.end) & ~below(keys.begin);
-}
-
 // The largest score by lane; with scales, times the factors.
 template <bool kScaled>
-[[gnu::noinline]] Vec seen_maximum(const AmxWork& w, const Unit& u, int r) {
+[[gnu::noinline]] Vec seen_maximum(const Unit& u, int r) {
   const float* const s = u.scores + r * kStepKeys;
   const Vec nothing = Simd::set1(-__builtin_inff());
-  const uint64_t seen = seen_keys(w, u, r);
+  const uint64_t seen = u.seen[r];
   Vec top = nothing;
   for (int j = 0; j < u.step.keys; j += 16) {
     Vec v = Simd::load(s + j);
@@ -70,10 +61,10 @@ SIS_INLINE void row_maximum(const AmxWork& w, const Unit& u, int r) {
     return kScaled ? Simd::mul(v, u.step.factor[j / 16]) : v;
   };
   Vec top;
-  if (u.whole && u.step.keys == kStepKeys)
+  if (u.whole)
     top = Simd::max(Simd::max(score(0), score(16)), Simd::max(score(32), score(48)));
   else
-    top = seen_maximum<kScaled>(w, u, r);
+    top = seen_maximum<kScaled>(u, r);
   Simd::store(w.maxima + r * 16, top);
 }
 
@@ -100,7 +91,7 @@ SIS_INLINE void find_bases(const AmxWork& w, Unit& u) {
     large |= _mm512_mask_cmp_ps_mask(Simd::mask(clamp(u.count - r, 16)), Simd::abs(top),
                                      Simd::set1(kFusedMax), _CMP_NLE_UQ);
   }
-  u.plain = u.whole && u.step.keys == kStepKeys && large == 0;
+  u.fused = large == 0;
 }
 
 // Weights of N / 4 rows and 64 keys as bf16, and their sums by lane: as rounded, so that their
@@ -121,15 +112,19 @@ SIS_INLINE void store_weights(const Unit& u, Vec (&v)[N], float* p, Vec (&total)
     Simd::store(p + i / 4 * u.weights_stride + i % 4 * 8, pairs);
   }
 }
-// Rows that see all 64 keys.
-template <bool kScaled, int N>
-SIS_INLINE void weigh_whole(const AmxWork& w, const Unit& u, int r, Vec (&total)[N / 4]) {
+// Rows that see all 64 keys, or (kCut) some.
+template <bool kScaled, bool kCut, int N>
+SIS_INLINE void weigh_fused(const AmxWork& w, const Unit& u, int r, Vec (&total)[N / 4]) {
   const float* const s = u.scores + r * kStepKeys;
   const Vec factor = Simd::set1(w.factor);
   Vec v[N];
   SIS_EACH v[i] = _mm512_fmsub_ps(Simd::load(s + i * 16), kScaled ? u.step.factor[i % 4] : factor,
                                   Simd::set1(u.base[r + i / 4]));
   exp2_short(v);
+  if constexpr (kCut) {
+    SIS_EACH v[i] =
+        _mm512_maskz_mov_ps(static_cast<__mmask16>(u.seen[r + i / 4] >> i % 4 * 16), v[i]);
+  }
   store_weights<kScaled>(u, v, u.weights + r * u.weights_stride, total);
 }
 // Any row.
@@ -137,7 +132,7 @@ template <bool kScaled>
 [[gnu::noinline]] Vec weigh_seen(const AmxWork& w, const Unit& u, int r, Vec total) {
   constexpr int N = 4;
   const float* const s = u.scores + r * kStepKeys;
-  const uint64_t seen = seen_keys(w, u, r);
+  const uint64_t seen = u.whole ? ~uint64_t{0} : u.seen[r];
   // A row that has seen no key yet has weights of zero, relative to anything.
   const float top = u.base[r], base = top == -__builtin_inff() ? 0 : top;
   const bool fused = __builtin_fabsf(base) <= kFusedMax;
@@ -165,8 +160,10 @@ SIS_INLINE void weigh_rows(const AmxWork& w, const Unit& u, int r) {
     total[0] = Simd::mul(total[0], Simd::set1(u.shrink[r]));
     total[1] = Simd::mul(total[1], Simd::set1(u.shrink[r + 1]));
   }
-  if (u.plain) {
-    weigh_whole<kScaled, 8>(w, u, r, total);
+  if (u.fused && u.whole) {
+    weigh_fused<kScaled, false, 8>(w, u, r, total);
+  } else if (u.fused) {
+    weigh_fused<kScaled, true, 8>(w, u, r, total);
   } else {
     total[0] = weigh_seen<kScaled>(w, u, r, total[0]);
     total[1] = weigh_seen<kScaled>(w, u, r + 1, total[1]);

@@ -13,8 +13,8 @@ struct Unit {
   int row = 0, count = 0;
   Step step;
   bool first = false, last = false;  // of these rows in this span
-  bool whole = false;                // all rows see all keys
-  bool plain = false;                // and their bases are small enough for a fused product
+  bool whole = false;                // all rows see all keys, and those are a whole step
+  bool fused = false;                // their bases are small enough for a fused product
   bool merges = false;               // at the end, sums into `all`
   bool finishes = false;             // at the end, `all` are what the rows come out as
   bool shrinks = false;              // some of `shrink` may differ from 1
@@ -24,6 +24,7 @@ struct Unit {
   int weights_stride = kStepKeys / 2;
   alignas(64) float base[kRowBlock];    // what weights are relative to
   alignas(64) float shrink[kRowBlock];  // what earlier sums are multiplied with
+  uint64_t seen[kRowBlock];             // unless whole: a bit for every key
 };
 
 // Lines of tiles asked for a few at a time, in four streams: K and V of two blocks.
@@ -132,6 +133,25 @@ SIS_INLINE bool next_rows(AmxWork& w) {
   }
 }
 
+// Which keys of the unit its rows see: the same ones for all rows of a token.
+SIS_INLINE void find_seen(const AmxWork& w, Unit& u) {
+  int token_end = 0;
+  uint64_t seen = 0;
+  for (int r = 0; r < u.count; ++r) {
+    if (r == token_end) {
+      const int row = u.row + r;
+      token_end = r + w.a.group - row % w.a.group;
+      const Keys keys = keys_seen(w.a, row);
+      const auto below = [&](int64_t key) __attribute__((always_inline)) {
+        return _bzhi_u64(~uint64_t{0}, static_cast<unsigned>(clamp(key - u.step.key, u.step.keys)));
+      };
+      seen = below(keys.end) & ~below(keys.begin);
+    }
+    u.seen[r] = seen;
+  }
+  if (u.count % 2 != 0) u.seen[u.count] = 0;  // rows are weighed in pairs
+}
+
 SIS_INLINE void next_unit(AmxWork& w, int parity, Unit& u) {
   w.key += kStepKeys;
   u.first = false;
@@ -145,7 +165,9 @@ SIS_INLINE void next_unit(AmxWork& w, int parity, Unit& u) {
   u.count = static_cast<int>(least(w.rows - w.row, kRowBlock));
   take_step(w, w.key, w.keys, u.step);
   u.last = w.key + kStepKeys >= w.keys.end;
-  u.whole = w.key >= w.all_see.begin && w.key + u.step.keys <= w.all_see.end;
+  u.whole =
+      w.key >= w.all_see.begin && w.key + kStepKeys <= w.all_see.end && u.step.keys == kStepKeys;
+  if (!u.whole) find_seen(w, u);
   u.merges = w.merges;
   u.finishes = w.finishes && u.last;
   u.sums = w.sums;
