@@ -3,8 +3,10 @@
 // Few rows (decoding) wait for memory: their steps run one after another, and between products
 // the lines of the next step are asked for. Many rows (prompts) wait for the multipliers: while the
 // vector units turn the scores of one unit, a block of rows times a step of keys, into weights, the
-// tile unit computes the scores of the next one and the sums of the one before; out-of-order
-// execution overlaps what the source interleaves. Both do the same arithmetic row by row.
+// tile unit computes the sums of the one before and the scores of the next one; out-of-order
+// execution overlaps what the source interleaves. What the three need together should fit the first
+// cache, so weights take the place of scores; queries come and results leave meanwhile, row by row.
+// Both do the same arithmetic row by row.
 #include "infer/kernels/cpu/cached_attention_amx_tiles.h"
 
 namespace sis::kernels::amx {
