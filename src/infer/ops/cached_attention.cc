@@ -116,9 +116,12 @@ class Plan {
           item.key_begin = args_.window > 0 ? std::max<int64_t>(first - args_.window + 1, 0) : 0;
           item.key_end = args_.causal ? last + 1 : int64_t{rows.past} + rows.tokens;
           if (args_.window > 0) item.key_end = std::min(item.key_end, last + args_.window);
-          // Reading a key costs about as much as sixteen rows do with it.
+          // Reading a key costs about as much as sixteen rows do with it. At prompts later tokens
+          // see keys that earlier ones do not.
+          const int64_t unseen = args_.causal && args_.window == 0 ? item.tokens / 2 : 0;
           item.at = at;
-          item.cost = (item.key_end - item.key_begin + 32) * (16 + int64_t{item.tokens} * group_);
+          item.cost =
+              (item.key_end - item.key_begin - unseen + 32) * (16 + int64_t{item.tokens} * group_);
           body(item);
           at += item.cost;
         }

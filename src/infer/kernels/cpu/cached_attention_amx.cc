@@ -3,8 +3,10 @@
 // Few rows (decoding) wait for memory: their steps run one after another, and between products
 // the lines of the next step are asked for. Many rows (prompts) wait for the multipliers: while the
 // vector units turn the scores of one unit, a block of rows times a step of keys, into weights, the
-// tile unit computes the scores of the next one and the sums of the one before; out-of-order
-// execution overlaps what the source interleaves. Both do the same arithmetic row by row.
+// tile unit computes the sums of the one before and the scores of the next one; out-of-order
+// execution overlaps what the source interleaves. What the three need together should fit the first
+// cache, so weights take the place of scores; queries come and results leave meanwhile, row by row.
+// Both do the same arithmetic row by row.
 #include "infer/kernels/cpu/cached_attention_amx_tiles.h"
 
 namespace sis::kernels::amx {
@@ -39,21 +41,12 @@ SIS_INLINE void exp2_short(Vec (&x)[N]) {
   SIS_EACH x[i] = _mm512_scalef_ps(p[i], x[i]);
 }
 
-// A bit for every key of the unit that the row sees.
-SIS_INLINE uint64_t seen_keys(const AmxWork& w, const Unit& u, int r) {
-  const Keys keys = keys_seen(w.a, u.row + r);
-  const auto below = [&](int64_t key) __attribute__((always_inline)) {
-    return _bzhi_u64(~uint64_t{0}, static_cast<unsigned>(clamp(key - u.step.key, u.step.keys)));
-  };
-  return below(keys.end) & ~below(keys.begin);
-}
-
 // The largest score by lane; with scales, times the factors.
 template <bool kScaled>
-[[gnu::noinline]] Vec seen_maximum(const AmxWork& w, const Unit& u, int r) {
+[[gnu::noinline]] Vec seen_maximum(const Unit& u, int r) {
   const float* const s = u.scores + r * kStepKeys;
   const Vec nothing = Simd::set1(-__builtin_inff());
-  const uint64_t seen = seen_keys(w, u, r);
+  const uint64_t seen = u.seen[r];
   Vec top = nothing;
   for (int j = 0; j < u.step.keys; j += 16) {
     Vec v = Simd::load(s + j);
@@ -70,10 +63,10 @@ SIS_INLINE void row_maximum(const AmxWork& w, const Unit& u, int r) {
     return kScaled ? Simd::mul(v, u.step.factor[j / 16]) : v;
   };
   Vec top;
-  if (u.whole && u.step.keys == kStepKeys)
+  if (u.whole)
     top = Simd::max(Simd::max(score(0), score(16)), Simd::max(score(32), score(48)));
   else
-    top = seen_maximum<kScaled>(w, u, r);
+    top = seen_maximum<kScaled>(u, r);
   Simd::store(w.maxima + r * 16, top);
 }
 
@@ -100,7 +93,7 @@ SIS_INLINE void find_bases(const AmxWork& w, Unit& u) {
     large |= _mm512_mask_cmp_ps_mask(Simd::mask(clamp(u.count - r, 16)), Simd::abs(top),
                                      Simd::set1(kFusedMax), _CMP_NLE_UQ);
   }
-  u.plain = u.whole && u.step.keys == kStepKeys && large == 0;
+  u.fused = large == 0;
 }
 
 // Weights of N / 4 rows and 64 keys as bf16, and their sums by lane: as rounded, so that their
@@ -118,26 +111,30 @@ SIS_INLINE void store_weights(const Unit& u, Vec (&v)[N], float* p, Vec (&total)
   for (int i = 0; i < N; i += 2) {
     const Vec pairs = PairNumbers::upper_pairs(v[i], v[i + 1]);
     if constexpr (!kScaled) total[i / 4] = PairNumbers::pair_dot(pairs, ones, total[i / 4]);
-    Simd::store(p + i * 8, pairs);
+    Simd::store(p + i / 4 * u.weights_stride + i % 4 * 8, pairs);
   }
 }
-// Rows that see all 64 keys.
-template <bool kScaled, int N>
-SIS_INLINE void weigh_whole(const AmxWork& w, const Unit& u, int r, Vec (&total)[N / 4]) {
+// Rows that see all 64 keys, or (kCut) some.
+template <bool kScaled, bool kCut, int N>
+SIS_INLINE void weigh_fused(const AmxWork& w, const Unit& u, int r, Vec (&total)[N / 4]) {
   const float* const s = u.scores + r * kStepKeys;
   const Vec factor = Simd::set1(w.factor);
   Vec v[N];
   SIS_EACH v[i] = _mm512_fmsub_ps(Simd::load(s + i * 16), kScaled ? u.step.factor[i % 4] : factor,
                                   Simd::set1(u.base[r + i / 4]));
   exp2_short(v);
-  store_weights<kScaled>(u, v, u.weights + r * (kStepKeys / 2), total);
+  if constexpr (kCut) {
+    SIS_EACH v[i] =
+        _mm512_maskz_mov_ps(static_cast<__mmask16>(u.seen[r + i / 4] >> i % 4 * 16), v[i]);
+  }
+  store_weights<kScaled>(u, v, u.weights + r * u.weights_stride, total);
 }
 // Any row.
 template <bool kScaled>
 [[gnu::noinline]] Vec weigh_seen(const AmxWork& w, const Unit& u, int r, Vec total) {
   constexpr int N = 4;
   const float* const s = u.scores + r * kStepKeys;
-  const uint64_t seen = seen_keys(w, u, r);
+  const uint64_t seen = u.whole ? ~uint64_t{0} : u.seen[r];
   // A row that has seen no key yet has weights of zero, relative to anything.
   const float top = u.base[r], base = top == -__builtin_inff() ? 0 : top;
   const bool fused = __builtin_fabsf(base) <= kFusedMax;
@@ -149,7 +146,7 @@ template <bool kScaled>
   }
   exp2_short(v);
   SIS_EACH v[i] = _mm512_maskz_mov_ps(static_cast<__mmask16>(seen >> i * 16), v[i]);
-  store_weights<kScaled>(u, v, u.weights + r * (kStepKeys / 2), sum);
+  store_weights<kScaled>(u, v, u.weights + r * u.weights_stride, sum);
   return sum[0];
 }
 // Rows r and r + 1.
@@ -165,8 +162,10 @@ SIS_INLINE void weigh_rows(const AmxWork& w, const Unit& u, int r) {
     total[0] = Simd::mul(total[0], Simd::set1(u.shrink[r]));
     total[1] = Simd::mul(total[1], Simd::set1(u.shrink[r + 1]));
   }
-  if (u.plain) {
-    weigh_whole<kScaled, 8>(w, u, r, total);
+  if (u.fused && u.whole) {
+    weigh_fused<kScaled, false, 8>(w, u, r, total);
+  } else if (u.fused) {
+    weigh_fused<kScaled, true, 8>(w, u, r, total);
   } else {
     total[0] = weigh_seen<kScaled>(w, u, r, total[0]);
     total[1] = weigh_seen<kScaled>(w, u, r + 1, total[1]);
@@ -191,79 +190,83 @@ SIS_INLINE void add_totals(const AmxWork& w, const Unit& u) {
     Simd::store(u.sums.totals + r, PairNumbers::reduce_sixteen(w.lanes + r * 16, add));
 }
 
-// The vectors' share of one stage: the weights of a unit, row by row, and the maxima of the
-// next one's scores as soon as they are there. Handed out in even portions.
+// The vectors' share of one stage, handed out in even portions: the maxima of a unit's scores, then
+// its weights, row by row.
 template <bool kScaled>
 struct VectorStage {
   const AmxWork& w;
-  const Unit& now;
-  Unit& next;
+  Unit* unit = nullptr;
   // Weighing a row costs about six times as much as looking for its maximum.
   static constexpr int kWeighCost = 6, kLookCost = 1;
-  const int now_rows = now.valid ? now.count : 0, next_rows = next.valid ? next.count : 0;
-  const int portion;
-  int due = 0, weighed = 0, looked = 0;
+  int rows = 0, looked = 0, weighed = 0;
+  int portion = 0, due = 0;
 
-  [[gnu::always_inline]] inline VectorStage(const AmxWork& w, const Unit& now, Unit& next,
-                                            int portions)
-      : w(w),
-        now(now),
-        next(next),
-        portion((now_rows * kWeighCost + next_rows * kLookCost) / (portions > 0 ? portions : 1)) {}
-  // `scored`: all scores of the next unit are there.
-  [[gnu::always_inline]] inline void go_on(bool scored) {
+  [[gnu::always_inline]] inline explicit VectorStage(const AmxWork& w) : w(w) {}
+  [[gnu::always_inline]] inline void start(Unit& u, int portions) {
+    unit = &u;
+    rows = u.valid ? u.count : 0;
+    looked = weighed = due = 0;
+    // The last scores are stored between the first two portions.
+    const int cost = rows * (kWeighCost + kLookCost);
+    portion = portions > 1 ? cost / (portions - 1) : cost;
+    due = -portion;
+  }
+  [[gnu::always_inline]] inline void go_on() {
     due += portion;
-    if (scored) look();
-    for (; due > 0 && weighed < now_rows; due -= 2 * kWeighCost) {
-      weigh_rows<kScaled>(w, now, weighed);
-      weighed += 2;
-    }
+    if (looked < rows) look();
+    for (; due > 0 && weighed < rows; due -= 2 * kWeighCost) weigh();
   }
   [[gnu::always_inline]] inline void finish() {
-    while (weighed < now_rows) {
-      weigh_rows<kScaled>(w, now, weighed);
-      weighed += 2;
-    }
     due = INT32_MAX;
-    look();
+    if (looked < rows) look();
+    while (weighed < rows) weigh();
   }
   [[gnu::always_inline]] inline void look() {
-    if (looked >= next_rows) return;
-    for (; due > 0 && looked < next_rows; due -= kLookCost) row_maximum<kScaled>(w, next, looked++);
-    if (looked >= next_rows) find_bases<kScaled>(w, next);
+    for (; due > 0 && looked < rows; due -= kLookCost) row_maximum<kScaled>(w, *unit, looked++);
+    if (looked >= rows) find_bases<kScaled>(w, *unit);
+  }
+  [[gnu::always_inline]] inline void weigh() {
+    weigh_rows<kScaled>(w, *unit, weighed);
+    weighed += 2;
   }
 };
-
-template <bool kScaled>
-SIS_INLINE void run_stage(AmxWork& w, const Unit& before, const Unit& now, Unit& next) {
-  const int quads =
-      w.l.dim / 32 *
-      ((before.valid ? before.step.keys / 32 : 0) + (next.valid ? next.step.keys / 32 : 0));
-  VectorStage<kScaled> vectors(w, now, next, 2 * quads);
-  const auto hook = [&](bool scored) __attribute__((always_inline)) {
-    vectors.go_on(scored);
-    ask_ahead(w);
-  };
-  TileStage tiles(hook);
-  if (next.valid) tiles.score(w, next);
-  if (before.valid) tiles.add(w, before);
-  tiles.finish();
-  vectors.finish();
-}
 
 template <bool kScaled>
 SIS_INLINE void attend_many(AmxWork& w) {
   Unit units[3];
   Unit *before = &units[0], *now = &units[1], *next = &units[2];
+  VectorStage<kScaled> vectors(w);
+  const auto hook = [&]() __attribute__((always_inline)) {
+    vectors.go_on();
+    ask_ahead(w);
+    ask_query(w);
+    write_finished(w);
+  };
+  TileStage tiles(hook);
   for (int parity = 0;; parity ^= 1) {
     next_unit(w, parity, *next);
+    // Weights take the place of scores: a unit's sums are through with them before the scores of
+    // the next but one come.
+    next->weights = next->scores;
+    next->weights_stride = kStepKeys;
     // The first rows of a span bring its keys nearer for all.
     if (next->valid && next->row == 0) plan_ahead(w, *next);
     if (before->valid && before->shrinks) shrink_values(w, *before);
-    run_stage<kScaled>(w, *before, *now, *next);
+    const int quads =
+        w.l.dim / 32 *
+        ((before->valid ? before->step.keys / 32 : 0) + (next->valid ? next->step.keys / 32 : 0));
+    vectors.start(*now, 2 * quads);
+    if (quads == 0) tiles.finish();
+    if (before->valid) tiles.add(w, *before);
+    if (next->valid)
+      tiles.score(w, *next);
+    else
+      tiles.finish();
+    vectors.finish();
     if (now->valid && now->last) add_totals(w, *now);
     if (before->valid && before->last && before->merges)
       merge_sums(before->all, before->sums, before->count, w.l.dim);
+    if (before->valid && before->finishes) w.finished = before->row + before->count;
     if (!next->valid && !now->valid) break;
     Unit* const oldest = before;
     before = now;
@@ -295,7 +298,6 @@ SIS_INLINE void attend_few(AmxWork& w) {
 void attend(const CachedRows<bf16>& a, int32_t first, int32_t last, float* partials,
             std::byte* scratch) {
   AmxWork w(a, partials, first, last, scratch);
-  load_queries(w);
 
   TileConfig config;
   if (w.rows <= 16) {
@@ -310,11 +312,13 @@ void attend(const CachedRows<bf16>& a, int32_t first, int32_t last, float* parti
   else
     w.scaled ? attend_few<true>(w) : attend_few<false>(w);
   _tile_release();
-  if (!partials)
-    write_rows(a, sums_at(w.at(w.l.totals), kCachedRowsMax, 0, w.l.dim), w.rows, w.l.dim);
+  if (partials) return;
+  const Sums sums = sums_at(w.at(w.l.totals), kCachedRowsMax, 0, w.l.dim);
+  while (w.written.row < w.rows) write_row(a, sums, w.l.dim, w.written);
 }
 void finish(const CachedRows<bf16>& a, int32_t spans, float* partials) {
-  finish_cached(a, spans, partials);
+  const Sums sums = merge_spans(a, spans, partials);
+  for (RowAt at; at.row < a.tokens * a.group;) write_row(a, sums, a.cache.dim_padded, at);
 }
 
 }  // namespace

@@ -34,12 +34,12 @@ SIS_INLINE void zero_tile() {
   if constexpr (kTile == 3) _tile_zero(3);
 }
 
-// The tile unit's share of one stage: the scores of the next unit, then the sums of the one before.
+// The tile unit's share of all stages: in each the sums of one unit, then the scores of another.
 //
 // All of it are quads: C [32, 32] (+)= A [32, 32] · B [32, 32] on tiles 0-3 = 2x2 of C, 4-5 = A,
-// 6-7 = B. hook(scored) is called twice in each, so that products spread among vector instructions;
-// `scored` once all scores are in memory. A tile of C is stored when its place is needed again, by
-// when it is done.
+// 6-7 = B. hook() is called twice in each, so that products spread among vector instructions. A
+// tile of C is stored when its place is needed again, by when it is done: the last scores of a
+// stage when the next one begins.
 template <class Hook>
 class TileStage {
  public:
@@ -56,11 +56,11 @@ class TileStage {
     }
   }
   [[gnu::always_inline]] inline void add(const AmxWork& w, const Unit& u) {
-    adding_ = true;
+    const int64_t stride = u.weights_stride * 4;
     for (int c = 0; c < w.l.dim; c += 32) {
       float* const to = u.sums.values + c;
-      begin(u.weights, kStepKeys * 2, u.step.v[0] + c * 16, to, w.l.dim, !u.first);
-      if (u.step.keys > kKvBlockTokens) go_on(u.weights + 16, kStepKeys * 2, u.step.v[1] + c * 16);
+      begin(u.weights, stride, u.step.v[0] + c * 16, to, w.l.dim, !u.first);
+      if (u.step.keys > kKvBlockTokens) go_on(u.weights + 16, stride, u.step.v[1] + c * 16);
     }
   }
   // Stores what is still in tiles.
@@ -70,6 +70,7 @@ class TileStage {
     store_tile<1>(done_, done_stride_);
     store_tile<2>(done_, done_stride_);
     store_tile<3>(done_, done_stride_);
+    done_ = nullptr;
     settle_memory();
   }
 
@@ -100,7 +101,6 @@ class TileStage {
     _tile_dpbf16ps(3, 5, 7);
     done_ = to;
     done_stride_ = stride;
-    scored_ = adding_;
     pause();
   }
   [[gnu::always_inline]] inline void go_on(const float* a, int64_t a_stride, const float* b) {
@@ -117,14 +117,13 @@ class TileStage {
   }
   [[gnu::always_inline]] inline void pause() {
     settle_memory();
-    hook_(scored_);
+    hook_();
     settle_memory();
   }
 
   Hook& hook_;
   float* done_ = nullptr;  // the C whose tiles are not stored yet
   int64_t done_stride_ = 0;
-  bool adding_ = false, scored_ = false;
 };
 
 // Pairs of neighbouring tiles, [2][16][16] dwords, in the order in which few rows use them. int8 is

@@ -13,15 +13,18 @@ struct Unit {
   int row = 0, count = 0;
   Step step;
   bool first = false, last = false;  // of these rows in this span
-  bool whole = false;                // all rows see all keys
-  bool plain = false;                // and their bases are small enough for a fused product
+  bool whole = false;                // all rows see all keys, and those are a whole step
+  bool fused = false;                // their bases are small enough for a fused product
   bool merges = false;               // at the end, sums into `all`
+  bool finishes = false;             // at the end, `all` are what the rows come out as
   bool shrinks = false;              // some of `shrink` may differ from 1
   Sums sums, all;
   float* scores = nullptr;
   float* weights = nullptr;
+  int weights_stride = kStepKeys / 2;
   alignas(64) float base[kRowBlock];    // what weights are relative to
   alignas(64) float shrink[kRowBlock];  // what earlier sums are multiplied with
+  uint64_t seen[kRowBlock];             // unless whole: a bit for every key
 };
 
 // Lines of tiles asked for a few at a time, in four streams: K and V of two blocks.
@@ -29,6 +32,18 @@ struct Ahead {
   const std::byte* tiles[4];
   int64_t at = 0, end = 0;
   int64_t each = 0;  // bytes of every stream per call
+};
+
+// A row, and where it lies in queries and results.
+struct RowAt {
+  int row = 0, token = 0, head = 0;
+
+  [[gnu::always_inline]] inline void step(int group) {
+    ++row;
+    if (++head < group) return;
+    head = 0;
+    ++token;
+  }
 };
 
 struct AmxWork : Work<PairTiles> {
@@ -46,9 +61,14 @@ struct AmxWork : Work<PairTiles> {
   Keys all_see{0, 0};
   Sums sums{}, all{};
   int turn = 0;
-  bool merges = false;
+  bool merges = false, finishes = false;
   bool started[kCachedRowsMax / kRowBlock] = {};
   Ahead ahead;
+  // Rows move between products: queries come nearer before their block begins, results leave after
+  // it has finished.
+  RowAt asked, written;
+  int finished = 0;  // rows before this one
+  bool write_next = false;
 
   [[gnu::always_inline]] inline AmxWork(const CachedRows<bf16>& a, float* partials, int32_t first,
                                         int32_t last, std::byte* scratch)
@@ -96,7 +116,9 @@ SIS_INLINE bool next_rows(AmxWork& w) {
                        : sums_at(w.at(w.l.totals), kCachedRowsMax, w.row, dim);
     if (w.keys.begin < w.keys.end) {
       bool& started = w.started[w.row / kRowBlock];
+      if (!started) load_queries(w, w.row, count);
       w.merges = started && !w.partials;
+      w.finishes = !w.partials && last.end <= end;
       started = true;
       // The sums of the two blocks before may still be in the making: three take turns.
       w.turn = (w.turn + 1) % 3;
@@ -109,6 +131,25 @@ SIS_INLINE bool next_rows(AmxWork& w) {
     if (w.partials)
       for (int r = 0; r < count; ++r) w.all.tops[r] = -__builtin_inff();
   }
+}
+
+// Which keys of the unit its rows see: the same ones for all rows of a token.
+SIS_INLINE void find_seen(const AmxWork& w, Unit& u) {
+  int token_end = 0;
+  uint64_t seen = 0;
+  for (int r = 0; r < u.count; ++r) {
+    if (r == token_end) {
+      const int row = u.row + r;
+      token_end = r + w.a.group - row % w.a.group;
+      const Keys keys = keys_seen(w.a, row);
+      const auto below = [&](int64_t key) __attribute__((always_inline)) {
+        return _bzhi_u64(~uint64_t{0}, static_cast<unsigned>(clamp(key - u.step.key, u.step.keys)));
+      };
+      seen = below(keys.end) & ~below(keys.begin);
+    }
+    u.seen[r] = seen;
+  }
+  if (u.count % 2 != 0) u.seen[u.count] = 0;  // rows are weighed in pairs
 }
 
 SIS_INLINE void next_unit(AmxWork& w, int parity, Unit& u) {
@@ -124,8 +165,11 @@ SIS_INLINE void next_unit(AmxWork& w, int parity, Unit& u) {
   u.count = static_cast<int>(least(w.rows - w.row, kRowBlock));
   take_step(w, w.key, w.keys, u.step);
   u.last = w.key + kStepKeys >= w.keys.end;
-  u.whole = w.key >= w.all_see.begin && w.key + u.step.keys <= w.all_see.end;
+  u.whole =
+      w.key >= w.all_see.begin && w.key + kStepKeys <= w.all_see.end && u.step.keys == kStepKeys;
+  if (!u.whole) find_seen(w, u);
   u.merges = w.merges;
+  u.finishes = w.finishes && u.last;
   u.sums = w.sums;
   u.all = w.all;
   u.shrinks = false;
@@ -158,6 +202,36 @@ SIS_INLINE void ask_ahead(AmxWork& w) {
   for (; a.at < end; a.at += 64)
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) _mm_prefetch(a.tiles[i] + a.at, _MM_HINT_T0);
+}
+
+// Queries of the block after the one at hand, a line at a time.
+SIS_INLINE void ask_query(AmxWork& w) {
+  RowAt& r = w.asked;
+  if (r.row >= least(w.rows, w.row + 2 * kRowBlock)) return;
+  const auto* const q = reinterpret_cast<const std::byte*>(w.a.q + r.token * w.a.q_stride +
+                                                           r.head * w.a.cache.head_dim);
+  for (int64_t at = 0; at < w.a.cache.head_dim * 2; at += 64) _mm_prefetch(q + at, _MM_HINT_T1);
+  r.step(w.a.group);
+}
+
+SIS_INLINE void write_row(const CachedRows<bf16>& a, const Sums& sums, int dim, RowAt& at) {
+  const float* const sum = sums.values + at.row * dim;
+  bf16* const out = a.out + at.token * a.out_stride + at.head * a.cache.head_dim;
+  const Vec factor = Simd::set1(1.0f / sums.totals[at.row]);
+  for (int c = 0; c < a.cache.head_dim; c += 32) {
+    const Vec low = Simd::mul(Simd::load(sum + c), factor);
+    const Vec high = Simd::mul(Simd::load(sum + c + 16), factor);
+    _mm512_mask_storeu_epi16(out + c, PairNumbers::columns(c, a.cache.head_dim),
+                             _mm512_castps_si512(PairNumbers::to_pairs(low, high)));
+  }
+  at.step(a.group);
+}
+// A row that has finished, every other time: the lines it goes to come from far.
+SIS_INLINE void write_finished(AmxWork& w) {
+  if (w.written.row >= w.finished) return;
+  w.write_next = !w.write_next;
+  if (w.write_next)
+    write_row(w.a, sums_at(w.at(w.l.totals), kCachedRowsMax, 0, w.l.dim), w.l.dim, w.written);
 }
 
 }  // namespace

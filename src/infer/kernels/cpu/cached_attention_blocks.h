@@ -259,9 +259,9 @@ SIS_INLINE void write_rows(const CachedRows<T>& a, const Sums& sums, int rows, i
 }
 
 template <class P>
-SIS_INLINE void load_queries(const Work<P>& w) {
+SIS_INLINE void load_queries(const Work<P>& w, int row, int count) {
   const auto& a = w.a;
-  for (int r = 0, token = 0, head = 0; r < w.rows; ++r) {
+  for (int r = row, token = row / a.group, head = row % a.group; r < row + count; ++r) {
     const auto* q = a.q + token * a.q_stride + head * a.cache.head_dim;
     float* const to = w.at(w.l.queries) + r * w.dwords;
     for (int c = 0; c < w.dwords; c += kLanes)
@@ -278,7 +278,7 @@ SIS_INLINE void attend_cached(const CachedRows<typename P::Element>& a, int32_t 
                               float* partials, std::byte* scratch) {
   const Work<P> w(a, scratch);
   const int dim = w.l.dim;
-  load_queries(w);
+  load_queries(w, 0, w.rows);
   bool started[kCachedRowsMax / kRowBlock] = {};
   for (int32_t span = first; span < last; ++span) {
     const Keys in_span{int64_t{span} * kSpanKeys, int64_t{span + 1} * kSpanKeys};
@@ -315,12 +315,16 @@ SIS_INLINE void attend_cached(const CachedRows<typename P::Element>& a, int32_t 
 }
 
 template <class T>
-SIS_INLINE void finish_cached(const CachedRows<T>& a, int32_t spans, float* partials) {
+SIS_INLINE Sums merge_spans(const CachedRows<T>& a, int32_t spans, float* partials) {
   const int rows = a.tokens * a.group, dim = a.cache.dim_padded;
   const Sums all = sums_at(partials, rows, 0, dim);
   for (int32_t s = 1; s < spans; ++s)
     merge_sums(all, sums_at(partials + s * partial_floats(rows, dim), rows, 0, dim), rows, dim);
-  write_rows(a, all, rows, dim);
+  return all;
+}
+template <class T>
+SIS_INLINE void finish_cached(const CachedRows<T>& a, int32_t spans, float* partials) {
+  write_rows(a, merge_spans(a, spans, partials), a.tokens * a.group, a.cache.dim_padded);
 }
 
 // sum[r][0..1] += rows of a times two panels of b: 16 * blocks dwords deep, one line of b every
