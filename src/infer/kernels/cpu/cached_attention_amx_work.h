@@ -24,7 +24,7 @@ struct Unit {
   alignas(64) float shrink[kRowBlock];  // what earlier sums are multiplied with
 };
 
-// Lines of tiles asked for a few at a time, in four streams: K and V of two blocks.
+// Lines asked for a few at a time, in four streams: both halves of two blocks.
 struct Ahead {
   const std::byte* tiles[4];
   int64_t at = 0, end = 0;
@@ -136,21 +136,22 @@ SIS_INLINE void next_unit(AmxWork& w, int parity, Unit& u) {
 // What the step after this one will read; where there is none, what the next call will.
 SIS_INLINE void plan_ahead(AmxWork& w, const Unit& u) {
   Ahead& a = w.ahead;
-  const int64_t next = u.step.key + kStepKeys, tile_bytes = w.a.cache.tile_bytes;
+  const int64_t next = u.step.key + kStepKeys;
   const std::byte *first = w.a.after[0], *second = w.a.after[1];
   if (next < w.keys.end) {
     first = w.block(next);
     second = next + kKvBlockTokens < w.keys.end ? w.block(next + kKvBlockTokens) : nullptr;
   }
+  const int64_t half = w.a.cache.head_bytes / 2;
   a.at = 0;
-  a.end = first ? tile_bytes : 0;
+  a.end = first ? half : 0;
   if (!second) second = first;
   a.tiles[0] = first;
-  a.tiles[1] = first + tile_bytes;
+  a.tiles[1] = first + half;
   a.tiles[2] = second;
-  a.tiles[3] = second + tile_bytes;
+  a.tiles[3] = second + half;
   const int calls = u.step.keys / kKvBlockTokens * w.l.dim / 32 * 4;
-  a.each = (tile_bytes / calls + 63) / 64 * 64;
+  a.each = (half / calls + 63) / 64 * 64;
 }
 SIS_INLINE void ask_ahead(AmxWork& w) {
   Ahead& a = w.ahead;
