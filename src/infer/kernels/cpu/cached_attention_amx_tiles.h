@@ -130,9 +130,9 @@ class TileStage {
 };
 
 // int8 as bf16 costs half as much when it comes out 2^104 times too small: f16 has the same digits,
-// three bits higher, behind an exponent of five bits. So few rows multiply their queries and weights
-// with 2^104 beforehand. Products, and with them all sums, are the same to the last bit; only
-// factors of 2^23 and more cannot be lifted, and then `copy_pairs` serves.
+// three bits higher, behind an exponent of five bits. So few rows multiply their queries and
+// weights with 2^104 beforehand. Products, and with them all sums, are the same to the last bit;
+// only factors of 2^23 and more cannot be lifted, and then `copy_pairs` serves.
 constexpr int kLift = 104, kLiftedMax = 127 + 127 - kLift;
 
 SIS_INLINE void copy_lowered(const int8_t* from, int dwords, float* to) {
@@ -167,8 +167,7 @@ SIS_INLINE __m512i lift(__m512i pairs) {
   const __m512i exponent = _mm512_and_si512(pairs, _mm512_set1_epi16(0x7F80));
   const __mmask32 small = _mm512_testn_epi16_mask(pairs, _mm512_set1_epi16(0x7F80));
   const __mmask32 finite = _mm512_cmpneq_epi16_mask(exponent, _mm512_set1_epi16(0x7F80));
-  const __m512i lifted =
-      _mm512_mask_add_epi16(pairs, finite, pairs, _mm512_set1_epi16(kLift << 7));
+  const __m512i lifted = _mm512_mask_add_epi16(pairs, finite, pairs, _mm512_set1_epi16(kLift << 7));
   return _mm512_mask_mov_epi16(lifted, small, _mm512_setzero_si512());
 }
 // Whether all queries could be lifted; otherwise they are as they were.
@@ -200,8 +199,8 @@ SIS_INLINE void lift_weights(const Unit& u) {
 }
 
 // Pairs of neighbouring tiles, [2][16][16] dwords, of one step in the order in which few rows use
-// them: all of K, then all of V. int8 is copied to bf16 some pairs ahead, so that tile loads need
-// not wait for what was just stored.
+// them: all of K, then all of V. int8 is copied to bf16 one pair ahead, so that tile loads need not
+// wait for what was just stored.
 //
 // Between its portions of work this asks for the lines of the next step, a few at a time: requests
 // in bunches would hold each other up, and the work behind them.
@@ -215,9 +214,8 @@ class TilePairs {
   [[gnu::always_inline]] inline void start(const Unit& u) {
     plan_ahead(w_, u);
     const Ahead& ahead = w_.ahead;
-    first_ = ahead.tiles[0];
-    second_ = ahead.tiles[2];
-    half_ = ahead.tiles[1] - ahead.tiles[0];
+    for (int i = 0; i < 4; ++i) streams_[i] = ahead.tiles[i];
+    at_ = 0;
     lines_ = static_cast<int>(ahead.end / 64);
     each_ = kScaled ? 1 : static_cast<int>(ahead.each / 64);
 
@@ -230,32 +228,23 @@ class TilePairs {
     for (int c = 0; c < w_.l.dim / 32; ++c)
       for (int half = 0; half < halves; ++half) pairs_[count_++] = u.step.v[half] + c * kPair;
     values_lifted_ = kScaled && weights_can_be_lifted(u);
-    copy_ahead(1);
+    copy(1);
   }
   [[gnu::always_inline]] inline bool values_lifted() const { return values_lifted_; }
   // Every pair once, in order.
   [[gnu::always_inline]] inline const float* get() {
     if constexpr (kScaled) {
-      copy_ahead(2);
+      copy(2);
       return slot(next_++);
     } else {
       return pairs_[next_++];
     }
   }
-  // Copies until so many are ready, fewer than kSlots: more would push what was asked for out of the
-  // first-level cache.
-  [[gnu::always_inline]] inline void copy_ahead(int ready) {
-    if constexpr (kScaled)
-      for (const auto end = least(next_ + ready, count_); copied_ < end; ++copied_) copy();
-  }
   [[gnu::always_inline]] inline void ask() {
     const int count = lines_ < each_ ? lines_ : each_;
-    for (int i = 0; i < count; ++i, first_ += 64, second_ += 64) {
-      _mm_prefetch(first_, _MM_HINT_T0);
-      _mm_prefetch(first_ + half_, _MM_HINT_T0);
-      _mm_prefetch(second_, _MM_HINT_T0);
-      _mm_prefetch(second_ + half_, _MM_HINT_T0);
-    }
+    for (int i = 0; i < count; ++i, at_ += 64)
+#pragma GCC unroll 4
+      for (const std::byte* const stream : streams_) _mm_prefetch(stream + at_, _MM_HINT_T0);
     lines_ -= count;
   }
   [[gnu::always_inline]] inline void ask_rest() {
@@ -263,21 +252,26 @@ class TilePairs {
   }
 
  private:
+  // More would push what was asked for out of the first-level cache.
   static constexpr int kSlots = 4;
 
   [[gnu::always_inline]] inline float* slot(int pair) const { return ring_ + pair % kSlots * 512; }
-  [[gnu::always_inline]] inline void copy() {
-    const auto* const from = reinterpret_cast<const int8_t*>(pairs_[copied_]);
-    float* const to = slot(copied_);
-    const bool lifted = copied_ < keys_ ? queries_lifted_ : values_lifted_;
-    for (int i = 0; i < 512; i += 128) {
-      if (lifted) [[likely]]
-        copy_lowered(from + 2 * i, 128, to + i);
-      else
-        PairTiles::copy_pairs(from + 2 * i, 128, to + i);
-      ask();
+  // Until so many pairs are ready.
+  [[gnu::always_inline]] inline void copy(int ready) {
+    if constexpr (!kScaled) return;
+    for (const auto end = least(next_ + ready, count_); copied_ < end; ++copied_) {
+      const auto* const from = reinterpret_cast<const int8_t*>(pairs_[copied_]);
+      float* const to = slot(copied_);
+      const bool lifted = copied_ < keys_ ? queries_lifted_ : values_lifted_;
+      for (int i = 0; i < 512; i += 128) {
+        if (lifted) [[likely]]
+          copy_lowered(from + 2 * i, 128, to + i);
+        else
+          PairTiles::copy_pairs(from + 2 * i, 128, to + i);
+        ask();
+      }
+      settle_memory();
     }
-    settle_memory();
   }
 
   AmxWork& w_;
@@ -286,8 +280,8 @@ class TilePairs {
   bool values_lifted_ = false;
   const float* pairs_[4 * kCachedHeadDimMax / 32];
   int count_ = 0, keys_ = 0, next_ = 0, copied_ = 0;
-  const std::byte *first_ = nullptr, *second_ = nullptr;
-  int64_t half_ = 0;
+  const std::byte* streams_[4] = {};
+  int64_t at_ = 0;
   int lines_ = 0, each_ = 1;
 };
 
