@@ -166,7 +166,7 @@ SIS_INLINE void plan_ahead(AmxWork& w, const Unit& u) {
   const int calls = u.step.keys / kKvBlockTokens * w.l.dim / 32 * 4;
   a.at = 0;
   a.end = some ? half : 0;
-  a.each = (half / calls + 63) / 64 * 64;
+  a.each = half / calls / 64 * 64;
 }
 SIS_INLINE void ask_ahead(AmxWork& w) {
   Ahead& a = w.ahead;
