@@ -40,7 +40,7 @@ struct CachedRows {
   int32_t window = 0;  // 0: none
   // The blocks (at their heads) that this worker's next call begins with, or null: may be fetched
   // early.
-  const std::byte* after[2] = {};
+  const std::byte* after[4] = {};
 };
 
 template <class T>

@@ -23,7 +23,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(cpu/decoder_rows_avx512_bf16.cc
     PROPERTIES COMPILE_OPTIONS "${row_flags};${SIS_AVX512_BF16_FLAGS}")
   set_source_files_properties(cpu/cached_attention_amx.cc
-    PROPERTIES COMPILE_OPTIONS "${decoder_flags};${SIS_AMX_FLAGS}")
+    PROPERTIES COMPILE_OPTIONS "${decoder_flags};${SIS_AMX_FLAGS};-mavx512vbmi;-mavx512fp16")
   list(APPEND decoder_sources
     cpu/cached_attention_avx2.cc cpu/cached_attention_avx512.cc
     cpu/cached_attention_avx512_bf16.cc cpu/cached_attention_amx.cc

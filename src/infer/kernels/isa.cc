@@ -33,7 +33,9 @@ Isa detect() {
   uint32_t a1 = 0;
   if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) a1 = a;
   if (!(c7 >> 11 & 1) || !(a1 >> 5 & 1)) return Isa::kAvx512;
-  const bool amx = (d7 >> 22 & 1) && (d7 >> 24 & 1) && (d7 >> 25 & 1);
+  // AVX512_VBMI and AVX512_FP16 come with AMX, unless a hypervisor hides them.
+  const bool amx =
+      (d7 >> 22 & 1) && (d7 >> 24 & 1) && (d7 >> 25 & 1) && (c7 >> 1 & 1) && (d7 >> 23 & 1);
   if (!amx || (saved & 0x60000) != 0x60000) return Isa::kAvx512Bf16;
   // Linux hands out tile state on request (arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)).
   if (syscall(SYS_arch_prctl, 0x1023, 18) != 0) return Isa::kAvx512Bf16;

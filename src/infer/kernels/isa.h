@@ -14,7 +14,7 @@ enum class Isa : uint8_t {
   kAvx2,        // AVX2 + FMA + F16C
   kAvx512,      // F, BW, DQ, VL
   kAvx512Bf16,  // + AVX512_BF16 and AVX512_VNNI
-  kAmx,         // + AMX tiles, bf16 and int8
+  kAmx,         // + AMX tiles, bf16 and int8; AVX512_VBMI and AVX512_FP16
 };
 
 const char* isa_name(Isa isa);  // "ref", "avx2", "avx512", "avx512_bf16", "amx"

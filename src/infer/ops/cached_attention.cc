@@ -220,7 +220,7 @@ class Plan {
       const std::byte* const head = cache_.data + next->head * cache_.head_bytes;
       const int64_t key = std::max(next->key_begin, int64_t{next_share->first} * kSpanKeys);
       for (int64_t i = 0, block = key / kernels::kKvBlockTokens;
-           i < 2 && block * kernels::kKvBlockTokens < next->key_end; ++i, ++block)
+           i < 4 && block * kernels::kKvBlockTokens < next->key_end; ++i, ++block)
         rows.after[i] = head + blocks[block] * cache_.block_bytes;
     }
     kernel_.attend(rows, share.first, share.last, partials, scratch);

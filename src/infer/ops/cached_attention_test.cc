@@ -19,6 +19,7 @@ struct Shape {
   bool causal = true;
   int window = 0;
   float spread = 1;  // of the queries: large ones make one key win
+  float size = 1;    // of keys and values
 
   int heads() const { return kv_heads * group; }
   int64_t qkv_cols() const { return (heads() + 2 * kv_heads) * int64_t{head_dim}; }
@@ -26,7 +27,7 @@ struct Shape {
 std::ostream& operator<<(std::ostream& out, const Shape& s) {
   return out << s.kv_heads << "x" << s.group << " heads of " << s.head_dim << ", cache "
              << dtype_name(s.cache) << (s.causal ? "" : ", both ways") << ", window " << s.window
-             << ", spread " << s.spread;
+             << ", spread " << s.spread << ", size " << s.size;
 }
 
 // A sequence's queries, keys and values, and the blocks it lies in.
@@ -41,7 +42,7 @@ struct Sequence {
     Rng rng(seed);
     for (int t = 0; t < tokens; ++t)
       for (int64_t c = 0; c < shape.qkv_cols(); ++c)
-        qkv.at(t, c) = T((c < shape.heads() * shape.head_dim ? shape.spread : 1) *
+        qkv.at(t, c) = T((c < shape.heads() * shape.head_dim ? shape.spread : shape.size) *
                          static_cast<float>(rng.normal()));
   }
   int blocks_wanted() const { return (tokens + 31) / 32; }
@@ -269,6 +270,15 @@ TEST(CachedAttention, ChunksDoNotChangeABit) {
   expect_same_in_chunks<bf16>({1, 8, 128, DType::kBf16, true, 0, 3}, 200, fast_levels());
   expect_same_in_chunks<bf16>({1, 2, 32, DType::kBf16}, 1100, {detect_isa()});
   expect_same_in_chunks<bf16>({1, 1, 64, DType::kI8}, 1100, {detect_isa()});
+}
+
+// Also where numbers are so large or so small that some way of multiplying them must give up.
+TEST(CachedAttention, ChunksDoNotChangeABitOfExtremes) {
+  const std::pair<float, float> sizes[] = {{1e-38f, 1}, {1e-30f, 1e-36f}, {1, 1e-37f},
+                                           {6e6f, 1},   {1e8f, 1e5f},     {1, 5e5f},
+                                           {1, 1e9f},   {1e30f, 1},       {1e-20f, 1e30f}};
+  for (const auto& [spread, size] : sizes)
+    expect_same_in_chunks<bf16>({1, 4, 64, DType::kI8, true, 0, spread, size}, 140, fast_levels());
 }
 
 // The same beside sixteen other sequences, some at their prompts and some further on.

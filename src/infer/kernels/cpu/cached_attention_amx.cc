@@ -279,16 +279,21 @@ SIS_INLINE void attend_many(AmxWork& w) {
 template <bool kScaled>
 SIS_INLINE void attend_few(AmxWork& w) {
   Unit u;
+  TilePairs<kScaled> tiles(w, kScaled && lift_queries(w));
   for (int parity = 0;; parity ^= 1) {
     next_unit(w, parity, u);
     if (!u.valid) break;
-    plan_ahead(w, u);
-    score_few<kScaled>(w, u);
+    tiles.start(u);
+    score_few(w, u, tiles);
     for (int r = 0; r < u.count; ++r) row_maximum<kScaled>(w, u, r);
+    tiles.ask();
     find_bases<kScaled>(w, u);
+    tiles.ask();
     for (int r = 0; r < u.count; r += 2) weigh_rows<kScaled>(w, u, r);
+    if (tiles.values_lifted()) lift_weights(u);
     if (u.shrinks) shrink_values(w, u);
-    add_few<kScaled>(w, u);
+    add_few(w, u, tiles);
+    tiles.ask_rest();
     if (!u.last) continue;
     add_totals(w, u);
     if (u.merges) merge_sums(u.all, u.sums, u.count, w.l.dim);
@@ -303,7 +308,7 @@ void attend(const CachedRows<bf16>& a, int32_t first, int32_t last, float* parti
   if (w.rows <= 16) {
     // Products take as long as there are rows.
     const auto rows = static_cast<uint8_t>(w.rows);
-    for (const int tile : {0, 1, 4}) config.rows[tile] = rows;
+    for (const int tile : {0, 1, 2, 3, 4, 5}) config.rows[tile] = rows;
   }
   asm volatile("" ::"r"(&config) : "memory");
   _tile_loadconfig(&config);

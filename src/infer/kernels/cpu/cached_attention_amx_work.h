@@ -27,7 +27,7 @@ struct Unit {
   uint64_t seen[kRowBlock];             // unless whole: a bit for every key
 };
 
-// Lines of tiles asked for a few at a time, in four streams: K and V of two blocks.
+// Lines asked for a few at a time, in four streams: both halves of two blocks.
 struct Ahead {
   const std::byte* tiles[4];
   int64_t at = 0, end = 0;
@@ -177,24 +177,40 @@ SIS_INLINE void next_unit(AmxWork& w, int parity, Unit& u) {
   u.weights = w.at(w.l.weights) + parity * (kRowBlock * kStepKeys / 2);
 }
 
-// What the step after this one will read; where there is none, what the next call will.
+// What the next step will read; where there is none, what the next call will.
+//
+// int8 has short steps, over before memory answers, and room in the first-level cache: there the
+// first halves of blocks are asked for a step earlier still.
 SIS_INLINE void plan_ahead(AmxWork& w, const Unit& u) {
+  constexpr int64_t kFarMax = 12 << 10;  // bytes of a block
   Ahead& a = w.ahead;
-  const int64_t next = u.step.key + kStepKeys, tile_bytes = w.a.cache.tile_bytes;
-  const std::byte *first = w.a.after[0], *second = w.a.after[1];
-  if (next < w.keys.end) {
-    first = w.block(next);
-    second = next + kKvBlockTokens < w.keys.end ? w.block(next + kKvBlockTokens) : nullptr;
+  const int64_t half = w.a.cache.head_bytes / 2;
+  const std::byte* blocks[4];  // of two steps
+  const std::byte* const* after = w.a.after;
+  int64_t key = u.step.key + kStepKeys;
+  for (int i = 0; i < 4; i += 2, key += kStepKeys) {
+    const bool here = key < w.keys.end;
+    blocks[i] = here ? w.block(key) : *after++;
+    if (!here)
+      blocks[i + 1] = *after++;
+    else
+      blocks[i + 1] = key + kKvBlockTokens < w.keys.end ? w.block(key + kKvBlockTokens) : nullptr;
   }
-  a.at = 0;
-  a.end = first ? tile_bytes : 0;
-  if (!second) second = first;
-  a.tiles[0] = first;
-  a.tiles[1] = first + tile_bytes;
-  a.tiles[2] = second;
-  a.tiles[3] = second + tile_bytes;
+  const int later = w.rows <= 16 && w.scaled && 2 * half <= kFarMax ? 2 : 0;
+  a.tiles[0] = blocks[0] ? blocks[0] + half : nullptr;
+  a.tiles[1] = blocks[1] ? blocks[1] + half : nullptr;
+  a.tiles[2] = blocks[later];
+  a.tiles[3] = blocks[later + 1];
+  // Without a place of its own a stream repeats another.
+  const std::byte* some = nullptr;
+  for (const std::byte* tiles : a.tiles)
+    if (tiles) some = tiles;
+  for (const std::byte*& tiles : a.tiles)
+    if (!tiles) tiles = some;
   const int calls = u.step.keys / kKvBlockTokens * w.l.dim / 32 * 4;
-  a.each = (tile_bytes / calls + 63) / 64 * 64;
+  a.at = 0;
+  a.end = some ? half : 0;
+  a.each = half / calls / 64 * 64;
 }
 SIS_INLINE void ask_ahead(AmxWork& w) {
   Ahead& a = w.ahead;
