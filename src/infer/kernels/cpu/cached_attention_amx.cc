@@ -279,10 +279,9 @@ SIS_INLINE void attend_many(AmxWork& w) {
 template <bool kScaled>
 SIS_INLINE void attend_few(AmxWork& w) {
   Unit u;
-  TilePairs<kScaled> tiles(w, kScaled && lift_queries(w));
-  for (int parity = 0;; parity ^= 1) {
-    next_unit(w, parity, u);
-    if (!u.valid) break;
+  next_unit(w, 0, u);  // the first one loads the queries
+  TilePairs<kScaled> tiles(w, kScaled && u.valid && lift_queries(w));
+  for (int parity = 1; u.valid; next_unit(w, parity, u), parity ^= 1) {
     tiles.start(u);
     score_few(w, u, tiles);
     for (int r = 0; r < u.count; ++r) row_maximum<kScaled>(w, u, r);
