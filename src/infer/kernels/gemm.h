@@ -1,8 +1,8 @@
 // Packed matrix products: y = act(x · Wᵀ + b) + residual, one kernel per element type and CPU
 // level.
 //
-// Gated products are y = act(x · Gᵀ + g) * (x · Wᵀ + w). A block is then 16 columns of G and the same
-// 16 of W, so that the sums of both are there together.
+// Gated products are y = act(x · Gᵀ + g) * (x · Wᵀ + w). A block is then 16 columns of G and the
+// same 16 of W, so that the sums of both are there together.
 //
 // Weights lie in blocks of 32 output columns. Inside a block K runs in tiles of 64 bytes per column
 // (16 f32, 32 bf16 or 64 int8 elements), and a tile is two halves of 16 lines: line r of half h

@@ -89,18 +89,12 @@ inline void multiply_block_few(const uint8_t* x, int64_t x_row, const uint8_t* b
   }
 }
 
-#if defined(__AVX512F__)
-using FewVec = F32x16;
-#else
-using FewVec = F32x1;  // never called: for reading this header by itself
-#endif
-
 template <class Acc>
 inline void finish_few(const Product& p, int64_t rows, int64_t block, const uint8_t* sums) {
   const auto finish = [&](auto together, int64_t r) {
     const int64_t at = r / 16 * 2 * kHalfBytes + r % 16 * 64;
     const auto* acc = reinterpret_cast<const Acc*>(sums + at);
-    finish_rows<FewVec, together>(p, r, block, acc, acc + kHalfBytes / 4, 16);
+    finish_rows<RowVec, together>(p, r, block, acc, acc + kHalfBytes / 4, 16);
   };
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) finish(std::integral_constant<int, 4>{}, r);

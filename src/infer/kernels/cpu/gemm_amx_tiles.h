@@ -1,12 +1,11 @@
 // What the AMX kernels share: tile configuration, the product instruction of a type, int4 weights
-// as tiles, and where a half panel of rows lies.
-//
-// Included by gemm_amx.cc alone.
+// as tiles, the vector of the epilogue.
 #pragma once
 
 #include <immintrin.h>
 
 #include "infer/kernels/cpu/gemm_int4.h"
+#include "infer/kernels/cpu/gemm_simd.h"
 #include "infer/kernels/gemm.h"
 
 namespace sis::gemm::amx {
@@ -25,6 +24,13 @@ template <>
 struct SumOf<Type::kBf16> {
   using Type = float;
 };
+
+// Of the epilogue.
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+using RowVec = F32x16;
+#else
+using RowVec = F32x1;  // never called: for reading these headers by themselves
+#endif
 
 // Weights of one step as they are stored.
 constexpr int64_t step_bytes(Type type) { return type == Type::kInt4 ? kInt4TileBytes : kTileStep; }
