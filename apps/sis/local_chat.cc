@@ -67,6 +67,7 @@ Result<std::unique_ptr<LocalChat>> load_local_chat(const LocalChatOptions& optio
              engine::Generator::create(*chat->model.decoder,
                                        {.sequences_max = options.sequences,
                                         .step_tokens_max = options.step_tokens,
+                                        .step_stretch = 0,  // one user, who waits for all of it
                                         .queue_requests_max = options.sequences,
                                         .queue_wait_max = {},
                                         .context_max = chat->plan.context,
