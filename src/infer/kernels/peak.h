@@ -18,8 +18,9 @@ namespace sis::kernels {
 // as `isa` does them (bf16 without bf16 units is f32 arithmetic). Takes about 20 ms.
 double measure_peak_flops(ThreadTeam& team, DType dtype, Isa isa);
 
-// Bytes per second that all workers together read of `data`, once through; to find the rate of
-// memory, give it several times what the caches hold.
+// Bytes per second that all workers together read of `data`, once through, its halves in two ways
+// of which the better counts; to find the rate of memory, give it several times what the caches
+// hold.
 double measure_read_rate(ThreadTeam& team, std::span<const std::byte> data);
 
 // One worker's loop: `rounds` rounds, returns operations done. One file per level.
