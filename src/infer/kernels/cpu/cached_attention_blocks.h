@@ -243,7 +243,8 @@ SIS_INLINE void attend_span(const Work<P>& w, int row, int count, Keys keys, con
     NextTiles next;
     // The first rows of a span bring its keys nearer for all, the last step those of the next call.
     if (row == 0) {
-      const int64_t bytes = 2 * w.a.cache.tile_bytes;
+      const int64_t scales = w.scaled ? 2 * kKvBlockTokens * int64_t{sizeof(float)} : 0;
+      const int64_t bytes = 2 * w.a.cache.tile_bytes + scales;
       for (int i = 0; i < kStepKeys / kKvBlockTokens; ++i) {
         const int64_t at = key + kStepKeys + i * kKvBlockTokens;
         if (at < keys.end) next.add(w.block(at), bytes);
