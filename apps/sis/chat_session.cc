@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "base/strings.h"
+#include "serve/server/chat_options.h"
 
 namespace sis::apps {
 namespace {
@@ -91,7 +92,7 @@ class LocalSession final : public ChatSession {
     SIS_ASSIGN(chat_, load_local_chat(options_, observer_));
     model_ = chat_->model.text_model();
     const auto& from = chat_->model.generation;
-    tasks::GenerateDefaults defaults = from.over({});
+    tasks::GenerateDefaults defaults = from.over(server::kSamplingDefaults);
     // One user: nothing but the context bounds an answer, and it may take its time.
     defaults.tokens_max = chat_->plan.context;
     defaults.tokens_ceiling = chat_->plan.context;

@@ -1,5 +1,7 @@
 #include "generate_bench.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <cstdio>
@@ -92,8 +94,13 @@ double median(std::vector<double> values) {
 
 // Steps until the last of `batch` prompts is read, while the first ones decode already: so many
 // tokens more let all of them decode together for `new_tokens` steps.
-int32_t steps_of_prefill(const GenerateBenchOptions& options, int batch, int32_t step_tokens) {
-  return batch * options.prompt_tokens / std::max(1, step_tokens - batch) + 2;
+int64_t steps_of_prefill(const GenerateBenchOptions& options, int64_t batch, int32_t step_tokens) {
+  return batch * options.prompt_tokens / std::max(int64_t{1}, step_tokens - batch) + 2;
+}
+
+// What a sequence generates.
+int64_t tokens_of_answer(const GenerateBenchOptions& options, int64_t batch, int32_t step_tokens) {
+  return options.new_tokens + steps_of_prefill(options, batch, step_tokens);
 }
 
 // One batch from nothing: its error, or empty.
@@ -101,27 +108,46 @@ std::string run_once(LocalChat& chat, const GenerateBenchOptions& options, int b
   Gate gate;
   std::vector<std::unique_ptr<engine::Generator::Ticket>> tickets;
   for (int i = 0; i < batch; ++i) gate.add();
-  std::string refused;
-  for (int i = 0; i < batch; ++i) {
-    engine::GenerateRequest request;
-    for (int32_t t = 0; t < options.prompt_tokens; ++t)
-      request.prompt.push_back(
-          static_cast<int32_t>(rng.below(static_cast<uint64_t>(chat.model.decoder->info().vocab))));
-    request.tokens_max =
-        options.new_tokens +
-        steps_of_prefill(options, batch, chat.generator->options().step_tokens_max);
-    request.ignore_eos = true;
-    request.sampling = {.temperature = 0};
-    auto ticket = chat.generator->submit(std::move(request), std::make_shared<CountingSink>(gate));
-    if (!ticket.ok()) {
-      refused = ticket.error().message;
-      gate.done(ticket.error());
-      continue;
+  // No step runs before all have been submitted: the first would be done before the last began.
+  chat.executor->call([&](ops::Context&) {
+    for (int i = 0; i < batch; ++i) {
+      engine::GenerateRequest request;
+      for (int32_t t = 0; t < options.prompt_tokens; ++t)
+        request.prompt.push_back(static_cast<int32_t>(
+            rng.below(static_cast<uint64_t>(chat.model.decoder->info().vocab))));
+      request.tokens_max = static_cast<int32_t>(
+          tokens_of_answer(options, batch, chat.generator->options().step_tokens_max));
+      request.ignore_eos = true;
+      request.sampling = {.temperature = 0};
+      auto ticket =
+          chat.generator->submit(std::move(request), std::make_shared<CountingSink>(gate));
+      if (!ticket.ok()) {
+        gate.done(ticket.error());
+        continue;
+      }
+      tickets.push_back(std::move(*ticket));
     }
-    tickets.push_back(std::move(*ticket));
-  }
+  });
   return gate.wait();
 }
+
+// Which round runs, on a terminal.
+class Progress {
+ public:
+  void show(int batch, int round, int rounds) {
+    if (!terminal_) return;
+    if (round == 0)
+      std::fprintf(stderr, "\r\x1b[Kbatch %d: warming up", batch);
+    else
+      std::fprintf(stderr, "\r\x1b[Kbatch %d: round %d of %d", batch, round, rounds);
+  }
+  void clear() {
+    if (terminal_) std::fputs("\r\x1b[K", stderr);
+  }
+
+ private:
+  const bool terminal_ = isatty(STDERR_FILENO) == 1;
+};
 
 struct Row {
   double prefill_rate = 0, prefill_share = 0;  // tokens/s, of the multipliers' peak
@@ -169,9 +195,10 @@ int run_generate_bench(LocalChatOptions model, const GenerateBenchOptions& optio
   model.sequences = *std::max_element(options.batches.begin(), options.batches.end());
   model.prefix_cache = false;
   model.step_tokens = std::max(model.step_tokens, 2 * model.sequences);
+  const int64_t context =
+      options.prompt_tokens + tokens_of_answer(options, model.sequences, model.step_tokens);
   if (model.context == 0)
-    model.context = options.prompt_tokens + options.new_tokens +
-                    steps_of_prefill(options, model.sequences, model.step_tokens);
+    model.context = static_cast<int32_t>(std::min<int64_t>(context, INT32_MAX));
   StepLog log;
   auto loaded = load_local_chat(model, log);
   if (!loaded.ok()) {
@@ -179,6 +206,14 @@ int run_generate_bench(LocalChatOptions model, const GenerateBenchOptions& optio
     return 1;
   }
   LocalChat& chat = **loaded;
+  if (context > chat.plan.context) {
+    std::fprintf(stderr,
+                 "sis generate: --prompt-tokens, --new-tokens: %d and %d want a context of %lld "
+                 "tokens (%d sequences begin one after another), this one has %d\n",
+                 options.prompt_tokens, options.new_tokens, static_cast<long long>(context),
+                 model.sequences, chat.plan.context);
+    return 2;
+  }
   const auto& info = chat.model.decoder->info();
   std::fprintf(stderr, "%s\nseed %llu, %d rounds, prompts of %d random tokens, %d new tokens\n",
                chat.summary().c_str(), static_cast<unsigned long long>(options.seed),
@@ -190,10 +225,12 @@ int run_generate_bench(LocalChatOptions model, const GenerateBenchOptions& optio
   std::printf("%5s  %15s %9s  %15s %9s %9s\n", "batch", "prefill tok/s", "of peak", "decode tok/s",
               "of memory", "step ms");
   MemoryProbe probe;
+  Progress progress;
   for (const int batch : options.batches) {
     std::vector<double> prefill, prefill_share, decode, decode_share, step;
     // The first round warms up.
     for (int round = 0; round <= options.rounds; ++round) {
+      progress.show(batch, round, options.rounds);
       double peak = 0, memory = 0;
       // The walls are probed beside every round: neighbours and clocks change.
       chat.executor->call([&](ops::Context& context) {
@@ -203,6 +240,7 @@ int run_generate_bench(LocalChatOptions model, const GenerateBenchOptions& optio
       log.steps.clear();
       const std::string error = run_once(chat, options, batch, rng);
       if (!error.empty()) {
+        progress.clear();
         std::fprintf(stderr, "sis generate: %s\n", error.c_str());
         return 1;
       }
@@ -218,10 +256,18 @@ int run_generate_bench(LocalChatOptions model, const GenerateBenchOptions& optio
       decode_share.push_back(row.decode_share);
       step.push_back(row.step_ms);
     }
-    std::printf("%5d  %15.0f %7.0f %%  %15.1f %7.0f %% %9.2f\n", batch, median(prefill),
-                100 * median(prefill_share), median(decode), 100 * median(decode_share),
-                median(step));
+    progress.clear();
+    std::printf("%5d  %15.0f %7.0f %%", batch, median(prefill), 100 * median(prefill_share));
+    if (median(step) > 0)
+      std::printf("  %15.1f %7.0f %% %9.2f\n", median(decode), 100 * median(decode_share),
+                  median(step));
+    else
+      std::printf("  %15s %9s %9s\n", "-", "-", "-");
     std::fflush(stdout);
+    if (median(step) == 0)
+      std::fprintf(stderr, "batch %d: no step decoded all sequences together; %s\n", batch,
+                   log.preemptions > 0 ? "a larger --kv-memory-mb would hold them"
+                                       : "more --new-tokens would");
   }
   if (log.preemptions > 0)
     std::fprintf(stderr, "%d preemptions: the cache was too small for this\n", log.preemptions);

@@ -41,7 +41,9 @@ std::string LocalChat::summary() const {
                 info.kernels, " on ", executor->threads(), " threads; weights ",
                 info.weights_bytes >> 20, " MiB, cache ", plan.bytes >> 20, " MiB (",
                 dtype_name(model.decoder->kv_layout().dtype), ") for ", plan.tokens,
-                " tokens, context ", plan.context);
+                " tokens, context ", plan.context,
+                context_wanted > plan.context ? concat(" (", context_wanted, " is too much for it)")
+                                              : std::string());
 }
 
 Result<std::unique_ptr<LocalChat>> load_local_chat(const LocalChatOptions& options,
@@ -57,6 +59,7 @@ Result<std::unique_ptr<LocalChat>> load_local_chat(const LocalChatOptions& optio
                                                    .dtype = options.dtype,
                                                    .kv_dtype = options.kv_dtype},
                                                   *chat->executor));
+  chat->context_wanted = options.context;
   SIS_ASSIGN(chat->plan,
              server::plan_kv_cache(*chat->model.decoder,
                                    {.context = options.context,

@@ -36,6 +36,7 @@ struct LocalChat {
   std::unique_ptr<TaskPool> pool;
   tasks::ChatModel model;
   server::KvPlan plan;
+  int32_t context_wanted = 0;
   std::unique_ptr<engine::Generator> generator;
 
   // One line for people: family, size, kernels, cache.

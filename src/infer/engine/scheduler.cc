@@ -27,7 +27,7 @@ void StepPlan::clear() {
 }
 
 Scheduler::Scheduler(const SchedulerOptions& options, PrefixCache& cache)
-    : options_(options), cache_(cache), reserve_blocks_(std::max(1, cache.blocks() / 64)) {
+    : options_(options), cache_(cache), reserve_blocks_(admission_reserve(cache.blocks())) {
   SIS_CHECK(options.sequences_max >= 1 && options.step_tokens_max >= options.sequences_max &&
                 options.scored_rows_max >= 1,
             "sequences_max=", options.sequences_max, " step_tokens_max=", options.step_tokens_max);

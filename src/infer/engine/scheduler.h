@@ -28,6 +28,9 @@
 
 namespace sis::engine {
 
+// Blocks of a cache of `blocks` that admissions beside others leave free.
+constexpr int32_t admission_reserve(int32_t blocks) { return blocks / 64 > 1 ? blocks / 64 : 1; }
+
 // One choice of one request. Who owns it fills the first part, the scheduler the rest.
 struct Sequence {
   uint64_t order = 0;  // smaller is older; all different

@@ -117,8 +117,8 @@ void AppImpl::serve_model(const std::shared_ptr<net::Exchange>& exchange) const 
 }
 
 void AppImpl::announce() const {
-  const std::string host =
-      settings_.text("HOST") == "0.0.0.0" ? "localhost" : settings_.text("HOST");
+  std::string host = settings_.text("HOST") == "0.0.0.0" ? "localhost" : settings_.text("HOST");
+  if (host.find(':') != std::string::npos) host = concat("[", host, "]");
   const char* scheme = settings_.text("TLS_CERT_FILE").empty() ? "http" : "https";
   std::fprintf(stderr, "sis %s on %s://%s:%d, cpu %s, %d threads\n", SIS_VERSION, scheme,
                host.c_str(), http_->port(), isa_name(executor_.isa()), executor_.threads());

@@ -178,14 +178,15 @@ void read_kv_cache(EntryReader& in, ModelEntry& entry) {
   };
   entry.kv_dtype =
       in.parsed<std::string>("kv_dtype", "one of auto, f32, bf16, int8", [](const std::string& t) {
-          return parse_model_dtype(t) ? std::optional(t) : std::nullopt;
+          const auto dtype = parse_model_dtype(t);
+          return dtype && *dtype != ModelDtype::kInt4 ? std::optional(t) : std::nullopt;
         }).value_or("");
   entry.context = static_cast<int32_t>(
       in.parsed<int64_t>("context", "an integer from 1 to 16777216", whole_from_1(1 << 24))
           .value_or(0));
-  entry.kv_memory_mb =
-      in.parsed<int64_t>("kv_memory_mb", "an integer from 1", whole_from_1(1'000'000'000))
-          .value_or(0);
+  entry.kv_memory_mb = in.parsed<int64_t>("kv_memory_mb", "an integer from 1 to 1000000000",
+                                          whole_from_1(1'000'000'000))
+                           .value_or(0);
 }
 
 void read_mock(EntryReader& in, ModelEntry& entry) {
@@ -300,10 +301,9 @@ Result<ModelEntry> read_entry(const YamlTree& item, const std::string& place,
       std::any_of(entry.name.begin(), entry.name.end(), [](char c) { return c >= 0 && c < ' '; }))
     in.fault(concat("name: want at most ", kNameBytesMax,
                     " bytes without commas and control characters, got ", in_quotes(entry.name)));
-  entry.dtype =
-      in.parsed<ModelDtype>("dtype", "one of auto, f32, bf16, int8", [](const std::string& t) {
-          return parse_model_dtype(t);
-        }).value_or(ModelDtype::kAuto);
+  entry.dtype = in.parsed<ModelDtype>("dtype", "one of auto, f32, bf16, int8, int4",
+                                      [](const std::string& t) { return parse_model_dtype(t); })
+                    .value_or(ModelDtype::kAuto);
   entry.pooling = in.parsed<ModelPooling>(
       "pooling", "one of cls, mean, last_token, max", [](const std::string& text) {
         for (const auto pooling : {ModelPooling::kCls, ModelPooling::kMean,

@@ -60,12 +60,12 @@ Result<DType> choose_kv_dtype(const std::string& word, DType compute) {
   if (compute == DType::kF32) {
     if (word == "auto" || word == "f32") return DType::kF32;
     return Error{Code::kInvalidArgument,
-                 concat("kv_dtype: with dtype f32 want auto, got ", in_quotes(word))};
+                 concat("kv_dtype: with dtype f32 want auto or f32, got ", in_quotes(word))};
   }
   if (word == "auto" || word == "bf16") return DType::kBf16;
   if (word == "int8") return DType::kI8;
-  return Error{Code::kInvalidArgument,
-               concat("kv_dtype: want bf16, int8 or auto, got ", in_quotes(word))};
+  return Error{Code::kInvalidArgument, concat("kv_dtype: with dtype ", dtype_name(compute),
+                                              " want auto, bf16 or int8, got ", in_quotes(word))};
 }
 
 }  // namespace
@@ -105,11 +105,12 @@ Result<tasks::GenerationConfig> read_generation_config(const std::string& folder
 Result<std::unique_ptr<nn::Decoder>> load_decoder(const ChatLoadOptions& options,
                                                   engine::DeviceExecutor& executor) {
   SIS_ASSIGN(const DType compute, choose_dtype(options.dtype, executor.isa()));
-  SIS_ASSIGN(const DType kv, choose_kv_dtype(options.kv_dtype, compute));
+  const auto kv = choose_kv_dtype(options.kv_dtype, compute);
+  if (!kv.ok()) return prefixed(concat("model ", options.name), Error(kv.error()));
   std::unique_ptr<nn::Decoder> decoder;
   SIS_TRY(executor.try_call([&](ops::Context& context) -> Status {
     SIS_ASSIGN(decoder, models::load_decoder(options.folder,
-                                             {.compute = compute, .kv = kv, .isa = context.isa},
+                                             {.compute = compute, .kv = *kv, .isa = context.isa},
                                              context.team));
     return {};
   }));
@@ -140,13 +141,21 @@ Result<KvPlan> plan_kv_cache(const nn::Decoder& decoder, const KvPlanOptions& op
                                      : std::min(options.context_default, decoder.info().tokens_max);
   const int64_t one = blocks_of(plan.context) * layout.block_bytes();
   int64_t bytes = options.memory_mb << 20;
-  if (options.memory_mb == 0)
-    bytes = std::min(one * options.sequences, std::max(one, options.memory_free_bytes / 4));
+  if (options.memory_mb == 0) {
+    // The last of all sequences is admitted beside what admissions leave free.
+    int64_t all = blocks_of(plan.context) * options.sequences;
+    if (options.sequences > 1) all += all / 63 + 1;
+    bytes = std::min(all * layout.block_bytes(), std::max(one, options.memory_free_bytes / 4));
+  }
   if (bytes < one)
     return Error{Code::kInvalidArgument,
                  concat("kv_memory_mb: a context of ", plan.context, " tokens needs ",
                         (one + (1 << 20) - 1) >> 20, " MiB, got ", bytes >> 20,
                         "; raise it, lower context, or choose kv_dtype int8")};
+  if (options.memory_free_bytes > 0 && bytes > std::max(one, options.memory_free_bytes))
+    return Error{Code::kInvalidArgument,
+                 concat("kv_memory_mb: want at most the ", options.memory_free_bytes >> 20,
+                        " MiB that are free, got ", bytes >> 20)};
   const int64_t blocks = bytes / layout.block_bytes();
   plan.bytes = blocks * layout.block_bytes();
   plan.tokens = blocks * kernels::kKvBlockTokens;

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/check.h"
+#include "infer/engine/scheduler.h"
 
 namespace sis::server {
 namespace {
@@ -97,8 +98,10 @@ TEST(KvPlan, HoldsEverySequenceUnlessMemoryIsShort) {
       decoder, {.context_default = 1024, .sequences = 8, .memory_free_bytes = int64_t{1} << 40});
   ASSERT_TRUE(plan.ok());
   EXPECT_EQ(plan->context, 1024);
-  EXPECT_EQ(plan->tokens, 8 * 1024);
-  EXPECT_EQ(plan->bytes, 8 * 1024 * token);
+  const int64_t blocks = plan->tokens / kernels::kKvBlockTokens;
+  EXPECT_EQ(plan->bytes, plan->tokens * token);
+  EXPECT_GE(blocks - engine::admission_reserve(static_cast<int32_t>(blocks)), 8 * 32);
+  EXPECT_LE(blocks, 8 * 32 + 6);
 
   plan = plan_kv_cache(decoder, {.sequences = 8, .memory_free_bytes = 4 * 6000 * token});
   ASSERT_TRUE(plan.ok());
@@ -112,6 +115,11 @@ TEST(KvPlan, HoldsEverySequenceUnlessMemoryIsShort) {
   plan = plan_kv_cache(decoder, {.context = 2048, .memory_mb = 1});
   ASSERT_FALSE(plan.ok());
   EXPECT_NE(plan.error().message.find("4 MiB"), std::string::npos) << plan.error().message;
+  plan = plan_kv_cache(decoder, {.context = 2048, .memory_mb = 9, .memory_free_bytes = 8 << 20});
+  ASSERT_FALSE(plan.ok());
+  EXPECT_NE(plan.error().message.find("want at most the 8 MiB that are free, got 9"),
+            std::string::npos)
+      << plan.error().message;
 }
 
 TEST(KvPlan, TheSystemHasMemory) { EXPECT_GT(memory_available_bytes(), 1 << 20); }

@@ -82,6 +82,7 @@ Result<std::unique_ptr<ChatEntry>> start_chat_model(
     const ModelEntry& entry, const std::string& folder,
     std::unique_ptr<engine::GeneratorObserver> observer, const ChatPlace& place) {
   const Settings& settings = place.settings;
+  SIS_TRY(check_chat_settings(settings));
   const auto begin = place.clock.now();
   auto chat = std::make_unique<ChatEntry>();
   chat->name = entry.name;
@@ -97,9 +98,15 @@ Result<std::unique_ptr<ChatEntry>> start_chat_model(
   auto cache = plan_kv_cache(*model.decoder, wanted);
   if (!cache.ok()) return prefixed(entry.name, std::move(cache).error());
   chat->cache = *cache;
-  SIS_ASSIGN(chat->generator,
-             engine::Generator::create(*model.decoder, generator_options(chat->cache, settings),
-                                       place.executor, place.prep, place.clock, *chat->observer));
+  if (wanted.context > chat->cache.context)
+    place.log.warning(
+        "context_lowered",
+        {{"model", entry.name}, {"wanted", wanted.context}, {"tokens_max", chat->cache.context}});
+  auto generator =
+      engine::Generator::create(*model.decoder, generator_options(chat->cache, settings),
+                                place.executor, place.prep, place.clock, *chat->observer);
+  if (!generator.ok()) return prefixed(entry.name, std::move(generator).error());
+  chat->generator = std::move(*generator);
   // Prompts and answers share the context the cache was planned for.
   chat->text.tokens_max = chat->generator->options().context_max;
   chat->service = tasks::GenerateService::create(

@@ -2,17 +2,14 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
+
 namespace sis::server {
-namespace {
-
-constexpr float kTemperature = 0.7f, kTopP = 0.9f;  // when nobody names any
-
-}  // namespace
 
 tasks::GenerateDefaults generate_defaults(const ModelEntry& entry,
                                           const tasks::GenerationConfig& checkpoint,
                                           const Settings& settings) {
-  tasks::GenerateDefaults defaults = checkpoint.over({.temperature = kTemperature, .top_p = kTopP});
+  tasks::GenerateDefaults defaults = checkpoint.over(kSamplingDefaults);
   if (entry.defaults.temperature)
     defaults.temperature = static_cast<float>(*entry.defaults.temperature);
   if (entry.defaults.top_p) defaults.top_p = static_cast<float>(*entry.defaults.top_p);
@@ -30,6 +27,14 @@ int32_t sequences_max(const Settings& settings) {
   return settings.flag("ENABLE_CHAT_BATCHING")
              ? static_cast<int32_t>(settings.integer("CHAT_BATCH_MAX_SIZE"))
              : 1;
+}
+
+Status check_chat_settings(const Settings& settings) {
+  const auto step = settings.integer("CHAT_STEP_MAX_TOKENS");
+  if (step >= sequences_max(settings)) return {};
+  return Error{Code::kInvalidArgument,
+               concat("CHAT_STEP_MAX_TOKENS: want at least CHAT_BATCH_MAX_SIZE = ",
+                      sequences_max(settings), ", a row for every sequence, got ", step)};
 }
 
 KvPlanOptions kv_plan_options(const ModelEntry& entry, const Settings& settings) {

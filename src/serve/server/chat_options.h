@@ -11,6 +11,9 @@
 
 namespace sis::server {
 
+// What a sequence is drawn with when nobody names anything.
+inline const tasks::GenerateDefaults kSamplingDefaults{.temperature = 0.7f, .top_p = 0.9f};
+
 // The catalog's values before the checkpoint's, these before the server's.
 tasks::GenerateDefaults generate_defaults(const ModelEntry& entry,
                                           const tasks::GenerationConfig& checkpoint,
@@ -21,6 +24,9 @@ int32_t sequences_max(const Settings& settings);
 
 // All but the free memory.
 KvPlanOptions kv_plan_options(const ModelEntry& entry, const Settings& settings);
+
+// kInvalidArgument where settings contradict each other, naming both.
+Status check_chat_settings(const Settings& settings);
 
 engine::GeneratorOptions generator_options(const KvPlan& cache, const Settings& settings);
 

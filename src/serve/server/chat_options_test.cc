@@ -42,6 +42,16 @@ TEST(ChatOptions, DefaultsComeFromTheNearest) {
   EXPECT_EQ(generate_defaults(entry, {}, load({{"CHAT_MAX_NEW_TOKENS", "50"}})).tokens_max, 50);
 }
 
+TEST(ChatOptions, AStepHoldsARowOfEverySequence) {
+  EXPECT_TRUE(check_chat_settings(load()).ok());
+  EXPECT_TRUE(check_chat_settings(load({{"CHAT_BATCH_MAX_SIZE", "256"}})).ok());
+  const auto few = check_chat_settings(load({{"CHAT_BATCH_MAX_SIZE", "512"}}));
+  ASSERT_FALSE(few.ok());
+  EXPECT_EQ(few.error().message,
+            "CHAT_STEP_MAX_TOKENS: want at least CHAT_BATCH_MAX_SIZE = 512, a row for every "
+            "sequence, got 256");
+}
+
 TEST(ChatOptions, BatchingOffIsOneSequence) {
   const auto on = generator_options({.context = 128, .bytes = 4096}, load());
   EXPECT_EQ(on.sequences_max, 8);
