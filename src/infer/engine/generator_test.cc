@@ -338,6 +338,7 @@ class CountingGrammar final : public text::Grammar {
     }
     bool complete() const override { return length_ >= 4; }
     bool finished() const override { return length_ == 7; }
+    bool exhausted() const override { return false; }
     std::unique_ptr<GrammarMatcher> clone() const override {
       return std::make_unique<Matcher>(*this);
     }
@@ -428,10 +429,10 @@ TEST(Generator, NothingAllowedEndsOnlyWhatIsComplete) {
   EXPECT_TRUE(call.record->finishes.empty());
   EXPECT_TRUE(call.record->tokens[0].empty());
   ASSERT_TRUE(call.record->error.has_value());
-  EXPECT_EQ(call.record->error->code, Code::kInternal);
+  EXPECT_EQ(call.record->error->code, Code::kInvalidArgument) << "the request's fault";
   EXPECT_EQ(call.record->error->message,
-            "generator: no token may follow token 0 of the answer, whose text is not complete in "
-            "its grammar");
+            "no token may follow token 0 of the answer, which the grammar does not let end there: "
+            "it is too ambiguous there, or stop_token_ids, min_tokens and logit_bias leave none");
   // Complete behind four tokens; what could follow may not come yet.
   request.stop_ids = {99};
   request.tokens_min = 30;

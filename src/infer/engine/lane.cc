@@ -345,14 +345,27 @@ void GeneratorLane::deliver_tokens(Choice& choice, std::span<const SampleRow> ro
   if (last) finish(choice, *last);
 }
 
+namespace {
+
+std::string nothing_follows(const Choice& choice) {
+  const std::string token = concat("token ", choice.generated, " of the answer");
+  if (choice.matcher && choice.matcher->exhausted())
+    return concat("the grammar is too costly to follow beyond ", token, "; want a simpler one");
+  return concat("no token may follow ", token,
+                choice.matcher ? ", which the grammar does not let end there: it is too ambiguous"
+                                 " there, or"
+                               : ":",
+                " stop_token_ids, min_tokens and logit_bias leave none");
+}
+
+}  // namespace
+
 std::optional<Finish> GeneratorLane::deliver_token(Choice& choice, const SampleRow& row) {
   Request& request = *choice.request;
   if (row.status == SampleStatus::kNothingAllowed) {
     // The end of the text, unless the grammar wants more and no token of the model leads on.
     if (choice.matcher && choice.matcher->complete()) return Finish::kGrammar;
-    end(request, Error{Code::kInternal,
-                       concat("generator: no token may follow token ", choice.generated,
-                              " of the answer, whose text is not complete in its grammar")});
+    end(request, Error{Code::kInvalidArgument, nothing_follows(choice)});
     return std::nullopt;
   }
   choice.tokens.push_back(row.token);

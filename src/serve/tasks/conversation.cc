@@ -50,7 +50,7 @@ Status read_list(const Value& body, const char* key, Value& list) {
 }  // namespace
 
 Result<Conversation> parse_conversation(std::string_view body) {
-  auto parsed = text::tmpl::from_json(body, "the body", kDepthMax);
+  auto parsed = text::tmpl::from_json(body, "the body", kDepthMax, kBodyValuesMax);
   if (!parsed.ok()) return invalid(std::move(parsed).error().message, "");
   const Value& fields = *parsed;
   if (!fields.is(Kind::kDict))
@@ -87,6 +87,16 @@ Result<Conversation> read_conversation(const Value& fields) {
     request.variables = *variables;
   }
   return call;
+}
+
+size_t text_bytes(const Value& value) {
+  if (value.is_string()) return value.text().size();
+  size_t bytes = 0;
+  if (value.is_sequence())
+    for (const Value& item : value.items()) bytes += text_bytes(item);
+  else if (value.is(Kind::kDict))
+    for (const auto& [key, member] : value.entries()) bytes += text_bytes(member);
+  return bytes;
 }
 
 text::ChatRequest one_message(std::string_view text) {

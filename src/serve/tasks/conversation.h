@@ -24,6 +24,12 @@ Result<Conversation> parse_conversation(std::string_view body);
 // The same for a body that is parsed already: a dict.
 Result<Conversation> read_conversation(const text::tmpl::Value& fields);
 
+// Values of a body in all: what is far beyond any conversation takes seconds to read.
+inline constexpr size_t kBodyValuesMax = 200'000;
+
+// Of all texts in a value, keys left out.
+size_t text_bytes(const text::tmpl::Value& value);
+
 // A user's message and nothing else, to be answered.
 text::ChatRequest one_message(std::string_view text);
 

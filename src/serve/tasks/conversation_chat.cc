@@ -250,7 +250,7 @@ void add_instruction(const std::string& text, const text::ChatTemplates& templat
 
 Result<text::ChatRequest> parse_chat(std::string_view body, const ChatView& view,
                                      const TextModel& model) {
-  auto fields = text::tmpl::from_json(body, "the body", kBodyDepthMax);
+  auto fields = text::tmpl::from_json(body, "the body", kBodyDepthMax, kBodyValuesMax);
   if (!fields.ok()) return invalid(std::move(fields).error().message, "");
   SIS_CHECK(fields->is(Kind::kDict), "the caller has read it as an object");
   SIS_ASSIGN(auto conversation, read_conversation(*fields));

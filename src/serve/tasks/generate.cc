@@ -112,6 +112,9 @@ class GenerateState final : public GenerateHost,
     buried_.push_back(std::move(ticket));
   }
 
+  // Before anything is submitted; not used after end_all().
+  void compile_on(TaskPool& pool) { compiling_ = &pool; }
+
   const TextModel model;
   const GenerateDefaults defaults;
 
@@ -122,9 +125,11 @@ class GenerateState final : public GenerateHost,
     bool generating = false;
   };
 
-  // Prep pool:
-  void prepare(const RunPtr& run);
+  // Prep pool, and that for grammars:
+  template <class Fn>
+  void prepare(const RunPtr& run, Fn&& work);
   void begin(const RunPtr& run);
+  void add_grammar(const RunPtr& run, const GrammarWish& wish, const std::vector<int32_t>& tokens);
   Result<Prompt> tokenise(GenerateRun& run);
   Result<std::shared_ptr<const text::GrammarVocabulary>> vocabulary();
   void start(const RunPtr& run, std::vector<int32_t> prompt, GrammarCache::Made grammar);
@@ -139,6 +144,7 @@ class GenerateState final : public GenerateHost,
   const std::vector<int32_t> eos_ids_;
   engine::Generator& generator_;
   TaskPool& prep_;
+  TaskPool* compiling_ = nullptr;
   const Clock& clock_;
   std::map<const text::ChatTemplate*, Manners> manners_;
   GrammarCache grammars_{{}};
@@ -188,20 +194,22 @@ std::unique_ptr<GenerateService::Ticket> GenerateState::submit(
     run->fail({Code::kUnavailable, "the server is shutting down"});
     return nullptr;
   }
-  if (!prep_.post([self = shared_from_this(), run] { self->prepare(run); })) {
+  if (!prep_.post(
+          [self = shared_from_this(), run] { self->prepare(run, [&] { self->begin(run); }); })) {
     run->fail({Code::kOverloaded, "too many requests wait to be prepared"});
     return nullptr;
   }
   return std::make_unique<TicketImpl>(std::move(run));
 }
 
-void GenerateState::prepare(const RunPtr& run) {
+template <class Fn>
+void GenerateState::prepare(const RunPtr& run, Fn&& work) {
   {
     const std::lock_guard lock(mutex_);
     if (gone_) return;
     ++preparing_;
   }
-  guarded(*run, [&] { begin(run); });
+  guarded(*run, work);
   const std::lock_guard lock(mutex_);
   if (--preparing_ == 0) idle_.notify_all();
 }
@@ -215,14 +223,29 @@ void GenerateState::begin(const RunPtr& run) {
   // Before anything is made for an answer that will not come.
   if (auto fits = check_prompt_tokens(call, prompt->ids.size(), defaults, context()); !fits.ok())
     return run->fail(std::move(fits).error());
-  const auto wish =
+  auto wish =
       choose_grammar(call, run->plan().tool_format.value_or(ToolFormat::kLlama), prompt->thinking);
   if (!wish) return start(run, std::move(prompt->ids), std::shared_ptr<const text::Grammar>());
+  if (auto known = grammars_.find(wish->key))
+    return start(run, std::move(prompt->ids), std::move(known));
+  // Compiling takes long: other requests' prompts do not wait for it.
+  auto job = [self = shared_from_this(), run, wish = std::move(*wish),
+              tokens = std::move(prompt->ids)] {
+    self->prepare(run, [&] { self->add_grammar(run, wish, tokens); });
+  };
+  if (!compiling_->post(std::move(job)))
+    run->fail({Code::kOverloaded, "too many requests wait for their grammars"});
+}
+
+void GenerateState::add_grammar(const RunPtr& run, const GrammarWish& wish,
+                                const std::vector<int32_t>& tokens) {
+  sweep();
+  if (run->over()) return;
   grammars_.get(
-      wish->key, [&] { return compile(wish->source()); },
-      [this, run, tokens = std::move(prompt->ids)](GrammarCache::Made grammar) mutable {
-        // Another request's thread may call this; a fault here is no fault of that one.
-        guarded(*run, [&] { start(run, std::move(tokens), std::move(grammar)); });
+      wish.key, [&] { return compile(wish.source()); },
+      [this, run, tokens](GrammarCache::Made grammar) {
+        // Another request's job may call this; a fault here is no fault of that one.
+        guarded(*run, [&] { start(run, tokens, std::move(grammar)); });
       });
 }
 
@@ -253,7 +276,9 @@ Result<Prompt> GenerateState::tokenise(GenerateRun& run) {
   Prompt prompt;
   bool continued = true;
   if (call.chat) {
+    SIS_TRY(check_prompt_bytes(call, text_bytes(call.chat->messages), defaults, context()));
     SIS_ASSIGN(const std::string text, render_conversation({.request = *call.chat}, model));
+    SIS_TRY(check_prompt_bytes(call, text.size(), defaults, context()));
     if (run.over()) return prompt;
     encoding.add_special_tokens = false;
     prompt.ids = model.tokenizer->encode(text, encoding).ids;
@@ -272,6 +297,7 @@ Result<Prompt> GenerateState::tokenise(GenerateRun& run) {
       plan.reasoning = Start::kAnswer;
     prompt.thinking = prompt_closes_thinking(text) ? Start::kOff : plan.reasoning;
   } else {
+    SIS_TRY(check_prompt_bytes(call, call.text.size(), defaults, context()));
     prompt.ids = call.prompt_is_ids ? call.ids : model.tokenizer->encode(call.text, encoding).ids;
     if (!call.tools.empty() && call.tool_choice == ToolChoice::kRequired)
       plan.tool_format = ToolFormat::kLlama;
@@ -379,7 +405,9 @@ namespace {
 
 class GenerateServiceImpl final : public GenerateService {
  public:
-  explicit GenerateServiceImpl(std::shared_ptr<GenerateState> state) : state_(std::move(state)) {}
+  explicit GenerateServiceImpl(std::shared_ptr<GenerateState> state) : state_(std::move(state)) {
+    state_->compile_on(compiling_);
+  }
   ~GenerateServiceImpl() override { state_->end_all(); }
 
   std::unique_ptr<Ticket> submit(GenerateCall call,
@@ -396,6 +424,7 @@ class GenerateServiceImpl final : public GenerateService {
 
  private:
   const std::shared_ptr<GenerateState> state_;
+  TaskPool compiling_{"sis-grammar", 1, 256};  // joined before the state may go
 };
 
 }  // namespace

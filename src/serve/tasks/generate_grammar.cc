@@ -1,5 +1,6 @@
 #include "serve/tasks/generate_grammar.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/strings.h"
@@ -52,6 +53,7 @@ GrammarSource after_thinking(GrammarSource answer, ReasoningSplit::Start reasoni
 // What choose_grammar() has settled.
 struct Parts {
   bool has_format = false, callable = false;
+  bool free = false;  // any text may come before the calls, or alone
 };
 
 Result<GrammarSource> make_source(const GenerateCall& call, ToolFormat format,
@@ -61,6 +63,10 @@ Result<GrammarSource> make_source(const GenerateCall& call, ToolFormat format,
   if (parts.callable) {
     SIS_ASSIGN(GrammarSource calls,
                tool_call_grammar(format, call.tools, call.parallel_tool_calls));
+    if (parts.free)
+      calls = GrammarSource::sequence(
+          {GrammarSource::any_text_without(std::string(opening_of_calls(format))),
+           GrammarSource::repeat(std::move(calls), 0, 1)});
     either.push_back(std::move(calls));
   }
   GrammarSource answer =
@@ -73,12 +79,16 @@ Result<GrammarSource> make_source(const GenerateCall& call, ToolFormat format,
 std::optional<GrammarWish> choose_grammar(const GenerateCall& call, ToolFormat format,
                                           ReasoningSplit::Start reasoning) {
   const bool required = call.tool_choice == ToolChoice::kRequired;
-  const Parts parts{
-      .has_format = call.format.kind != Kind::kText && !required,  // calls leave no room
-      .callable = !call.tools.empty() && call.tool_choice != ToolChoice::kNone};
-  if (!parts.has_format && !required) return std::nullopt;
+  Parts parts{.has_format = call.format.kind != Kind::kText && !required,  // calls leave no room
+              .callable = !call.tools.empty() && call.tool_choice != ToolChoice::kNone};
+  // A model that may call or not is held to the schemas that are to be kept once it begins a call,
+  // where text tells that it does.
+  parts.free = parts.callable && !parts.has_format && !required &&
+               !opening_of_calls(format).empty() &&
+               std::ranges::any_of(call.tools, [](const Tool& tool) { return tool.strict; });
+  if (!parts.has_format && !required && !parts.free) return std::nullopt;
 
-  std::string key = concat(static_cast<int>(reasoning), ' ', required, ' ');
+  std::string key = concat(static_cast<int>(reasoning), ' ', required, ' ', parts.free, ' ');
   if (parts.has_format) {
     key += concat(static_cast<int>(call.format.kind), ' ', call.format.strict, ' ');
     add_part(key, call.format.field);

@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/strings.h"
 #include "infer/text/grammar/compile.h"
+#include "serve/tasks/tool_call_grammar.h"
 
 namespace sis::tasks {
 namespace {
@@ -188,6 +189,33 @@ TEST(GenerateGrammar, NothingToHoldTo) {
   GenerateCall call = required();
   call.tool_choice = ToolChoice::kAuto;
   EXPECT_FALSE(choose_grammar(call, ToolFormat::kHermes, Start::kOff).has_value());
+}
+
+// Whoever asks for a schema to be kept has it kept in calls that nobody required.
+TEST(GenerateGrammar, StrictToolsThatMayBeCalled) {
+  GenerateCall call = required();
+  call.tool_choice = ToolChoice::kAuto;
+  call.tools[1].strict = true;
+  for (const auto format : kFormats) {
+    const bool told = !opening_of_calls(format).empty();
+    EXPECT_EQ(choose_grammar(call, format, Start::kOff).has_value(), told);
+    if (!told) continue;
+    const auto grammar = compiled(call, format);
+    EXPECT_TRUE(takes(grammar, "No <call, [TOOL or ``` is needed."));
+    EXPECT_FALSE(takes(grammar, concat("Look: ", opening_of_calls(format))));
+  }
+  const auto grammar = compiled(call, ToolFormat::kHermes);
+  const auto calling = [](std::string_view arguments) {
+    return concat("Well. <tool_call>\n{\"name\": \"get\", \"arguments\": ", arguments,
+                  "}\n</tool_call>");
+  };
+  EXPECT_TRUE(takes(grammar, calling(R"({"n": 12})")));
+  EXPECT_FALSE(takes(grammar, calling(R"({"n": 100})")));
+  EXPECT_FALSE(takes(grammar, calling(R"({})")));
+  const auto thinking = compiled(call, ToolFormat::kHermes, Start::kThinking);
+  EXPECT_TRUE(takes(thinking, concat("A <tool_call>?</think>\n\n", calling(R"({"n": 1})"))));
+  EXPECT_TRUE(takes(thinking, "So.</think>Yes."));
+  EXPECT_FALSE(takes(thinking, "</think>\n<tool_call>"));
 }
 
 // With tools that may be called, a format leaves room for calls.

@@ -82,6 +82,12 @@ Status check_call(const GenerateCall& call) {
   }
   if (call.tool_choice == ToolChoice::kRequired && call.tools.empty())
     return invalid("tool_choice: a call is required, but there are no tools", "tool_choice");
+  // A response format speaks of content, of which there is none then; what guides speaks of all.
+  if (call.tool_choice == ToolChoice::kRequired &&
+      call.format.kind != ResponseFormat::Kind::kText && !call.format.field.empty() &&
+      !call.format.field.starts_with("response_format"))
+    return invalid(concat(call.format.field, ": excludes tool_choice, which requires a call"),
+                   call.format.field);
   return {};
 }
 
@@ -89,6 +95,19 @@ int32_t prompt_tokens_max(const GenerateCall& call, const GenerateDefaults& defa
                           int32_t context) {
   // A token of the answer needs room as well, unless the prompt is only scored.
   return std::min(defaults.prompt_tokens_max, context - (call.tokens_max == 0 ? 0 : 1));
+}
+
+Status check_prompt_bytes(const GenerateCall& call, size_t bytes, const GenerateDefaults& defaults,
+                          int32_t context) {
+  constexpr size_t kTokenBytesMax = 256;  // twice the longest one seen, 128 spaces
+  const auto most = static_cast<size_t>(std::max(1, prompt_tokens_max(call, defaults, context)));
+  if (bytes <= most * kTokenBytesMax) return {};
+  const char* param = call.chat ? "messages" : "prompt";
+  return Error{Code::kInvalidArgument,
+               concat(param, ": the prompt has ", bytes, " bytes, at least ",
+                      (bytes + kTokenBytesMax - 1) / kTokenBytesMax,
+                      " tokens, this model takes at most ", most),
+               param, "context_length_exceeded"};
 }
 
 Status check_prompt_tokens(const GenerateCall& call, size_t tokens,

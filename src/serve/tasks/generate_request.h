@@ -26,6 +26,10 @@ int32_t prompt_tokens_max(const GenerateCall& call, const GenerateDefaults& defa
 // Texts are encoded as far as this many times that: a prompt so much too long is not counted to its
 // end.
 inline constexpr int32_t kPromptCountedTimes = 4;
+// kInvalidArgument (reason "context_length_exceeded"): a text so long that it cannot be tokens of
+// any vocabulary in that number. Costs nothing, where encoding takes memory many times the text.
+Status check_prompt_bytes(const GenerateCall& call, size_t bytes, const GenerateDefaults& defaults,
+                          int32_t context);
 // kInvalidArgument: no tokens, or more than that (reason "context_length_exceeded").
 Status check_prompt_tokens(const GenerateCall& call, size_t tokens,
                            const GenerateDefaults& defaults, int32_t context);

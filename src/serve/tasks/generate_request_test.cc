@@ -58,6 +58,14 @@ TEST(GenerateRequest, RefusesPromptsWithoutRoom) {
   EXPECT_EQ(refused.error().message,
             "prompt: the prompt has 100 tokens, this model takes at most 99");
 
+  // Texts that no vocabulary writes in so few tokens are not encoded at all.
+  EXPECT_TRUE(check_prompt_bytes(call, 99 * 256, defaults, 100).ok());
+  const auto long_text = check_prompt_bytes(call, 99 * 256 + 1, defaults, 100);
+  ASSERT_FALSE(long_text.ok());
+  EXPECT_EQ(long_text.error().reason, "context_length_exceeded");
+  EXPECT_EQ(long_text.error().message,
+            "prompt: the prompt has 25345 bytes, at least 100 tokens, this model takes at most 99");
+
   // A text is not encoded to its end when it is much too long; ids are counted already.
   refused = make_engine_request(call, std::vector<int32_t>(4 * 99, 1), defaults, kLimits);
   EXPECT_EQ(refused.error().message,
@@ -106,6 +114,13 @@ TEST(GenerateRequest, NamesTheFieldAtFault) {
          call.tools = {{.name = "f"}, {.name = "g", .parameters = std::string(1'048'577, ' ')}};
        }},
       {"tool_choice", [](GenerateCall& call) { call.tool_choice = ToolChoice::kRequired; }},
+      {"guided_regex",
+       [](GenerateCall& call) {
+         call.tools = {{.name = "f"}};
+         call.tool_choice = ToolChoice::kRequired;
+         call.format = {
+             .kind = ResponseFormat::Kind::kRegex, .source = "a+", .field = "guided_regex"};
+       }},
   };
   EXPECT_TRUE(check_call({}).ok());
   for (const auto& [param, change] : cases) {

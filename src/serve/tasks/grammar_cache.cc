@@ -8,17 +8,31 @@
 
 namespace sis::tasks {
 
+std::shared_ptr<const text::Grammar> GrammarCache::find(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  return use(key);
+}
+
+std::shared_ptr<const text::Grammar> GrammarCache::use(const std::string& key) {
+  const auto it = index_.find(key);
+  if (it == index_.end()) return nullptr;
+  entries_.splice(entries_.begin(), entries_, it->second);
+  auto found = it->second->grammar;
+  trim();
+  return found;
+}
+
 void GrammarCache::get(const std::string& key, const std::function<Made()>& make, Done done) {
   std::shared_ptr<const text::Grammar> found;
   {
     const std::lock_guard lock(mutex_);
-    if (const auto it = index_.find(key); it != index_.end()) {
-      entries_.splice(entries_.begin(), entries_, it->second);
-      found = it->second->grammar;
-      trim();
-    } else if (const auto [waiting, first] = making_.try_emplace(key); !first) {
-      waiting->second.push_back(std::move(done));
-      return;
+    found = use(key);
+    if (!found) {
+      const auto [waiting, first] = making_.try_emplace(key);
+      if (!first) {
+        waiting->second.push_back(std::move(done));
+        return;
+      }
     }
   }
   if (found) return done(std::move(found));

@@ -34,6 +34,9 @@ class GrammarCache {
   // exception of `make` is one. `done` does not throw.
   void get(const std::string& key, const std::function<Made()>& make, Done done);
 
+  // What get() would give at once; null: it has to be made.
+  std::shared_ptr<const text::Grammar> find(const std::string& key);
+
   size_t size() const;
 
  private:
@@ -41,7 +44,9 @@ class GrammarCache {
     std::string key;
     std::shared_ptr<const text::Grammar> grammar;
   };
-  void trim();  // under the mutex
+  // Under the mutex:
+  std::shared_ptr<const text::Grammar> use(const std::string& key);
+  void trim();
 
   const Limits limits_;
   mutable std::mutex mutex_;

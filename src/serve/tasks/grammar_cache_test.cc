@@ -48,6 +48,10 @@ TEST(GrammarCache, KeepsTheLatest) {
   EXPECT_FALSE(misses(cache, "a"));
   EXPECT_TRUE(misses(cache, "b"));
   EXPECT_EQ(cache.size(), 2u);
+  EXPECT_EQ(cache.find("c"), nullptr);
+  EXPECT_NE(cache.find("a"), nullptr);  // and is the latest now
+  EXPECT_TRUE(misses(cache, "d"));      // b goes
+  EXPECT_FALSE(misses(cache, "a"));
 }
 
 TEST(GrammarCache, BoundedByMemory) {

@@ -218,6 +218,25 @@ Result<GrammarSource> one_call(ToolFormat format, const std::vector<Tool>& tools
 
 }  // namespace
 
+std::string_view opening_of_calls(ToolFormat format) {
+  switch (format) {
+    case ToolFormat::kHermes:
+    case ToolFormat::kXml:
+      return "<tool_call>";
+    case ToolFormat::kMistral:
+    case ToolFormat::kMistralArgs:
+      return "[TOOL_CALLS]";
+    case ToolFormat::kPhi:
+      return "<|tool_call|>";
+    case ToolFormat::kToolCode:
+      return "```tool_code";
+    case ToolFormat::kLlama:
+    case ToolFormat::kPython:
+      break;
+  }
+  return "";
+}
+
 Result<GrammarSource> tool_call_grammar(ToolFormat format, const std::vector<Tool>& tools,
                                         bool parallel) {
   std::vector<GrammarSource> calls;

@@ -2,6 +2,7 @@
 // tools' schemas take.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -10,6 +11,10 @@
 #include "serve/tasks/tool_calls.h"
 
 namespace sis::tasks {
+
+// The text that every call of this form begins with, and nothing else does; empty where plain text
+// may begin like a call.
+std::string_view opening_of_calls(ToolFormat format);
 
 // One call of one of `tools`, of which there is at least one; with `parallel` more of them where
 // the form has room. Errors in schemas say "tools[0].function.parameters.properties.x".

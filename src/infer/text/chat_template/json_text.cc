@@ -173,7 +173,8 @@ class Writer {
 
 class Reader {
  public:
-  Reader(std::string_view text, int depth_max) : text_(text), depth_max_(depth_max) {}
+  Reader(std::string_view text, int depth_max, size_t values_max)
+      : text_(text), depth_max_(depth_max), values_max_(values_max) {}
 
   Value document() {
     if (!is_utf8(text_)) fail("not UTF-8");
@@ -209,6 +210,7 @@ class Reader {
 
   Value read(int depth) {
     if (depth > depth_max_) fail("nested deeper than ", depth_max_, " levels");
+    if (++values_ > values_max_) fail("more than ", values_max_, " values");
     space();
     switch (peek()) {
       case '{':
@@ -336,7 +338,8 @@ class Reader {
 
   const std::string_view text_;
   const int depth_max_;
-  size_t at_ = 0;
+  const size_t values_max_;
+  size_t at_ = 0, values_ = 0;
 };
 
 }  // namespace
@@ -375,9 +378,10 @@ Value to_json_filter(Interpreter& in, const Value& subject, Arguments& arguments
   return make_string(to_json(subject, style, in.meter()), in.meter());
 }
 
-Result<Value> from_json(std::string_view text, std::string_view what, int depth_max) {
+Result<Value> from_json(std::string_view text, std::string_view what, int depth_max,
+                        size_t values_max) {
   try {
-    return Reader(text, depth_max).document();
+    return Reader(text, depth_max, values_max).document();
   } catch (const Fault& fault) {
     return Error{fault.code, concat(what, ": ", fault.message)};
   }

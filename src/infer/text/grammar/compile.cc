@@ -19,7 +19,7 @@ using Kind = GrammarSource::Node::Kind;
 
 constexpr int kSourceDepthMax = 64;
 constexpr size_t kLiteralBytesMax = 1 << 20;
-constexpr size_t kStopCharactersMax = 1024;  // of any_text_until's text
+constexpr size_t kStopCharactersMax = 1024;  // of any_text_until's and any_text_without's text
 
 class SourceCompiler {
  public:
@@ -61,7 +61,8 @@ class SourceCompiler {
         return {};
       }
       case Kind::kAnyTextUntil:
-        return add_stopped_text(node, from, to);
+      case Kind::kAnyTextWithout:
+        return add_text_around(node, from, to);
       case Kind::kSequence:
         for (const GrammarSource& part : node.parts) {
           const StateId next = builder_.add_state();
@@ -115,8 +116,9 @@ class SourceCompiler {
   }
 
   // Knuth, Morris and Pratt's automaton over characters: state i has seen the longest beginning of
-  // the stop text, of i characters, that ends here.
-  Status add_stopped_text(const GrammarSource::Node& node, StateId from, StateId to) {
+  // the stop text, of i characters, that ends here. The whole stop text either ends the text or is
+  // not in it.
+  Status add_text_around(const GrammarSource::Node& node, StateId from, StateId to) {
     if (node.text.empty() || !is_utf8(node.text))
       return Error{Code::kInvalidArgument, "grammar: text to stop at: want some UTF-8"};
     const std::u32string stop = code_points(node.text);
@@ -125,6 +127,7 @@ class SourceCompiler {
                    concat("grammar: text to stop at: ", stop.size(), " characters, want at most ",
                           kStopCharactersMax)};
     const size_t count = stop.size();
+    const bool ends = node.kind == Kind::kAnyTextUntil;
     std::vector<size_t> fallback(count, 0);  // of the beginning with i + 1 characters
     for (size_t i = 1, k = 0; i < count; ++i) {
       while (k > 0 && stop[i] != stop[k]) k = fallback[k - 1];
@@ -144,12 +147,16 @@ class SourceCompiler {
           told.add(one);
           if (k + 1 < count)
             add_char(builder_, states[i], one, Spelling::kUtf8, states[k + 1]);
-          else
+          else if (ends)
             add_char(builder_, states[i], one, Spelling::kUtf8, to);
         }
         if (k == 0) break;
       }
       add_char(builder_, states[i], told.negated(), Spelling::kUtf8, states[0]);
+      if (!ends) {
+        builder_.empty(states[i], to);
+        continue;
+      }
       if (const auto id = vocabulary_.control_token(node.text); id && !vocabulary_.is_eos(*id))
         builder_.token(states[i], *id, to);
     }

@@ -24,6 +24,8 @@ class GrammarMatcher {
   virtual bool complete() const = 0;
   // The text so far is a whole sentence and nothing may follow but the end of the sequence.
   virtual bool finished() const = 0;
+  // Following the grammar has cost more than any sensible one does: masks are empty from here on.
+  virtual bool exhausted() const = 0;
   virtual std::unique_ptr<GrammarMatcher> clone() const = 0;
 };
 

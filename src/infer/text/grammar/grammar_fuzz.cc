@@ -55,7 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (data[0] % 4 == 2) source = GrammarSource::ebnf(text);
   if (data[0] % 4 == 3)
     source = GrammarSource::sequence(
-        {GrammarSource::any_text_until(text), GrammarSource::json_object()});
+        {GrammarSource::any_text_until(text), GrammarSource::json_object(),
+         GrammarSource::any_text_without(text), GrammarSource::literal(text)});
   const auto grammar =
       compile(source, vocabulary,
               {.time = std::chrono::milliseconds(500), .states = 20'000, .cache_bytes = 1 << 20});

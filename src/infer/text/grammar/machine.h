@@ -52,6 +52,7 @@ class Machine {
   // The number that another machine's places have here; both run the same automaton.
   PlacesId adopt(const Machine& other, PlacesId places);
   size_t bytes() const { return bytes_; }
+  uint64_t work() const { return work_; }  // places, edges and returns followed, ever
 
  private:
   using FramesId = uint32_t;  // a frame list
@@ -130,7 +131,7 @@ class Machine {
   HashIndex mask_index_;
 
   // Of the step in hand.
-  uint64_t work_ = 0;      // places, edges and returns followed, ever
+  uint64_t work_ = 0;
   uint64_t work_end_ = 0;  // of the byte in hand
   QuickSet seen_;          // places
   std::vector<Place> to_follow_, kept_;

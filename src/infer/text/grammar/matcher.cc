@@ -1,5 +1,6 @@
 #include "infer/text/grammar/matcher.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "base/check.h"
@@ -37,7 +38,14 @@ void Matcher::mask(std::span<uint64_t> words) {
             " words, want ", grammar_->vocabulary_->mask_words());
   leave_full_machine();
   const std::lock_guard lock(shared_->mutex);
+  if (exhausted()) {
+    std::fill(words.begin(), words.end(), 0);
+    return;
+  }
+  const uint64_t before = shared_->machine.work();
   shared_->machine.mask(places_, words);
+  work_ += shared_->machine.work() - before;
+  work_max_ += kWorkPerMask;
   shared_->note_size();
 }
 

@@ -24,6 +24,7 @@ class Matcher final : public GrammarMatcher {
   bool accept(int32_t token) override;
   bool complete() const override;
   bool finished() const override;
+  bool exhausted() const override { return work_ > work_max_; }
   std::unique_ptr<GrammarMatcher> clone() const override;
 
   // Moves on by text that did not come as tokens. False, and nothing changes, when it is refused.
@@ -41,6 +42,11 @@ class Matcher final : public GrammarMatcher {
   std::shared_ptr<const CompiledGrammar> grammar_;  // matchers may outlive their caller's Grammar
   std::shared_ptr<Shared> shared_;                  // with the other matchers on that machine
   Machine::PlacesId places_;
+  // Of the machine for this matcher's masks. Schemas want thousands of steps for a new mask and
+  // none for a known one; a grammar that wants millions for every token is not followed for long:
+  // it would hold up everyone whose tokens are drawn in the same step.
+  static constexpr uint64_t kWorkAtFirst = 64'000'000, kWorkPerMask = 32'000;
+  uint64_t work_ = 0, work_max_ = kWorkAtFirst;
 };
 
 class CompiledGrammar final : public Grammar, public std::enable_shared_from_this<CompiledGrammar> {

@@ -21,6 +21,8 @@ std::vector<Case> cases() {
       {"literal with a control token", S::sequence({S::literal("a<|call|>b"), S::literal("c")})},
       {"any text", S::any_text()},
       {"any text until", S::any_text_until("aab")},
+      {"any text without",
+       S::sequence({S::any_text_without("aab"), S::repeat(S::literal("aab\"12"), 0, 1)})},
       {"any text until control", S::any_text_until("<|call|>")},
       {"regex", S::regex("(ab|a[^b]){2,5}x?[\\u4e00-\\u9fff]*")},
       {"regex of anything", S::regex(".{3,7}\"a")},
@@ -121,6 +123,50 @@ TEST(GrammarMatcher, ControlTokensStandForTheirNameInLiteralsOnly) {
   EXPECT_FALSE(compiled(S::any_text())->start()->accept(call));
   EXPECT_FALSE(compiled(S::regex("<\\|call\\|>x"))->start()->accept(call));
   EXPECT_FALSE(schema_grammar(R"({"const": "<|call|>"})")->start()->accept(call));
+}
+
+TEST(GrammarMatcher, TextWithoutALiteralUntilItComes) {
+  const auto grammar = compiled(
+      S::sequence({S::any_text_without("<call>"), S::repeat(S::literal("<call>x"), 0, 1)}));
+  const auto takes = [&](std::string_view text) {
+    const auto matcher = grammar->start();
+    return accept_text(*matcher, text) && matcher->complete();
+  };
+  EXPECT_TRUE(takes(""));
+  EXPECT_TRUE(takes("a < b, <cal, <<call"));
+  EXPECT_TRUE(takes("a<<call>x"));
+  EXPECT_FALSE(takes("<call>"));
+  EXPECT_FALSE(takes("<call>y"));
+  EXPECT_FALSE(takes("<call>x "));
+}
+
+// Every letter opens thousands of places: some tokens are given, then no more.
+TEST(GrammarMatcher, AGrammarThatCostsTooMuchIsExhausted) {
+  std::string pattern;
+  for (int i = 0; i < 50; ++i) pattern += "(a?b?c?d?e?f?){1000}";
+  const auto costly = compiled(S::regex(pattern))->start();
+  const auto plain = compiled(S::json_object())->start();
+  std::vector<uint64_t> words(test_vocabulary()->mask_words());
+  const auto any = [&] {
+    return std::any_of(words.begin(), words.end(), [](uint64_t word) { return word != 0; });
+  };
+  costly->mask(words);
+  EXPECT_TRUE(any());
+  EXPECT_FALSE(costly->exhausted());
+  EXPECT_TRUE(plain->accept('{'));
+  EXPECT_TRUE(plain->accept('"'));
+  int tokens = 0;
+  for (; tokens < 2000 && !costly->exhausted(); ++tokens) {
+    ASSERT_TRUE(costly->accept("abcdef"[tokens % 6]));
+    costly->mask(words);
+    ASSERT_TRUE(plain->accept('a'));
+    plain->mask(words);
+    EXPECT_FALSE(plain->exhausted());
+  }
+  EXPECT_LT(tokens, 2000);
+  costly->mask(words);
+  EXPECT_FALSE(any());
+  EXPECT_TRUE(costly->clone()->exhausted());
 }
 
 TEST(GrammarMatcher, MatchersOutliveTheGrammarAndAreIndependent) {

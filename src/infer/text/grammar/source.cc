@@ -34,6 +34,10 @@ GrammarSource GrammarSource::any_text_until(std::string literal) {
   return GrammarSource(
       std::make_shared<Node>(Node{.kind = Kind::kAnyTextUntil, .text = std::move(literal)}));
 }
+GrammarSource GrammarSource::any_text_without(std::string literal) {
+  return GrammarSource(
+      std::make_shared<Node>(Node{.kind = Kind::kAnyTextWithout, .text = std::move(literal)}));
+}
 GrammarSource GrammarSource::sequence(std::vector<GrammarSource> parts) {
   return GrammarSource(
       std::make_shared<Node>(Node{.kind = Kind::kSequence, .parts = std::move(parts)}));

@@ -44,6 +44,8 @@ class GrammarSource {
   static GrammarSource any_text();
   // Any text that ends with the first `literal` in it. `literal` is not empty.
   static GrammarSource any_text_until(std::string literal);
+  // Any text, maybe empty, that `literal` is no part of. What follows may begin with it.
+  static GrammarSource any_text_without(std::string literal);
 
   static GrammarSource sequence(std::vector<GrammarSource> parts);
   static GrammarSource choice(std::vector<GrammarSource> parts);

@@ -17,6 +17,7 @@ struct GrammarSource::Node {
     kJsonObject,
     kAnyText,
     kAnyTextUntil,
+    kAnyTextWithout,
     kSequence,
     kChoice,
     kRepeat,
