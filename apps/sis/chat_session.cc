@@ -8,6 +8,7 @@
 #include <limits>
 #include <mutex>
 
+#include "arguments.h"
 #include "base/strings.h"
 
 namespace sis::apps {
@@ -138,15 +139,13 @@ void add_options(CLI::App& app, AnswerOptions& options) {
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
   app.add_option("--temperature", options.temperature, "0: greedy; default: the model's own")
-      ->check(CLI::Range(0.0f, 2.0f));
-  app.add_option("--top-p", options.top_p, "default: the model's own")
-      ->check(CLI::Range(0.0f, 1.0f));
+      ->check(number_from(0, 2));
+  app.add_option("--top-p", options.top_p, "default: the model's own")->check(number_from(0, 1));
   app.add_option("--top-k", options.top_k, "0: all; default: the model's own")
       ->check(CLI::Range(0, 1 << 24));
-  app.add_option("--min-p", options.min_p, "default: the model's own")
-      ->check(CLI::Range(0.0f, 1.0f));
+  app.add_option("--min-p", options.min_p, "default: the model's own")->check(number_from(0, 1));
   app.add_option("--seed", options.seed, "the same answer every time; default: another every time")
-      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()));
+      ->check(whole_number_from(0, std::numeric_limits<int64_t>::max()));
 }
 
 std::string describe(const Answer& answer) {
