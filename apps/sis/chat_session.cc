@@ -8,6 +8,7 @@
 #include <limits>
 #include <mutex>
 
+#include "arguments.h"
 #include "base/strings.h"
 #include "serve/server/chat_options.h"
 
@@ -17,18 +18,50 @@ namespace {
 std::atomic<bool> g_stop{false};  // a signal handler has nothing else to reach
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-class NoObserver final : public engine::GeneratorObserver {
+// What the device has done for the answer under way: a stopped one has no usage of its own. One
+// sequence runs at a time, so a row that decodes is a token.
+class StepCounter final : public engine::GeneratorObserver {
  public:
-  void on_step(int32_t, int32_t, Duration) override {}
+  struct Counts {
+    int32_t prefill_tokens = 0, decode_tokens = 0;
+    Duration prefill{}, decode{};
+  };
+  void begin() {
+    std::lock_guard lock(mutex_);
+    counts_ = {};
+  }
+  Counts counts() const {
+    std::lock_guard lock(mutex_);
+    return counts_;
+  }
+
+  void on_step(int32_t prefill_tokens, int32_t decode_rows, Duration compute) override {
+    std::lock_guard lock(mutex_);
+    counts_.prefill_tokens += prefill_tokens;
+    counts_.decode_tokens += decode_rows;
+    (decode_rows > 0 ? counts_.decode : counts_.prefill) += compute;
+  }
   void on_admission(int32_t, Duration) override {}
   void on_preemption() override {}
   void on_tokens_after_cancel(int32_t) override {}
+
+ private:
+  mutable std::mutex mutex_;
+  Counts counts_;
 };
 
 // Prints what comes and keeps it.
 class Printer final : public tasks::GenerateStream {
  public:
-  void on_start(int32_t) override {}
+  void on_prompt_tokens(int32_t tokens) override {
+    std::lock_guard lock(mutex_);
+    computed_tokens_ = tokens;
+  }
+  void on_start(int32_t prompt_tokens) override {
+    std::lock_guard lock(mutex_);
+    answer_.usage.prompt_tokens = prompt_tokens;
+    answer_.usage.cached_tokens = prompt_tokens - computed_tokens_;
+  }
   void on_delta(int32_t, tasks::Delta delta) override {
     std::lock_guard lock(mutex_);
     show(delta.reasoning, true);
@@ -54,11 +87,17 @@ class Printer final : public tasks::GenerateStream {
     return end_.has_value();
   }
   // After wait(), when nothing is called any more.
-  Result<Answer> take() {
+  Result<Answer> take(const StepCounter::Counts& steps) {
     std::lock_guard lock(mutex_);
     if (!end_) {
       show("", false);
       answer_.stopped = true;
+      auto& usage = answer_.usage;
+      // The prompt's last step gives the first token.
+      const bool prefilled = usage.prompt_tokens > 0 && steps.prefill_tokens >= computed_tokens_;
+      usage.completion_tokens = steps.decode_tokens + (prefilled ? 1 : 0);
+      usage.prefill = steps.prefill;
+      usage.decode = steps.decode;
       return std::move(answer_);
     }
     if (!end_->ok()) return std::move(*end_).error();
@@ -80,6 +119,7 @@ class Printer final : public tasks::GenerateStream {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool dim_ = false;
+  int32_t computed_tokens_ = 0;  // of the prompt; the others are cached
   Answer answer_;
   std::optional<Result<tasks::Usage>> end_;
 };
@@ -116,16 +156,18 @@ class LocalSession final : public ChatSession {
     if (options.top_k >= 0) call.top_k = options.top_k;
     if (options.seed >= 0) call.seed = static_cast<uint64_t>(options.seed);
     g_stop = false;
+    observer_.begin();
     auto printer = std::make_shared<Printer>();
     auto ticket = service_->submit(std::move(call), printer);
     printer->wait();
+    const auto steps = observer_.counts();
     ticket.reset();  // from here on nothing is printed
-    return printer->take();
+    return printer->take(steps);
   }
 
  private:
   const LocalChatOptions options_;
-  NoObserver observer_;
+  StepCounter observer_;
   std::unique_ptr<LocalChat> chat_;
   tasks::TextModel model_;
   std::unique_ptr<tasks::GenerateService> service_;
@@ -139,28 +181,27 @@ void add_options(CLI::App& app, AnswerOptions& options) {
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
   app.add_option("--temperature", options.temperature, "0: greedy; default: the model's own")
-      ->check(CLI::Range(0.0f, 2.0f));
-  app.add_option("--top-p", options.top_p, "default: the model's own")
-      ->check(CLI::Range(0.0f, 1.0f));
+      ->check(number_from(0, 2));
+  app.add_option("--top-p", options.top_p, "default: the model's own")->check(number_from(0, 1));
   app.add_option("--top-k", options.top_k, "0: all; default: the model's own")
       ->check(CLI::Range(0, 1 << 24));
-  app.add_option("--min-p", options.min_p, "default: the model's own")
-      ->check(CLI::Range(0.0f, 1.0f));
+  app.add_option("--min-p", options.min_p, "default: the model's own")->check(number_from(0, 1));
   app.add_option("--seed", options.seed, "the same answer every time; default: another every time")
-      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()));
+      ->check(whole_number_from(0, std::numeric_limits<int64_t>::max()));
 }
 
 std::string describe(const Answer& answer) {
-  if (answer.stopped) return "stopped";
   const auto& usage = answer.usage;
   const double prefill = to_seconds(usage.prefill), decode = to_seconds(usage.decode);
-  std::string text = concat("prompt ", usage.prompt_tokens, " tokens");
-  if (usage.cached_tokens > 0) text += concat(" (", usage.cached_tokens, " cached)");
-  text += fmt::format(" in {:.1f} ms, {} tokens", prefill * 1e3, usage.completion_tokens);
+  std::string prompt = concat("prompt ", usage.prompt_tokens, " tokens");
+  if (usage.cached_tokens > 0) prompt += concat(" (", usage.cached_tokens, " cached)");
+  prompt += fmt::format(" in {:.1f} ms", prefill * 1e3);
+  std::string made = concat(usage.completion_tokens, " tokens");
   if (usage.completion_tokens > 1 && decode > 0)
-    text += fmt::format(" at {:.1f} tokens/s", (usage.completion_tokens - 1) / decode);
-  if (answer.reason == tasks::FinishReason::kLength) text += ", stopped at the limit";
-  return text;
+    made += fmt::format(" at {:.1f} tokens/s", (usage.completion_tokens - 1) / decode);
+  if (answer.stopped) return concat("stopped after ", made, "; ", prompt);
+  const bool limited = answer.reason == tasks::FinishReason::kLength;
+  return concat(prompt, ", ", made, limited ? ", stopped at the limit" : "");
 }
 
 void stop_answer() { g_stop = true; }

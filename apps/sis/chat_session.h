@@ -24,9 +24,10 @@ struct Answer {
   std::string content, reasoning;
   tasks::FinishReason reason = tasks::FinishReason::kStop;
   bool stopped = false;  // by stop_answer()
-  tasks::Usage usage;
+  tasks::Usage usage;    // of a stopped one as far as it came, in time of the device alone
 };
 // "prompt 12 tokens (4 cached) in 8.1 ms, 64 tokens at 107.3 tokens/s, stopped at the limit"
+// "stopped after 64 tokens at 107.3 tokens/s; prompt 12 tokens (4 cached) in 8.1 ms"
 std::string describe(const Answer& answer);
 
 class ChatSession {

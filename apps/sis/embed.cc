@@ -8,7 +8,9 @@
 #include <fstream>
 #include <iostream>
 #include <numeric>
+#include <sstream>
 
+#include "arguments.h"
 #include "base/strings.h"
 #include "commands.h"
 #include "infer/kernels/peak.h"
@@ -37,15 +39,10 @@ int fail(int code, const std::string& message) {
 // Lines of a file or stdin; the line end is not part of the text, an empty line is an error
 // (nothing to embed).
 Result<std::vector<std::string>> read_lines(const std::string& path) {
-  std::ifstream file;
-  std::istream* in = &std::cin;
-  if (path != "-") {
-    file.open(path, std::ios::binary);
-    if (!file) return Error{Code::kNotFound, concat("--input: cannot read ", in_quotes(path))};
-    in = &file;
-  }
+  SIS_ASSIGN(const std::string text, read_input(path));
+  std::istringstream in(text);
   std::vector<std::string> lines;
-  for (std::string line; std::getline(*in, line);) {
+  for (std::string line; std::getline(in, line);) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty())
       return Error{Code::kInvalidArgument, concat("line ", lines.size() + 1, " is empty")};
@@ -254,8 +251,11 @@ int embed_main(int argc, char** argv) {
   Options options;
   CLI::App app{"Turns lines of text into vectors, without a server.", "sis embed"};
   app.add_option("--model", options.model, "checkpoint folder; default: the demo model");
-  app.add_option("--dtype", options.dtype, "f32, bf16, int8 or auto")->capture_default_str();
-  app.add_option("--isa", options.isa, "auto, ref, avx2, avx512, avx512_bf16 or amx")
+  app.add_option("--dtype", options.dtype, "of the weights")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "int4", "auto"}))
+      ->capture_default_str();
+  app.add_option("--isa", options.isa, "instructions used, at most")
+      ->check(isa_word())
       ->capture_default_str();
   app.add_option("--threads", options.threads, "0: one per core")
       ->check(CLI::Range(0, 1024))

@@ -1,10 +1,8 @@
 // `sis generate`: text from a prompt through the engine without HTTP; with --bench its speed.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 
+#include "arguments.h"
 #include "base/strings.h"
 #include "chat_session.h"
 #include "commands.h"
@@ -18,7 +16,8 @@ struct Options {
   LocalChatOptions model{.model = server::kDemoChatName};
   GenerateBenchOptions bench;
   AnswerOptions answer;
-  std::string prompt, input;
+  std::optional<std::string> prompt;
+  std::string input;
   bool measure = false, quiet = false;
 };
 
@@ -28,15 +27,12 @@ int fail(int code, const std::string& message) {
 }
 
 Result<std::string> read_prompt(const Options& options) {
-  if (!options.prompt.empty()) return options.prompt;
-  const std::string path = options.input.empty() ? "-" : options.input;
   std::string text;
-  if (path == "-") {
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
+  if (options.prompt) {
+    text = *options.prompt;
+    if (text.empty()) return Error{Code::kInvalidArgument, "--prompt: want a text, got none"};
   } else {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return Error{Code::kNotFound, concat("--input: cannot read ", in_quotes(path))};
-    text.assign(std::istreambuf_iterator<char>(file), {});
+    SIS_ASSIGN(text, read_input(options.input.empty() ? "-" : options.input));
   }
   if (text.empty())
     return Error{Code::kInvalidArgument, "no prompt: give --prompt, --input or standard input"};
@@ -68,8 +64,9 @@ int generate_main(int argc, char** argv) {
                "sis generate"};
   add_options(app, options.model);
   add_options(app, options.answer);
-  app.add_option("--prompt,-p", options.prompt, "text to go on from, as it is (no template)");
-  app.add_option("--input,-i", options.input, "file with the prompt; -: stdin (default)");
+  app.add_option("--input,-i", options.input, "file with the prompt; -: stdin (default)")
+      ->excludes(app.add_option("--prompt,-p", options.prompt,
+                                "text to go on from, as it is (no template)"));
   app.add_flag("--quiet,-q", options.quiet, "nothing but the text");
   app.add_flag("--bench", options.measure,
                "measure: random prompts, fixed lengths; prefill and decode tokens/s beside the "

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "arguments.h"
 #include "base/strings.h"
 #include "model_argument.h"
 
@@ -16,11 +17,14 @@ constexpr size_t kPoolQueue = 4096;
 void add_options(CLI::App& app, LocalChatOptions& options) {
   app.add_option("--model,-m", options.model, "checkpoint folder, or demo/chat")
       ->capture_default_str();
-  app.add_option("--dtype", options.dtype, "weights: f32, bf16, int8, int4 or auto")
+  app.add_option("--dtype", options.dtype, "of the weights")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "int4", "auto"}))
       ->capture_default_str();
-  app.add_option("--kv-dtype", options.kv_dtype, "cache: bf16, int8 or auto")
+  app.add_option("--kv-dtype", options.kv_dtype, "of the cache")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "auto"}))
       ->capture_default_str();
-  app.add_option("--isa", options.isa, "auto, ref, avx2, avx512, avx512_bf16 or amx")
+  app.add_option("--isa", options.isa, "instructions used, at most")
+      ->check(isa_word())
       ->capture_default_str();
   app.add_option("--threads", options.threads, "0: one per core")
       ->check(CLI::Range(0, 1024))

@@ -1,6 +1,11 @@
 // sis: serves models, runs them offline and measures servers. One file per subcommand.
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <iostream>
 #include <string>
 
 #include "base/strings.h"
@@ -41,9 +46,25 @@ void print_help(std::FILE* to) {
                "\n'sis <command> --help' tells its options; 'sis --version' prints the version.\n");
 }
 
-}  // namespace
+// A result that did not get out is a failure, also of a command that has not noticed. Who closed
+// the pipe (`| head -1`) has seen enough.
+int with_stdout_flushed(int exit_code) {
+  std::cout.flush();
+  errno = 0;
+  const bool flushed = std::fflush(stdout) == 0;
+  if (flushed && std::ferror(stdout) == 0) return exit_code;
+  // The reason of an earlier failure is lost; the same device mostly gives it again.
+  int reason = errno;
+  if (reason == 0 && ::write(STDOUT_FILENO, "", 0) < 0) reason = errno;
+  pollfd out{STDOUT_FILENO, POLLOUT, 0};
+  if (reason == EPIPE || (::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0))
+    return exit_code;
+  std::fprintf(stderr, "sis: standard output: %s\n",
+               reason != 0 ? std::strerror(reason) : "not all of it could be written");
+  return exit_code == 0 ? 1 : exit_code;
+}
 
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   if (argc < 2) {
     print_help(stderr);
     return 2;
@@ -67,3 +88,7 @@ int main(int argc, char** argv) {
                sis::in_quotes(name).c_str());
   return 2;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return with_stdout_flushed(run(argc, argv)); }

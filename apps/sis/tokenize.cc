@@ -2,10 +2,9 @@
 // it.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 
+#include "arguments.h"
 #include "base/strings.h"
 #include "commands.h"
 #include "infer/text/chat_template/chat_request.h"
@@ -33,19 +32,11 @@ int fail(int code, const std::string& message) {
   return code;
 }
 
-Result<std::string> read_all(const std::string& path) {
-  if (path == "-")
-    return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return Error{Code::kNotFound, concat("--input: cannot read ", in_quotes(path))};
-  return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-}
-
 // The texts of the command line, or else the lines of the input.
 Result<std::vector<std::string>> texts_of(const Options& options) {
   std::vector<std::string> texts = options.texts;
   if (texts.empty()) {
-    SIS_ASSIGN(const std::string all, read_all(options.input));
+    SIS_ASSIGN(const std::string all, read_input(options.input));
     for (size_t begin = 0; begin < all.size();) {
       const size_t end = std::min(all.find('\n', begin), all.size());
       texts.push_back(all.substr(begin, end - begin));
@@ -131,7 +122,7 @@ int run_encode(const Options& options, const text::Tokenizer& tokenizer,
 // for.
 int run_chat(const Options& options, const text::Tokenizer& tokenizer,
              const text::ChatTemplates* templates, bool as_tokens) {
-  auto body = read_all(options.input);
+  auto body = read_input(options.input);
   if (!body.ok()) return fail(2, body.error().message);
   auto conversation = tasks::parse_conversation(*body);
   if (!conversation.ok()) return fail(2, conversation.error().message);
