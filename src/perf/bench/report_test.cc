@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -108,6 +109,67 @@ TEST_F(ReportCommand, BenchWritesTheSameFiles) {
   EXPECT_EQ(wrong.exit_code, 1);
   EXPECT_NE(wrong.messages.find("--html: cannot write"), std::string::npos) << wrong.messages;
   EXPECT_TRUE(Json::accept(content("c.json")));
+}
+
+// The server's counters cover the measured requests, and name where their time went.
+TEST_F(ReportCommand, BenchLeavesTheWarmUpOutOfTheServersFigures) {
+  std::mutex mutex;
+  int chats = 0, scrapes = 0;
+  net::ScriptedServer server([&](net::ScriptedServer::Peer& peer) {
+    for (std::string request; !(request = peer.read_request()).empty();) {
+      const std::lock_guard lock(mutex);
+      if (!request.starts_with("GET /metrics ")) {
+        ++chats;
+        peer.wait(std::chrono::milliseconds(20));
+        peer.send(net::plain_answer(
+            R"({"id":"a","choices":[{"index":0,"message":{"role":"assistant","content":"x"},)"
+            R"("finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}})"));
+        continue;
+      }
+      ++scrapes;
+      std::string page = concat("inference_requests_total ", chats, "\n");
+      for (const auto& [name, seconds] : {std::pair{"chat_request_queue_wait_seconds", 0.001},
+                                          {"chat_time_to_first_token_seconds", 0.003},
+                                          {"chat_request_latency_seconds", 0.018}})
+        page += concat(name, "_count ", chats, "\n", name, "_sum ", chats * seconds, "\n");
+      peer.send(net::plain_answer(page));
+    }
+  });
+  const auto run_with = [&](const char* warmup) {
+    const Output output = bench_with({"chat",
+                                      "--base-url",
+                                      server.url(),
+                                      "--model-name",
+                                      "m",
+                                      "--no-stream",
+                                      "--n-requests",
+                                      "3",
+                                      "--concurrency",
+                                      "2",
+                                      "--threads",
+                                      "2",
+                                      "--warmup",
+                                      warmup,
+                                      "--server-metrics-every",
+                                      "0",
+                                      "--json",
+                                      path("a.json"),
+                                      "--markdown",
+                                      path("a.md")},
+                                     {{"SERVER_METRICS", server.url()}});
+    EXPECT_EQ(output.exit_code, 0) << output.messages << output.out;
+    return Json::parse(content("a.json"))["runs"][0]["server"];
+  };
+  const Json warm = run_with("5");
+  EXPECT_EQ(chats, 8);
+  EXPECT_EQ(scrapes, 3);
+  EXPECT_EQ(warm["requests"], 3) << warm;
+  EXPECT_EQ(warm["scrapes"], 2);
+  EXPECT_NEAR(warm["prefill_ms"].get<double>(), 2, 1e-6);
+  EXPECT_NEAR(warm["decode_ms"].get<double>(), 15, 1e-6);
+  EXPECT_NE(content("a.md").find("Most of the time goes to "), std::string::npos);
+  EXPECT_EQ(run_with("0")["requests"], 3);
+  EXPECT_EQ(scrapes, 5);
 }
 
 }  // namespace
