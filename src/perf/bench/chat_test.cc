@@ -92,6 +92,36 @@ TEST(BenchChat, TheDocumentedModelIsTakenWhereItIsListed) {
   EXPECT_TRUE(server.last("talks").is_null());
 }
 
+// A server without models and one that has yet to load them are told apart.
+TEST(BenchChat, SaysThatAServerIsStillLoading) {
+  const auto message = [](const std::string& models, const std::string& ready) {
+    net::ScriptedServer server([&](ScriptedServer::Peer& peer) {
+      for (std::string request; !(request = peer.read_request()).empty();)
+        peer.send(request.starts_with("GET /v1/models ") ? models
+                  : request.starts_with("GET /ready ")   ? ready
+                                                         : plain_answer("{}", 404));
+    });
+    const Output output = bench_with({"chat", "--base-url", server.url() + "/v1"});
+    EXPECT_EQ(output.exit_code, 1);
+    return output.messages;
+  };
+  const std::string empty = plain_answer(R"({"object":"list","data":[]})");
+  const auto loading = message(empty, plain_answer(R"({"status":"loading"})", 503));
+  EXPECT_NE(loading.find("still loading"), std::string::npos) << loading;
+  EXPECT_EQ(loading.find("--models"), std::string::npos) << loading;
+  // llama-server answers so on every path.
+  const auto refused =
+      message(plain_answer(R"({"error":{"message":"Loading model"}})", 503), plain_answer("", 503));
+  EXPECT_NE(refused.find("status 503 ('Loading model')"), std::string::npos) << refused;
+  EXPECT_NE(refused.find("still loading"), std::string::npos) << refused;
+  EXPECT_EQ(refused.find("--models"), std::string::npos) << refused;
+  for (const std::string& ready : {plain_answer(R"({"status":"ready"})"), plain_answer("", 404)}) {
+    const auto none = message(empty, ready);
+    EXPECT_NE(none.find("the server lists no model; name one with --models"), std::string::npos)
+        << none;
+  }
+}
+
 TEST(BenchChat, TakesTheOldScriptsEnvironment) {
   ChatServer server;
   const Output output = bench_with({"chat"}, {{"BASE_URL", server.url() + "/v1/"},

@@ -213,7 +213,15 @@ Result<RunOptions> LoadFlags::resolve(const FlagSet& flags, const net::Url& url)
     for (const char* flag : {"arrivals", "burst"})
       if (flags.source(flag) == FlagSource::kFlag)
         return clash(concat("--", flag, ": wants --rate or --rate-stages as well"));
+  SIS_TRY(check_reports());
   return options;
+}
+
+Status LoadFlags::check_reports() const {
+  if (!json.empty() && json != "-")
+    if (Status status = check_writable(json); !status.ok())
+      return prefixed("--json", std::move(status).error());
+  return check_report_files(reports);
 }
 
 Status LoadFlags::check_shape(const RunOptions& options) const {

@@ -61,8 +61,11 @@ struct LoadFlags {
   ReportFiles reports;
 
   void add_to(FlagSet& flags);
-  // With several levels, the options are those of the first.
+  // With several levels, the options are those of the first. Reports that cannot be written are a
+  // fault already here.
   Result<RunOptions> resolve(const FlagSet& flags, const net::Url& url) const;
+  // Whether write_json() could write now what is wanted: told before a run, not after it.
+  Status check_reports() const;
   Sweep sweep() const;
 
  private:

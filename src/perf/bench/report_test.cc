@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/file.h"
 #include "base/strings.h"
@@ -102,12 +104,119 @@ TEST_F(ReportCommand, BenchWritesTheSameFiles) {
   EXPECT_EQ(report_with({path("a.json"), "--html", path("b.html")}).exit_code, 0);
   EXPECT_EQ(content("a.html"), content("b.html"));
   EXPECT_GT(content("a.html").size(), 10'000u);
+}
 
-  const Output wrong = bench_with({"http", server.url(), "--n-requests", "2", "--html",
-                                   path("no/a.html"), "--json", path("c.json")});
-  EXPECT_EQ(wrong.exit_code, 1);
-  EXPECT_NE(wrong.messages.find("--html: cannot write"), std::string::npos) << wrong.messages;
-  EXPECT_TRUE(Json::accept(content("c.json")));
+// A report that cannot be written is told before the load, not after it, and nothing is touched.
+TEST_F(ReportCommand, BenchChecksItsFilesBeforeTheRun) {
+  net::ScriptedServer server([](net::ScriptedServer::Peer& peer) {
+    while (!peer.read_request().empty()) peer.send(net::plain_answer("hello"));
+  });
+  ASSERT_TRUE(write_file(path("old.json"), "old").ok());
+  ASSERT_TRUE(write_file(path("old.html"), "old").ok());
+  std::filesystem::create_directory(path("folder"));
+  const auto names = [&] {
+    std::set<std::string> out;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_))
+      out.insert(entry.path().filename());
+    return out;
+  };
+  const std::set<std::string> before = names();
+  const std::vector<std::string> ways[] = {
+      {"http", server.url(), "--n-requests", "2"},
+      {"chat", "--base-url", server.url(), "--model-name", "m", "--n-requests", "2"},
+      {"predict", "--base-url", server.url(), "--model-name", "m", "--n-requests", "2"}};
+  const std::pair<const char*, const char*> wrong[] = {{"no/x", "No such file or directory"},
+                                                       {"folder", "Is a directory"},
+                                                       {"old.json/x", "Not a directory"}};
+  for (const char* flag : {"--json", "--html", "--csv", "--markdown", "--hgrm", "--summary-export",
+                           "--handle-summary", "--machine-summary"}) {
+    for (const auto& [name, reason] : wrong) {
+      std::vector<std::string> arguments = ways[0];
+      arguments.insert(arguments.end(), {flag, path(name)});
+      const Output output = bench_with(arguments);
+      EXPECT_EQ(output.exit_code, 2);
+      EXPECT_EQ(output.messages,
+                concat("sis bench: ", flag, ": cannot write '", path(name), "': ", reason, "\n"));
+    }
+  }
+  for (std::vector<std::string> arguments : ways) {
+    arguments.insert(arguments.end(), {"--json", path("old.json"), "--html", path("old.html"),
+                                       "--csv", path("new.csv"), "--md", path("no/x")});
+    EXPECT_EQ(bench_with(arguments).exit_code, 2) << arguments[0];
+  }
+  EXPECT_EQ(bench_with({"serve-worker", "--locust-master", "127.0.0.1:1", "--json", path("no/x")})
+                .exit_code,
+            2);
+  EXPECT_EQ(server.requests(), 0);
+  // Good paths and a run that never comes to writing: no server lists a model.
+  const Output none =
+      bench_with({"chat", "--base-url", "http://127.0.0.1:1", "--json", path("old.json"), "--html",
+                  path("old.html"), "--csv", path("new.csv")});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_EQ(names(), before);
+  EXPECT_EQ(content("old.json"), "old");
+  EXPECT_EQ(content("old.html"), "old");
+}
+
+// The server's counters cover the measured requests, and name where their time went.
+TEST_F(ReportCommand, BenchLeavesTheWarmUpOutOfTheServersFigures) {
+  std::mutex mutex;
+  int chats = 0, scrapes = 0;
+  net::ScriptedServer server([&](net::ScriptedServer::Peer& peer) {
+    for (std::string request; !(request = peer.read_request()).empty();) {
+      const std::lock_guard lock(mutex);
+      if (!request.starts_with("GET /metrics ")) {
+        ++chats;
+        peer.wait(std::chrono::milliseconds(20));
+        peer.send(net::plain_answer(
+            R"({"id":"a","choices":[{"index":0,"message":{"role":"assistant","content":"x"},)"
+            R"("finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}})"));
+        continue;
+      }
+      ++scrapes;
+      std::string page = concat("inference_requests_total ", chats, "\n");
+      for (const auto& [name, seconds] : {std::pair{"chat_request_queue_wait_seconds", 0.001},
+                                          {"chat_time_to_first_token_seconds", 0.003},
+                                          {"chat_request_latency_seconds", 0.018}})
+        page += concat(name, "_count ", chats, "\n", name, "_sum ", chats * seconds, "\n");
+      peer.send(net::plain_answer(page));
+    }
+  });
+  const auto run_with = [&](const char* warmup) {
+    const Output output = bench_with({"chat",
+                                      "--base-url",
+                                      server.url(),
+                                      "--model-name",
+                                      "m",
+                                      "--no-stream",
+                                      "--n-requests",
+                                      "3",
+                                      "--concurrency",
+                                      "2",
+                                      "--threads",
+                                      "2",
+                                      "--warmup",
+                                      warmup,
+                                      "--server-metrics-every",
+                                      "0",
+                                      "--json",
+                                      path("a.json"),
+                                      "--markdown",
+                                      path("a.md")},
+                                     {{"SERVER_METRICS", server.url()}});
+    EXPECT_EQ(output.exit_code, 0) << output.messages << output.out;
+    return Json::parse(content("a.json"))["runs"][0]["server"];
+  };
+  const Json warm = run_with("5");
+  EXPECT_EQ(chats, 8);
+  EXPECT_EQ(scrapes, 3);
+  EXPECT_EQ(warm["requests"], 3) << warm;
+  EXPECT_EQ(warm["scrapes"], 2);
+  EXPECT_NEAR(warm["prefill_ms"].get<double>(), 2, 1e-6);
+  EXPECT_NEAR(warm["decode_ms"].get<double>(), 15, 1e-6);
+  EXPECT_NE(content("a.md").find("Most of the time goes to "), std::string::npos);
+  EXPECT_EQ(run_with("0")["requests"], 3);
+  EXPECT_EQ(scrapes, 5);
 }
 
 }  // namespace

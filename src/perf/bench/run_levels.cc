@@ -119,6 +119,7 @@ OneRun run_one(const BenchContext& context, const LoadFlags& flags, const RunOpt
       printer.note(window);
       return !watched.on_window || watched.on_window(window);
     };
+    shown.on_warmed_up = [&] { join.begin_again(); };
     return run_until(flags.stop_when ? &*flags.stop_when : nullptr, shown, workload, context.stop,
                      [&](const Progress& progress) { printer.show(progress); });
   }();

@@ -7,6 +7,19 @@
 #include "perf/load/openai_http.h"
 
 namespace sis::perf {
+namespace {
+
+constexpr const char* kTryLater = "try again when it is ready";
+
+// Servers that list their models from the start, and fill the list as they load, say so at /ready;
+// others have no such page.
+bool is_loading(const net::Url& root, net::FetchRequest request) {
+  request.target = net::join_target(root, "/ready");
+  const auto response = net::fetch(root, request);
+  return response.ok() && response->status == 503;
+}
+
+}  // namespace
 
 void ServerFlags::add_to(FlagSet& flags, const std::string& default_model) {
   flags.section("Server");
@@ -56,6 +69,10 @@ Result<std::vector<ListedModel>> ServerFlags::list_models(const Server& server, 
   if (!api_key.empty()) request.headers.emplace_back("Authorization", concat("Bearer ", api_key));
   SIS_ASSIGN(const net::FetchResponse response, net::fetch(server.url, request));
   const auto hint = concat("GET ", request.target, ": ");
+  if (response.status == 503)
+    return Error{Code::kUnavailable,
+                 concat(hint, "status 503 (", error_message(response.body),
+                        "): the server is still loading or takes no requests; ", kTryLater)};
   if (response.status != 200)
     return Error{Code::kUnavailable,
                  concat(hint, "status ", response.status, " (", error_message(response.body),
@@ -73,6 +90,12 @@ Result<std::vector<ListedModel>> ServerFlags::list_models(const Server& server, 
     listed.push_back(
         {.id = model["id"].get<std::string>(), .embeds = size != model.end() && size->is_number()});
   }
+  if (listed.empty() && is_loading(root_of(server), request))
+    return Error{Code::kUnavailable,
+                 concat(hint,
+                        "the server lists no model yet and GET /ready says that it is still "
+                        "loading; ",
+                        kTryLater)};
   if (listed.empty())
     return Error{Code::kUnavailable,
                  concat(hint, "the server lists no model; name one with --models")};

@@ -102,6 +102,68 @@ TEST(ServerView, OurOwnServer) {
   EXPECT_NE(text.find("waiting 3.00 (most 6.00)"), std::string::npos) << text;
 }
 
+// Our server measures a chat's queue, first token and whole; the parts of a request follow. Answers
+// out of a cache have no first token, requests that failed after theirs are not among the good.
+TEST(ServerView, OurOwnServersChatsInParts) {
+  struct Counted {
+    double good = 0, queue_s = 0, latency_s = 0, first = 0, first_s = 0;
+  };
+  const auto page = [](const Counted& c) {
+    const auto histogram = [](const char* name, double count, double sum) {
+      return concat(name, "_count{model=\"m\"} ", count, "\n", name, "_sum{model=\"m\"} ", sum,
+                    "\n");
+    };
+    return concat("inference_requests_total 0\n",
+                  histogram("chat_request_queue_wait_seconds", c.good, c.queue_s),
+                  histogram("chat_request_latency_seconds", c.good, c.latency_s),
+                  histogram("chat_time_to_first_token_seconds", c.first, c.first_s));
+  };
+  const auto parts = [&](const Counted& end) {
+    return view_of({page({100, 7, 70, 90, 9}), page(end)}, "m");
+  };
+  // 10 requests: 10 ms in the queue, first token after 50, answered after 3,000.
+  auto server = parts({110, 7.1, 100, 100, 9.5});
+  EXPECT_NEAR(server["queue_ms"].get<double>(), 10, 1e-6);
+  EXPECT_NEAR(server["prefill_ms"].get<double>(), 40, 1e-6);
+  EXPECT_NEAR(server["decode_ms"].get<double>(), 2950, 1e-6);
+  EXPECT_NEAR(server["ttft_ms"].get<double>(), 50, 1e-6);
+  EXPECT_FALSE(server.contains("compute_ms"));
+  EXPECT_NE(server_text(server).find("prefill 40.0 ms, decode 2,950 ms"), std::string::npos)
+      << server_text(server);
+  // 10 more came out of a cache at once.
+  server = parts({120, 7.1, 100, 100, 9.5});
+  EXPECT_NEAR(server["prefill_ms"].get<double>(), 20, 1e-6);
+  EXPECT_NEAR(server["decode_ms"].get<double>(), 1475, 1e-6);
+  // Or 10 more failed after their first token.
+  server = parts({110, 7.1, 100, 110, 10});
+  EXPECT_NEAR(server["prefill_ms"].get<double>(), 40, 1e-6);
+  EXPECT_NEAR(server["decode_ms"].get<double>(), 2950, 1e-6);
+  // Only failed ones; then times that contradict each other.
+  server = parts({100, 7, 70, 100, 9.5});
+  EXPECT_FALSE(server.contains("prefill_ms") || server.contains("decode_ms")) << server;
+  EXPECT_EQ(parts({110, 8, 70, 100, 9.5})["decode_ms"], 0);
+  // A server that counts no first tokens: nothing is derived.
+  const auto older = [](double n) {
+    return concat("inference_requests_total ", n, "\nchat_request_latency_seconds_count ", n,
+                  "\nchat_request_latency_seconds_sum ", n, "\n");
+  };
+  server = view_of({older(1), older(2)});
+  EXPECT_FALSE(server.contains("prefill_ms") || server.contains("decode_ms")) << server;
+}
+
+TEST(ServerView, OurOwnServersEmbeddingsInParts) {
+  const auto page = [](double n) {
+    return concat("inference_requests_total ", n, "\nembedding_request_queue_wait_seconds_count ",
+                  n, "\nembedding_request_queue_wait_seconds_sum ", n * 0.002,
+                  "\nembedding_request_latency_seconds_count ", n,
+                  "\nembedding_request_latency_seconds_sum ", n * 0.010, "\n");
+  };
+  const auto server = view_of({page(10), page(60)});
+  EXPECT_NEAR(server["queue_ms"].get<double>(), 2, 1e-6);
+  EXPECT_NEAR(server["compute_ms"].get<double>(), 8, 1e-6);
+  EXPECT_FALSE(server.contains("prefill_ms"));
+}
+
 // What a server says may be beyond all whole numbers.
 TEST(ServerView, ShowsFiguresOfAnySize) {
   const auto server =

@@ -116,11 +116,33 @@ Status ServerJoin::scrape() {
   return {};
 }
 
+void ServerJoin::begin_again() {
+  const std::lock_guard lock(scrape_mutex_);
+  host_ = HostCpu();
+  if (scrapes_ == 0) return;
+  auto before = std::move(view_);
+  if (before != nullptr) view_ = std::make_unique<ServerView>(before->kind(), options_.model);
+  if (const Status status = scrape(); !status.ok()) {
+    ++failures_;
+    notice_ = concat("the scrape after the warm-up failed, so the figures include the warm-up: ",
+                     status.error().message);
+    view_ = std::move(before);
+    return;
+  }
+  scrapes_ = 1;
+  failures_ = 0;
+  stats_fell_ = false;
+  first_ = last_;
+}
+
 void ServerJoin::keep_scraping() {
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, options_.every, [this] { return stop_; })) {
     lock.unlock();
-    if (!scrape().ok()) ++failures_;
+    {
+      const std::lock_guard scraping(scrape_mutex_);
+      if (!scrape().ok()) ++failures_;
+    }
     lock.lock();
   }
 }
@@ -140,6 +162,7 @@ Json ServerJoin::end() {
     return out;
   }
   if (scrapes_ == 0) return out;
+  if (!notice_.empty()) out["error"] = notice_;
   if (Status status = scrape(); !status.ok()) {
     ++failures_;
     out["error"] = concat("the last scrape failed: ", status.error().message);

@@ -2,7 +2,8 @@
 // after.
 //
 // begin() looks for a page it knows (server_kind.h) at /metrics, or for the statistics of a KServe
-// model; a thread scrapes while the run goes on; end() has the last word. Nothing here fails a run:
+// model; a thread scrapes while the run goes on; begin_again() forgets what a warm-up has cost;
+// end() has the last word. Nothing here fails a run:
 // a server without metrics gives an empty object, one that was asked for by URL and does not answer
 // gives {"error"}. Scrapes take part in the load: one a second by default.
 #pragma once
@@ -43,9 +44,13 @@ class ServerJoin {
   ~ServerJoin();
   ServerJoin(const ServerJoin&) = delete;
 
+  // What was counted so far does not belong to the run: a scrape from which all counts anew. When
+  // it fails, what came before stays in the figures, and end() says so. From any thread, before
+  // end().
+  void begin_again();
   // The last scrape. The `server` object of the run; {} when nothing is known.
   nlohmann::ordered_json end();
-  // The generator's machine since the construction.
+  // The generator's machine since the construction or begin_again().
   nlohmann::ordered_json host() const;
 
  private:
@@ -63,8 +68,9 @@ class ServerJoin {
   StatsPage first_, last_;            // KServe statistics
   bool stats_fell_ = false;
   int scrapes_ = 0, failures_ = 0;
-  std::string error_;
+  std::string error_, notice_;
 
+  std::mutex scrape_mutex_;  // the figures, while the thread and begin_again() may both scrape
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false;

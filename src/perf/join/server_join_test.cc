@@ -29,6 +29,49 @@ TEST(ServerJoin, ScrapesBeforeWhileAndAfter) {
   EXPECT_FALSE(json.contains("error"));
 }
 
+// A warm-up's requests are the server's, but not the run's.
+TEST(ServerJoin, BeginsAgainAfterAWarmUp) {
+  std::atomic<int> requests{5};
+  std::atomic<bool> broken{false};
+  net::ScriptedServer server([&](net::ScriptedServer::Peer& peer) {
+    if (peer.read_request().empty()) return;
+    peer.send(broken
+                  ? net::plain_answer("busy", 503)
+                  : net::plain_answer(concat("inference_requests_total ", requests.load(),
+                                             "\nchat_running_sequences ", requests.load(), "\n")));
+  });
+  ServerJoin join({.url = url_of(server)});
+  requests = 105;
+  join.begin_again();
+  requests = 108;
+  auto json = join.end();
+  EXPECT_EQ(json["requests"], 3);
+  EXPECT_EQ(json["scrapes"], 2);
+  EXPECT_EQ(json["running"], 106.5);
+  EXPECT_FALSE(json.contains("error")) << json;
+
+  // Without that scrape the figures hold more than the run, and are not passed off as it.
+  requests = 5;
+  ServerJoin unlucky({.url = url_of(server)});
+  requests = 105;
+  broken = true;
+  unlucky.begin_again();
+  broken = false;
+  requests = 108;
+  json = unlucky.end();
+  EXPECT_EQ(json["requests"], 103);
+  EXPECT_NE(json["error"].get<std::string>().find("the figures include the warm-up"),
+            std::string::npos)
+      << json;
+
+  // Nothing known before, nothing asked again.
+  const int before = server.requests();
+  ServerJoin off({.url = url_of(server), .metrics = "off"});
+  off.begin_again();
+  EXPECT_TRUE(off.end().empty());
+  EXPECT_EQ(server.requests(), before);
+}
+
 TEST(ServerJoin, FallsBackToKServeStatistics) {
   std::atomic<int> count{0};
   net::ScriptedServer server([&](net::ScriptedServer::Peer& peer) {
@@ -44,8 +87,10 @@ TEST(ServerJoin, FallsBackToKServeStatistics) {
     }
   });
   ServerJoin join({.url = url_of(server), .model = "a b"});
+  join.begin_again();
   const auto json = join.end();
   EXPECT_EQ(json["kind"], "kserve");
+  EXPECT_EQ(json["scrapes"], 2);
   EXPECT_EQ(json["requests"], 10);
   EXPECT_EQ(json["request_ms"], 5);
   EXPECT_EQ(json["batch_size"], 2);

@@ -8,6 +8,17 @@ constexpr double kMs = 1e3;     // seconds to ms
 constexpr double kUsMs = 1e-3;  // us to ms
 constexpr bool kOtherName = true;
 
+// `whole` less `part`, both histograms of seconds of which `requests` counts every good request.
+constexpr MetricMeaning rest_ms(std::string_view key, std::string_view whole, std::string_view part,
+                                std::string_view requests) {
+  return {.key = key,
+          .meaning = M::kRest,
+          .name = whole,
+          .other = part,
+          .scale = kMs,
+          .requests = requests};
+}
+
 // Ours; docs/observability.md lists them.
 constexpr MetricMeaning kSis[] = {
     {"requests", M::kCount, "inference_requests_total", {}},
@@ -17,6 +28,13 @@ constexpr MetricMeaning kSis[] = {
     {"request_ms", M::kMean, "inference_request_duration_ms", {}},
     {"queue_ms", M::kMean, "embedding_request_queue_wait_seconds", {}, kMs},
     {"queue_ms", M::kMean, "chat_request_queue_wait_seconds", {}, kMs},
+    // Nothing measures these: they are what lies between the times that are.
+    rest_ms("prefill_ms", "chat_time_to_first_token_seconds", "chat_request_queue_wait_seconds",
+            "chat_request_latency_seconds"),
+    rest_ms("decode_ms", "chat_request_latency_seconds", "chat_time_to_first_token_seconds",
+            "chat_request_latency_seconds"),
+    rest_ms("compute_ms", "embedding_request_latency_seconds",
+            "embedding_request_queue_wait_seconds", "embedding_request_latency_seconds"),
     {"batch_wait_ms", M::kMean, "embedding_batch_wait_seconds", {}, kMs},
     {"batch_wait_ms", M::kMean, "chat_batch_wait_seconds", {}, kMs},
     {"batch_size", M::kMean, "embedding_batch_size", {}},

@@ -26,19 +26,24 @@ enum class Meaning : uint8_t {
   kRatioMean,  // increase of the first name over that of the second, times `scale`
   kHitShare,   // increase of the first name over that of both: hits and misses
   kPartShare,  // increase of the first name over that of the second: hits and queries
+  kRest,       // time per request of the first name less that of the second, times `scale`
   kGauge,      // mean and maximum over the scrapes, times `scale`
 };
 
 struct MetricMeaning {
   std::string_view key;
   Meaning meaning = Meaning::kCount;
-  std::string_view name, other;  // `other`: second name of ratios and shares
+  std::string_view name, other;  // `other`: second name of ratios, shares and rests
   double scale = 1;
   // Only samples whose label begins so; empty: all.
   std::string_view label, label_prefix;
   // Another server version's name for the figure of an earlier row: counts only on pages that have
   // no earlier row of this key.
   bool other_name = false;
+  // kRest: the histogram that counts requests. A time that was noted for fewer of them was 0 for
+  // the others (an answer out of a cache has no first token); one that was noted for more was also
+  // noted for requests that came to nothing, so its own mean stands for the good ones.
+  std::string_view requests = {};
 };
 
 struct ServerKind {

@@ -145,12 +145,38 @@ Status ServerView::add(const MetricPage& page) {
         sums.first += take_increase(page, meaning, name, nullptr);
         sums.second += take_increase(page, meaning, other, nullptr);
         break;
+      case Meaning::kRest: {
+        const std::string requests(meaning.requests);
+        sums.seen |= page.has(name + "_count") && page.has(other + "_count") &&
+                     page.has(requests + "_count");
+        sums.first += take_increase(page, meaning, name + "_sum", nullptr);
+        sums.second += take_increase(page, meaning, other + "_sum", nullptr);
+        const double first = take_increase(page, meaning, name + "_count", nullptr);
+        const double second = take_increase(page, meaning, other + "_count", nullptr);
+        sums.first_count += first;
+        sums.second_count += second;
+        // A series is followed once a meaning.
+        sums.requests += requests == name ? first
+                         : requests == other
+                             ? second
+                             : take_increase(page, meaning, requests + "_count", nullptr);
+        break;
+      }
     }
   }
   note_gauges(page);
   if (fell_) ++resets_;
   ++scrapes_;
   return overflowed() ? Status(too_many()) : Status();
+}
+
+// Nothing without a request. A rest below 0 is one of times that are not of quite the same
+// requests.
+std::optional<double> ServerView::rest_of(const Sums& sums) {
+  const double first_of = std::max(sums.first_count, sums.requests),
+               second_of = std::max(sums.second_count, sums.requests);
+  if (!(sums.requests > 0)) return std::nullopt;
+  return std::max(0.0, sums.first / first_of - sums.second / second_of);
 }
 
 Error ServerView::too_many() {
@@ -182,6 +208,9 @@ Json ServerView::json() const {
       all.seen |= sums_[k].seen;
       all.first += sums_[k].first;
       all.second += sums_[k].second;
+      all.first_count += sums_[k].first_count;
+      all.second_count += sums_[k].second_count;
+      all.requests += sums_[k].requests;
       // Buckets of unlike ends cannot be added: the fuller ones stand for both.
       if (!sums_[k].buckets.empty() &&
           (all.buckets.empty() || sums_[k].buckets.rbegin()->second > all.buckets.rbegin()->second))
@@ -201,6 +230,9 @@ Json ServerView::json() const {
         break;
       case Meaning::kPartShare:
         if (all.second > 0) out[key] = all.first / all.second;
+        break;
+      case Meaning::kRest:
+        if (const auto rest = rest_of(all)) out[key] = *rest * meaning.scale;
         break;
       case Meaning::kGauge:
         break;

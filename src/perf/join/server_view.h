@@ -25,6 +25,7 @@ class ServerView {
 
   // Errors: more series came in all than are kept; nothing is counted from then on.
   Status add(const MetricPage& page);
+  const ServerKind& kind() const { return kind_; }
   bool overflowed() const { return last_.size() > kSeriesMax; }
   int scrapes() const { return scrapes_; }
   int resets() const { return resets_; }  // scrapes that found a counter lower than before
@@ -42,8 +43,15 @@ class ServerView {
     int scrapes = 0;
   };
   using Buckets = std::map<double, double>;  // upper end -> increase, cumulative as scraped
+  struct Sums {
+    double first = 0, second = 0;
+    double first_count = 0, second_count = 0, requests = 0;  // of rests
+    bool seen = false;
+    Buckets buckets;
+  };
 
   static Error too_many();
+  static std::optional<double> rest_of(const Sums& sums);
   bool has_better_name(const MetricPage& page, const MetricMeaning& meaning) const;
   bool counts(const MetricSample& sample, const MetricMeaning& meaning) const;
   double take_increase(const MetricPage& page, const MetricMeaning& meaning,
@@ -57,12 +65,7 @@ class ServerView {
   bool fell_ = false;  // a counter of this scrape is lower than before
 
   std::map<std::string, double> last_;  // series -> value
-  struct Sums {
-    double first = 0, second = 0;
-    bool seen = false;
-    Buckets buckets;
-  };
-  std::vector<Sums> sums_;  // of each meaning
+  std::vector<Sums> sums_;              // of each meaning
   std::map<std::string_view, Gauge> gauges_;
 };
 

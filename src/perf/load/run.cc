@@ -122,7 +122,9 @@ Result<RunResult> run_load(const RunOptions& options, const Workload& workload,
   std::condition_variable changed;
   std::atomic<int64_t> started{0};  // of the measured phase, since the clock's epoch
   std::atomic<bool> finish{false};
+  const bool warms_up = options.warmup_requests > 0 || options.warmup_duration > Duration{};
   std::barrier line(threads, [&]() noexcept {
+    if (warms_up && options.on_warmed_up) options.on_warmed_up();
     const TimePoint start = clock_now() + (options.is_open() ? kHeadStart : Duration{});
     started = start.time_since_epoch().count();
   });

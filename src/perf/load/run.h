@@ -85,6 +85,9 @@ struct RunOptions {
   // the end of sending make further windows; the last one may be short. 0: no windows.
   Duration window = from_seconds(1);
   std::function<bool(const Window&)> on_window;
+  // Between warm-up and measured phase, when there is a warm-up: no request is on its way. Called
+  // once, on a thread of the run, which waits for it.
+  std::function<void()> on_warmed_up;
 
   bool is_open() const { return rate > 0 || !rates.empty() || trace != nullptr; }
 };

@@ -203,6 +203,8 @@ int bench_serve_worker(const BenchContext& context, const std::vector<std::strin
   FlagSet flags("sis bench serve-worker --locust-master HOST[:PORT] [--plan FILE] [flags]", kAbout);
   add_flags(flags, values);
   if (const auto exit_code = parse_flags(context, flags, arguments)) return *exit_code;
+  if (const Status status = values.load.check_reports(); !status.ok())
+    return complain(context, status.error(), kExitUsage);
   const auto plan = plan_of(values);
   if (!plan.ok()) return complain(context, plan.error(), kExitBadThreshold);
   const auto locustfile = dummy_locustfile(*plan);

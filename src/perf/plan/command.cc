@@ -172,6 +172,8 @@ int bench_run(const BenchContext& context, const std::vector<std::string>& argum
     return kExitOk;
   }
 
+  if (const Status status = load.check_reports(); !status.ok())
+    return complain(context, status.error(), kExitUsage);
   const std::string started = utc_now();
   Result<PlanResult> result = [&] {
     ProgressLine line(load.progress ? context.messages : nullptr);

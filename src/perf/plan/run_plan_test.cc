@@ -164,7 +164,8 @@ thresholds:
   EXPECT_NEAR(state["testRunDurationMs"].get<double>(), (last - first) * 1000, 1e-6);
 
   const std::string plan = "scenarios: {a: {vus: 1, duration: 100ms, tasks: [{http: {}}]}}\n";
-  const Output wrong = run(plan, {"--html", folder + "none/r.html", "--csv", folder + "s.csv"});
+  // What only writing shows: a full disk.
+  const Output wrong = run(plan, {"--html", "/dev/full", "--csv", folder + "s.csv"});
   EXPECT_EQ(wrong.exit_code, 1);
   EXPECT_NE(wrong.messages.find("--html: cannot write"), std::string::npos) << wrong.messages;
   EXPECT_TRUE(content("s.csv").starts_with("Concurrency,"));  // the others are still written
@@ -244,6 +245,11 @@ TEST_F(RunPlan, WrongPlansExitWith104AndUnreachableServersWith1) {
   const Output chat = run("scenarios: {a: {vus: 1, duration: 1s, tasks: [{chat: {}}]}}\n");
   EXPECT_EQ(chat.exit_code, 104);
   EXPECT_NE(chat.messages.find("want a model"), std::string::npos) << chat.messages;
+  const Output unwritable = run(plan, {"--csv", "/nonexistent/x.csv"});
+  EXPECT_EQ(unwritable.exit_code, 2);
+  EXPECT_EQ(unwritable.messages,
+            "sis bench: --csv: cannot write '/nonexistent/x.csv': No such file or directory\n");
+  EXPECT_EQ(unwritable.out, "");
   const Output check = run(plan, {"--check"});
   EXPECT_EQ(check.exit_code, 0);
   EXPECT_NE(check.out.find("a: constant-vus from 0s for 100ms, 1 tasks"), std::string::npos)

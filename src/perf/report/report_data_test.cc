@@ -176,5 +176,28 @@ TEST(WriteFile, WholeOrNotAtAll) {
             "cannot write '/dev/full': No space left on device");
 }
 
+// What write_file() would say, with nothing done: no file, no change, no end of file for a pipe's
+// reader.
+TEST(WriteFile, CheckedBeforehand) {
+  const std::string folder = testing::TempDir() + "check_writable_test";
+  EXPECT_EQ(std::system(concat("rm -rf ", folder, " && mkdir ", folder).c_str()), 0);
+  EXPECT_TRUE(write_file(folder + "/a", "one").ok());
+  EXPECT_EQ(std::system(concat("ln -s a ", folder, "/link && mkfifo ", folder, "/pipe").c_str()),
+            0);
+  // Nobody reads the pipe: opening it would not come back.
+  for (const char* name : {"/a", "/new", "/link", "/pipe"})
+    EXPECT_TRUE(check_writable(folder + name).ok()) << name;
+  EXPECT_TRUE(check_writable("/dev/null").ok());
+  EXPECT_EQ(
+      std::system(concat("test \"$(ls ", folder, " | tr '\\n' ' ')\" = 'a link pipe '").c_str()), 0)
+      << "left scratch files";
+  EXPECT_EQ(std::system(concat("test \"$(cat ", folder, "/a)\" = one").c_str()), 0);
+  for (const std::string& path : {folder, folder + "/no/a", folder + "/a/b", std::string()}) {
+    const Status checked = check_writable(path), written = write_file(path, "x");
+    ASSERT_FALSE(checked.ok() || written.ok()) << path;
+    EXPECT_EQ(checked.error().message, written.error().message);
+  }
+}
+
 }  // namespace
 }  // namespace sis::perf

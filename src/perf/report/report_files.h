@@ -17,6 +17,10 @@ struct ReportFiles {
   bool any() const;
 };
 
+// Whether all of them could be written now; the first fault as of write_report_files(). Leaves no
+// file behind and changes none.
+Status check_report_files(const ReportFiles& files);
+
 // Makes them all from `document`; each file is written whole or not at all. The first fault comes
 // back with the flag it belongs to ("--html: cannot write ..."); the others are still written. Of
 // several runs the .hgrm files after the first carry a number: "run.hgrm", "run.2.hgrm".

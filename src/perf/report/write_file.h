@@ -14,4 +14,9 @@ namespace sis::perf {
 // names the path and the reason.
 Status write_file(const std::string& path, std::string_view content);
 
+// Whether write_file() could begin now, with its message if not: for commands that have a long way
+// to go before they write. Leaves no file and changes none; what is no regular file is not opened,
+// because a reader of a pipe would take that for the end.
+Status check_writable(const std::string& path);
+
 }  // namespace sis::perf

@@ -261,6 +261,15 @@ TEST(Conclusion, SaysWhatTheFiguresSay) {
   EXPECT_TRUE(says("limit of the load generator"));
   document["runs"][0] = with_server(run_json());
   EXPECT_TRUE(says("Most of the time goes to the network")) << all(document);
+  run["server"] = {{"kind", "sis"},
+                   {"queue_ms", 1.5},
+                   {"prefill_ms", 2.5},
+                   {"decode_ms", 12},
+                   {"request_ms", 16}};
+  EXPECT_TRUE(
+      says("Most of the time goes to decode: 12.0 ms of 16.8 ms on average (71 %), as the server "
+           "tells."))
+      << all(document);
   EXPECT_TRUE(all(failed_json()).find("The run failed: connection refused.") != std::string::npos);
 }
 
