@@ -184,6 +184,7 @@ Machine::PlacesId Machine::close() {
 }
 
 Machine::FramesId Machine::keep_frames(std::vector<Place>& frames) {
+  work_ += frames.size();
   std::sort(frames.begin(), frames.end());
   frames.erase(std::unique(frames.begin(), frames.end()), frames.end());
   const auto next = static_cast<FramesId>(lists_.size());
@@ -203,6 +204,7 @@ Machine::FramesId Machine::keep_frames(std::vector<Place>& frames) {
 }
 
 Machine::PlacesId Machine::keep_set(std::vector<Place>& places, bool complete) {
+  work_ += places.size();
   std::sort(places.begin(), places.end());
   const auto next = static_cast<PlacesId>(sets_.size());
   const PlacesId id =

@@ -45,7 +45,7 @@ class Matcher final : public GrammarMatcher {
   // Of the machine for this matcher's masks. Schemas want thousands of steps for a new mask and
   // none for a known one; a grammar that wants millions for every token is not followed for long:
   // it would hold up everyone whose tokens are drawn in the same step.
-  static constexpr uint64_t kWorkAtFirst = 64'000'000, kWorkPerMask = 32'000;
+  static constexpr uint64_t kWorkAtFirst = 8'000'000, kWorkPerMask = 16'000;
   uint64_t work_ = 0, work_max_ = kWorkAtFirst;
 };
 
