@@ -114,9 +114,10 @@ class MessageReader {
     if (content == nullptr && role_ == "assistant") {
       content = member(message_, "refusal");
       if (content == nullptr) {
+        // Of what is no array read_assistant() says so.
         const Value* calls = member(message_, "tool_calls");
-        const bool calling = calls != nullptr && calls->is(Kind::kList) && !calls->items().empty();
-        if (!calling && member(message_, "function_call") == nullptr)
+        const bool none = calls == nullptr || (calls->is(Kind::kList) && calls->items().empty());
+        if (none && member(message_, "function_call") == nullptr)
           return invalid(concat(param, ": an assistant's message wants content or tool_calls"),
                          param);
         return {};
@@ -145,6 +146,13 @@ class MessageReader {
       for (const Value& call : given->items()) {
         const std::string at = concat(param, "[", calls.size(), "]");
         if (!call.is(Kind::kDict)) return unwanted(at, "an object", &call);
+        if (const Value* type = member(call, "type")) {
+          if (!type->is_string()) return unwanted(at + ".type", "a string", type);
+          if (type->text() != "function")
+            return invalid(concat(at, ".type: want 'function', ", in_quotes(type->text()),
+                                  " is not supported"),
+                           at + ".type");
+        }
         const Value* function = member(call, "function");
         if (function == nullptr || !function->is(Kind::kDict))
           return unwanted(at + ".function", "an object", function);
