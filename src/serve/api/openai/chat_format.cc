@@ -108,6 +108,20 @@ Result<std::string> read_guided_json(const element& value) {
   return std::string(value.get_string().value_unsafe());
 }
 
+// Arguments are an object, so a schema of anything else fits no call.
+Status check_parameters_type(const object& parameters, const std::string& place) {
+  const auto type = member(parameters, "type");
+  if (!type) return {};
+  const auto is_object = [](const element& word) {
+    return word.is_string() && word.get_string().value_unsafe() == "object";
+  };
+  if (is_object(*type)) return {};
+  array either;
+  if (!type->get_array().get(either) && std::any_of(either.begin(), either.end(), is_object))
+    return {};
+  return unwanted(place + ".type", "'object', as arguments are one", *type);
+}
+
 Status read_tool_list(const array& list, std::string_view key, bool wrapped, GenerateCall& call) {
   if (list.size() > kToolsMax)
     return invalid(
@@ -136,6 +150,7 @@ Status read_tool_list(const array& list, std::string_view key, bool wrapped, Gen
       SIS_TRY(text_of(*text, concat(place, ".description")));
     if (member(function, "parameters")) {
       SIS_ASSIGN(const object parameters, object_member(function, "parameters", place));
+      SIS_TRY(check_parameters_type(parameters, place + ".parameters"));
       if (parameters.size() > 0) tool.parameters = simdjson::minify(parameters);
     }
     SIS_ASSIGN(tool.strict, strict_member(function, place, false));

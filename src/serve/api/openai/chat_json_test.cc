@@ -120,6 +120,13 @@ TEST(ChatJson, RefusesWithFieldAndReason) {
        {"", "tools[0].function.name", "letters"}},
       {R"("tools":[{"type":"function","function":{"name":"a","parameters":[]}}])",
        {"", "tools[0].function.parameters", "an object"}},
+      {R"("tools":[{"type":"function","function":{"name":"a","parameters":{"type":"array"}}}])",
+       {"", "tools[0].function.parameters.type",
+        "want 'object', as arguments are one, got 'array'"}},
+      {R"("tools":[{"type":"function","function":{"name":"a","parameters":{"type":["null"]}}}])",
+       {"", "tools[0].function.parameters.type", "want 'object'"}},
+      {R"("functions":[{"name":"f"},{"name":"a","parameters":{"type":7}}])",
+       {"", "functions[1].parameters.type", "want 'object'"}},
       {R"("tools":[{"type":"function","function":{"name":"a"}},)"
        R"({"type":"function","function":{"name":"a"}}])",
        {"", "tools[1].function.name", "twice"}},
@@ -297,6 +304,10 @@ TEST(ChatJson, ReadsTools) {
   call = call_of(with(R"("functions":[{"name":"h"}],"function_call":{"name":"h"})"));
   EXPECT_EQ(names(call), "h");
   EXPECT_EQ(call.tool_choice, ToolChoice::kRequired);
+  EXPECT_EQ(call_of(with(R"("functions":[{"name":"h","parameters":{"type":["object","null"]}},)"
+                         R"({"name":"i","parameters":{"type":null,"properties":{}}}])"))
+                .tools.size(),
+            2u);
   EXPECT_EQ(call_of(with(R"("tools":[])")).tool_choice, ToolChoice::kNone);
   EXPECT_EQ(call_of(with(R"("tool_choice":"none")")).tool_choice, ToolChoice::kNone);
 }
