@@ -192,7 +192,7 @@ Status choose_named(std::string name, std::string_view param, GenerateCall& call
   return {};
 }
 
-Status read_allowed_tools(const object& choice, GenerateCall& call) {
+Status read_allowed_tools(const object& choice, GenerateCall& call, ShownTools& shown) {
   constexpr std::string_view kPlace = "tool_choice.allowed_tools";
   SIS_ASSIGN(const object allowed, object_member(choice, "allowed_tools", "tool_choice"));
   SIS_ASSIGN(const auto mode, text_member(allowed, "mode", kPlace));
@@ -215,11 +215,12 @@ Status read_allowed_tools(const object& choice, GenerateCall& call) {
   }
   if (names.empty()) return invalid(concat(param, " is an empty array"), param);
   SIS_TRY(keep_tools(names, param, call));
+  shown = std::move(names);
   call.tool_choice = mode == "auto" ? ToolChoice::kAuto : ToolChoice::kRequired;
   return {};
 }
 
-Status read_tool_choice(const element& value, GenerateCall& call) {
+Status read_tool_choice(const element& value, GenerateCall& call, ShownTools& shown) {
   if (value.is_string()) {
     SIS_ASSIGN(call.tool_choice, read_mode(value.get_string().value_unsafe(), "tool_choice"));
     return {};
@@ -228,7 +229,7 @@ Status read_tool_choice(const element& value, GenerateCall& call) {
   if (value.get_object().get(choice))
     return unwanted("tool_choice", "none, auto, required or an object", value);
   SIS_ASSIGN(const auto type, text_member(choice, "type", "tool_choice"));
-  if (type == "allowed_tools") return read_allowed_tools(choice, call);
+  if (type == "allowed_tools") return read_allowed_tools(choice, call, shown);
   if (type != "function")
     return invalid(
         concat("tool_choice.type: want function or allowed_tools, got ", in_quotes(type)),
@@ -281,7 +282,7 @@ Result<bool> read_format_field(std::string_view key, const element& value, Gener
   return true;
 }
 
-Status read_tools(const ToolFields& fields, GenerateCall& call, bool& shown) {
+Status read_tools(const ToolFields& fields, GenerateCall& call, ShownTools& shown) {
   const auto read_list = [&](const std::optional<element>& value, std::string_view key,
                              bool wrapped) -> Status {
     if (!value) return {};
@@ -295,7 +296,7 @@ Status read_tools(const ToolFields& fields, GenerateCall& call, bool& shown) {
   call.tool_choice = call.tools.empty() ? ToolChoice::kNone : ToolChoice::kAuto;
   const bool any = !call.tools.empty();
   const bool by_function = !fields.tool_choice && fields.function_call;
-  if (fields.tool_choice) SIS_TRY(read_tool_choice(*fields.tool_choice, call));
+  if (fields.tool_choice) SIS_TRY(read_tool_choice(*fields.tool_choice, call, shown));
   if (by_function) SIS_TRY(read_function_call(*fields.function_call, call));
   if (!any) {
     if (call.tool_choice == ToolChoice::kRequired) {
@@ -305,8 +306,10 @@ Status read_tools(const ToolFields& fields, GenerateCall& call, bool& shown) {
     call.tool_choice = ToolChoice::kNone;
   }
   // A model that sees tools will call them, and then its markup would stand in the answer.
-  shown = call.tool_choice != ToolChoice::kNone;
-  if (!shown) call.tools.clear();
+  if (call.tool_choice == ToolChoice::kNone) {
+    call.tools.clear();
+    shown.emplace();
+  }
   return {};
 }
 

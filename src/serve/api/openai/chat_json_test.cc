@@ -290,11 +290,23 @@ TEST(ChatJson, ReadsTools) {
   EXPECT_FALSE(call.parallel_tool_calls);
   EXPECT_EQ(call.chat->tools.items().size(), 2u);  // the template still sees both
 
-  call = call_of(
-      with(tools + R"(,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required",)"
-                   R"("tools":[{"type":"function","function":{"name":"f"}}]}})"));
+  const auto allowed = [&](const char* mode, const char* name) {
+    return call_of(with(
+        concat(tools, R"(,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":")", mode,
+               R"(","tools":[{"type":"function","function":{"name":")", name, R"("}}]}})")));
+  };
+  call = allowed("required", "f");
   EXPECT_EQ(names(call), "f");
   EXPECT_EQ(call.tool_choice, ToolChoice::kRequired);
+  call = allowed("auto", "g");
+  EXPECT_EQ(names(call), "g");
+  EXPECT_EQ(call.tool_choice, ToolChoice::kAuto);
+  EXPECT_TRUE(call.parallel_tool_calls);
+  // The template sees no others.
+  const auto prompt = text::apply_chat_template(*testing::small_model().view.templates, *call.chat);
+  ASSERT_TRUE(prompt.ok());
+  EXPECT_EQ(*prompt, R"(<user>hi[tools [{"type": "function", "function": {"name": "g"}}]])"
+                     "<assistant>");
 
   call = call_of(with(tools + R"(,"tool_choice":"none")"));
   EXPECT_TRUE(call.tools.empty());
