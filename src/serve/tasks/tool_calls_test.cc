@@ -209,7 +209,7 @@ TEST(ToolCalls, ParsesAndGivesBack) {
     EXPECT_EQ(parse(format, true, {text}).summary(), want) << text;
 }
 
-// The same whatever the pieces, ids included.
+// The same whatever the pieces, ids included, wherever the text is cut.
 TEST(ToolCalls, DoNotDependOnThePieces) {
   Rng rng{3};
   for (const auto& [format, text, want] : kCases) {
@@ -220,6 +220,11 @@ TEST(ToolCalls, DoNotDependOnThePieces) {
       for (size_t i = 0; i < whole.calls.size(); ++i)
         ASSERT_EQ(pieces.calls[i].id, whole.calls[i].id);
     }
+    for (const bool required : {false, true})
+      for (std::string_view rest = text; !rest.empty(); rest.remove_suffix(1))
+        ASSERT_EQ(parse(format, true, cut(rest, rng, 1), required).summary(),
+                  parse(format, true, {std::string(rest)}, required).summary())
+            << rest;
   }
 }
 
