@@ -40,7 +40,7 @@ CallObject::Step CallObject::push(char c) {
       append_json_byte(arguments_, c, before == State::kString);
     else if (inside_ != Member::kOther)
       text_ += c;
-    if (inside_ == Member::kArguments && as_object_ && has_name_) report();
+    if (inside_ == Member::kArguments && as_object_ && is_tool_) report();
 
     bool sound = true;
     if (inside_ == Member::kKey) {
@@ -50,13 +50,15 @@ CallObject::Step CallObject::push(char c) {
     }
     if (!sound) return Step::kFault;
   }
-  return after == State::kDone ? finish() : Step::kMore;
+  const bool whole = after == State::kDone || (only_arguments_ && arguments_ended_);
+  return whole ? finish() : Step::kMore;
 }
 
 void CallObject::push_name(std::string_view name) {
   for (const char c : std::string_view("{\"arguments\":")) push(c);
   name_ = name;
-  has_name_ = true;
+  only_arguments_ = has_name_ = true;
+  is_tool_ = output_.find(name_) != nullptr;
 }
 
 // False when this value cannot be what its key says.
@@ -95,7 +97,8 @@ bool CallObject::value_ended() {
   if (ended == Member::kName) {
     name_ = decode_json_string(text_);
     has_name_ = true;
-    if (output_.find(name_) == nullptr) return false;
+    is_tool_ = output_.find(name_) != nullptr;
+    if (name_.empty()) return false;
   } else if (ended == Member::kArguments) {
     has_arguments_ = arguments_ended_ = true;
     if (!as_object_) {
@@ -104,7 +107,7 @@ bool CallObject::value_ended() {
       if (arguments_.empty()) return false;
     }
   }
-  if (has_name_ && has_arguments_) report();
+  if (is_tool_ && has_arguments_) report();
   return true;
 }
 
@@ -115,11 +118,9 @@ void CallObject::report() {
 }
 
 CallObject::Step CallObject::finish() {
-  if (!has_name_) return Step::kFault;
-  if (!has_arguments_) {
-    arguments_ = "{}";
-    report();
-  }
+  if (!has_name_ || (strict_ && !is_tool_ && !as_object_)) return Step::kFault;
+  if (!has_arguments_) arguments_ = "{}";
+  report();
   return Step::kDone;
 }
 

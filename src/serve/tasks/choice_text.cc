@@ -23,9 +23,12 @@ ChoiceText::ChoiceText(const TextPlan& plan, uint64_t seed)
       stop_(plan.stops),
       split_(plan.reasoning) {
   if (plan.tool_format) {
-    calls_ = make_tool_call_parser(
-        {.format = *plan.tool_format, .parallel = plan.parallel_tool_calls, .id_seed = seed},
-        plan.tools);
+    calls_ = make_tool_call_parser({.format = *plan.tool_format,
+                                    .parallel = plan.parallel_tool_calls,
+                                    .id_seed = seed,
+                                    .required = plan.calls_required,
+                                    .stop = &stop_},
+                                   plan.tools);
     for (const std::string_view marker : tool_markers(*plan.tool_format))
       if (const auto id = plan.tokenizer->token_to_id(marker)) markers_.insert(*id);
   }
@@ -51,53 +54,59 @@ bool ChoiceText::push(const engine::TokenEvent& event, Delta& delta) {
   }
   if (was_thinking || split_.thinking()) ++reasoning_tokens_;
   if (has_text(delta))
-    attach_logprobs(passed_ - split_.held() - (calls_ ? calls_->held() : 0), delta);
-  return !stop_.stopped() && !(calls_ && calls_->done());
+    attach_logprobs(read_ - stop_.held() - split_.held() - (calls_ ? calls_->held() : 0), delta);
+  return !over();
 }
 
 void ChoiceText::feed(std::string_view text, Delta& delta) {
-  std::string passed;
-  if (tokens_ <= plan_.tokens_min)
-    stop_.pass(text, passed);
-  else
-    stop_.push(text, passed);
-  pass_on(passed, delta);
+  stop_.sleep(tokens_ <= plan_.tokens_min);
+  // Byte by byte, because each may change which stage is the next one's first.
+  for (size_t at = 0; at < text.size() && !over(); ++at, ++read_) {
+    const std::string_view byte = text.substr(at, 1);
+    std::string content;
+    if (split_.thinking()) {
+      std::string passed;
+      stop_.push(byte, passed);
+      split_.push(passed, content, delta.reasoning);
+      if (!split_.thinking()) {  // what is still held back is the answer's
+        passed.clear();
+        stop_.flush(passed);
+        split_.push(passed, content, delta.reasoning);
+      }
+    } else {
+      split_.push(byte, content, delta.reasoning);
+    }
+    say(content, delta);
+  }
 }
 
-void ChoiceText::pass_on(const std::string& text, Delta& delta) {
-  passed_ += text.size();
-  std::string content;
-  split_.push(text, content, delta.reasoning);
+void ChoiceText::say(const std::string& content, Delta& delta) {
   if (calls_)
     calls_->push(content, delta);
   else
-    delta.content += content;
+    stop_.push(content, delta.content);
 }
 
 FinishReason ChoiceText::finish(engine::Finish finish, Delta& delta) {
   const std::string rest = decoder_.flush();
   decoded_ += rest.size();
   feed(rest, delta);
-  if (!stop_.stopped()) {
+  std::string content;
+  if (split_.thinking()) {
     std::string held;
     stop_.flush(held);
-    pass_on(held, delta);
+    split_.push(held, content, delta.reasoning);
   }
-  std::string content;
   split_.flush(content, delta.reasoning);
-  if (calls_) {
-    calls_->push(content, delta);
-    calls_->flush(delta);
-  } else {
-    delta.content += content;
-  }
+  say(content, delta);
+  if (calls_) calls_->flush(delta);
+  stop_.flush(delta.content);
   // Tokens that lie behind a stop string's beginning gave nothing to the text.
-  while (stop_.stopped() && !waiting_.empty() && waiting_.back().begin >= passed_)
-    waiting_.pop_back();
+  const uint64_t cut = read_ - stop_.held() - (calls_ ? calls_->held() : 0);
+  while (stop_.stopped() && !waiting_.empty() && waiting_.back().begin >= cut) waiting_.pop_back();
   attach_logprobs(UINT64_MAX, delta);
 
-  const bool whole = stop_.stopped() || (calls_ && calls_->done());
-  if (finish == engine::Finish::kLength && !whole) return FinishReason::kLength;
+  if (finish == engine::Finish::kLength && !over()) return FinishReason::kLength;
   return calls_ && calls_->calls() > 0 ? FinishReason::kToolCalls : FinishReason::kStop;
 }
 

@@ -1,8 +1,9 @@
 // One choice's way from sampled tokens to what its client reads.
 //
-// tokens -> text (StreamDecoder) -> stop strings (StopText) -> content and reasoning
-// (ReasoningSplit) -> tool calls (ToolCallParser). Each stage gives on only what is final, so that
-// all deltas joined are the same whatever the tokens were cut like. One thread at a time.
+// tokens -> text (StreamDecoder) -> content and reasoning (ReasoningSplit) -> tool calls
+// (ToolCallParser). Stop strings (StopText) are looked for in a think block with its closing tag
+// and in content, not in calls. Each stage gives on only what is final, so that all deltas joined
+// are the same whatever the tokens were cut like. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +37,7 @@ struct TextPlan {
   ReasoningSplit::Start reasoning = ReasoningSplit::Start::kOff;
   std::optional<ToolFormat> tool_format;  // null: no calls are sought
   std::vector<Tool> tools;
+  bool calls_required = false;  // the answer is calls and nothing else
   bool parallel_tool_calls = true;
   bool logprobs = false;
   std::function<std::string(int32_t)> token_bytes;  // set when `logprobs`
@@ -63,8 +65,9 @@ class ChoiceText {
 
  private:
   bool is_skipped(int32_t id) const;
+  bool over() const { return stop_.stopped() || (calls_ && calls_->done()); }
   void feed(std::string_view text, Delta& delta);
-  void pass_on(const std::string& text, Delta& delta);
+  void say(const std::string& content, Delta& delta);
   void attach_logprobs(uint64_t settled, Delta& delta);
 
   const TextPlan& plan_;
@@ -79,8 +82,8 @@ class ChoiceText {
     TokenLogprobs logprobs;
     uint64_t begin = 0, end = 0;
   };
-  std::deque<Waiting> waiting_;        // tokens whose text is not settled
-  uint64_t decoded_ = 0, passed_ = 0;  // passed_: no stop string takes it back
+  std::deque<Waiting> waiting_;      // tokens whose text is not settled
+  uint64_t decoded_ = 0, read_ = 0;  // read_: the stages above have it
   int32_t tokens_ = 0, reasoning_tokens_ = 0;
 };
 

@@ -89,6 +89,8 @@ constexpr const char* kTexts[] = {
     "\"\u65e5\u672c\"]}}</tool_call>STOP",
     "no end: <tool_call>{\"name\": \"f\", \"arguments\": {\"x\": \"",
     "\n\n  white  \n\n",
+    "<think>a\n</think>\nb\n<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": "
+    "\"STOP\"}}</tool_call> and STOP <tool_call>{\"name\": \"g\"}</tool_call>",
     "\U0001F1E9\U0001F1EA\U0001F468\u200D\U0001F469\u200D\U0001F467 e\u0301 \u0915\u094d\u0937",
 };
 
@@ -125,8 +127,18 @@ TEST(ChoiceText, DoesNotDependOnTheTokens) {
                                      << answer.calls;
         ++compared;
       }
+      // And wherever it is cut off.
+      for (std::string_view begun = text; !begun.empty(); begun.remove_suffix(1)) {
+        const auto cut = encode(*tokenizer, begun);
+        const auto pieces = encode_in_pieces(*tokenizer, begun, rng, 4);
+        if (tokenizer->decode(cut, true) != begun || tokenizer->decode(pieces, true) != begun)
+          continue;
+        ASSERT_TRUE(run(plan, pieces, Finish::kLength) == run(plan, cut, Finish::kLength))
+            << family << ": " << begun;
+        ++compared;
+      }
     }
-    EXPECT_GT(compared, 200) << family;
+    EXPECT_GT(compared, 600) << family;
   }
 }
 
@@ -149,6 +161,70 @@ TEST(ChoiceText, TakesNothingBack) {
       if (!goes_on) break;
     }
   }
+}
+
+// Cut off by the token limit anywhere, an answer shows a beginning of what it would have shown:
+// nothing of a call that has hardly begun, which is one marker that no tokens cut.
+TEST(ChoiceText, CutAnywhereShowsNoMarkup) {
+  const auto tokenizer = golden("qwen2");
+  TextPlan plan = plan_for(*tokenizer);
+  plan.stops.clear();
+  const char* broken = kTexts[3];  // shows its marker
+  for (const char* text : kTexts) {
+    if (text == broken) continue;
+    const auto ids = encode(*tokenizer, text);
+    const Answer end = run(plan, ids, Finish::kEos);
+    for (size_t size = 0; size < ids.size(); ++size) {
+      const std::vector<int32_t> begun(ids.begin(), ids.begin() + size);
+      if (tokenizer->decode(begun, true).ends_with("\ufffd")) continue;  // half a character
+      const Answer cut = run(plan, begun, Finish::kLength);
+      // White space before a call that did not come is text.
+      ASSERT_TRUE(trim(end.content).starts_with(trim(cut.content))) << text << ": " << cut.content;
+      ASSERT_TRUE(end.reasoning.starts_with(cut.reasoning)) << text << ": " << cut.reasoning;
+      ASSERT_TRUE(end.calls.starts_with(cut.calls)) << text << ": " << cut.calls;
+    }
+  }
+  // Where calls are required, markers may be cut as well.
+  plan.calls_required = true;
+  Rng rng{22};
+  const auto bytes = encode_in_pieces(
+      *tokenizer, "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>", rng, 1);
+  for (size_t size = 0; size <= bytes.size(); ++size)
+    ASSERT_EQ(run(plan, {bytes.begin(), bytes.begin() + size}, Finish::kLength).content, "");
+}
+
+// Stop strings are looked for in what is thought and said, not in calls, so that arguments parse.
+TEST(ChoiceText, StopStringsAreNotLookedForInCalls) {
+  const auto tokenizer = golden("qwen2");
+  TextPlan plan = plan_for(*tokenizer);
+  const auto say = [&](std::string_view text, std::vector<std::string> stops) {
+    plan.stops = std::move(stops);
+    return run(plan, encode(*tokenizer, text), Finish::kEos);
+  };
+  const std::string call =
+      "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>";
+  for (const char* stop : {"Oslo", "call", "<tool_call>", "\n", "{", "}\n</", "a"}) {
+    const Answer answer = say(call, {stop});
+    EXPECT_EQ(answer.calls, "|f{\"city\": \"Oslo\"}") << stop;
+    EXPECT_EQ(answer.content, "") << stop;
+    EXPECT_EQ(answer.reason, FinishReason::kToolCalls) << stop;
+  }
+  // Before, behind and between calls they are found; a call is no part of one.
+  Answer answer = say("In Oslo. " + call, {"Oslo"});
+  EXPECT_EQ(answer.content + answer.calls, "In ");
+  EXPECT_EQ(answer.reason, FinishReason::kStop);
+  answer = say(call + " In Oslo. " + call, {"Oslo"});
+  EXPECT_EQ(answer.content + answer.calls, " In |f{\"city\": \"Oslo\"}");
+  EXPECT_EQ(answer.reason, FinishReason::kToolCalls);
+  answer = say("Os" + call + "lo", {"Oslo"});
+  EXPECT_EQ(answer.content + answer.calls, "Oslo|f{\"city\": \"Oslo\"}");
+  // What turns out to be no call is content.
+  EXPECT_EQ(say("a <tool_call>Oslo", {"Oslo"}).content, "a <tool_call>");
+  // Thoughts and the end of them.
+  answer = say("<think>\nOslo?</think>" + call, {"lo"});
+  EXPECT_EQ(answer.reasoning + "/" + answer.content + answer.calls, "Os/");
+  answer = say("<think>\nOslo?</think>" + call, {"</think>"});
+  EXPECT_EQ(answer.reasoning + "/" + answer.content + answer.calls, "Oslo?/");
 }
 
 TEST(ChoiceText, SplitsAndFinishes) {
@@ -248,6 +324,16 @@ TEST(ChoiceText, LogprobsFollowTheText) {
   EXPECT_EQ(answer.content, "one ");
   EXPECT_TRUE(answer.logprob_bytes == "one " || answer.logprob_bytes == "one S")
       << answer.logprob_bytes;
+
+  // The same where calls are sought and the end of a text waits for what follows.
+  plan.tool_format = ToolFormat::kHermes;
+  for (const char* text : {"one STOP two", "one <tool_ STOP two", "one STOP<tool_call>"}) {
+    const Answer sought = run(plan, encode(*tokenizer, text), Finish::kEos);
+    EXPECT_TRUE(sought.logprob_bytes == sought.content ||
+                sought.logprob_bytes == sought.content + "S")
+        << sought.content << " / " << sought.logprob_bytes;
+  }
+  plan.tool_format.reset();
 
   // Never ahead of the text: "S" waits, and so does what it waits with.
   ChoiceText choice(plan, 1);

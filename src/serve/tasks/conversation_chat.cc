@@ -1,5 +1,6 @@
 #include "serve/tasks/conversation_chat.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -114,9 +115,10 @@ class MessageReader {
     if (content == nullptr && role_ == "assistant") {
       content = member(message_, "refusal");
       if (content == nullptr) {
+        // Of what is no array read_assistant() says so.
         const Value* calls = member(message_, "tool_calls");
-        const bool calling = calls != nullptr && calls->is(Kind::kList) && !calls->items().empty();
-        if (!calling && member(message_, "function_call") == nullptr)
+        const bool none = calls == nullptr || (calls->is(Kind::kList) && calls->items().empty());
+        if (none && member(message_, "function_call") == nullptr)
           return invalid(concat(param, ": an assistant's message wants content or tool_calls"),
                          param);
         return {};
@@ -145,6 +147,13 @@ class MessageReader {
       for (const Value& call : given->items()) {
         const std::string at = concat(param, "[", calls.size(), "]");
         if (!call.is(Kind::kDict)) return unwanted(at, "an object", &call);
+        if (const Value* type = member(call, "type")) {
+          if (!type->is_string()) return unwanted(at + ".type", "a string", type);
+          if (type->text() != "function")
+            return invalid(concat(at, ".type: want 'function', ", in_quotes(type->text()),
+                                  " is not supported"),
+                           at + ".type");
+        }
         const Value* function = member(call, "function");
         if (function == nullptr || !function->is(Kind::kDict))
           return unwanted(at + ".function", "an object", function);
@@ -214,6 +223,14 @@ bool has_role(const Value& message, std::string_view role) {
   return member(message, "role")->text() == role;
 }
 
+bool is_shown(const Value& tool, const std::vector<std::string>& names) {
+  const Value* function = member(tool, "function");
+  if (function == nullptr || !function->is(Kind::kDict)) return false;
+  const Value* name = member(*function, "name");
+  return name != nullptr && name->is_string() &&
+         std::find(names.begin(), names.end(), name->text()) != names.end();
+}
+
 // Some templates refuse system messages; which ones, only they know.
 bool takes_system(const text::ChatTemplates& templates, const text::ChatRequest& request) {
   text::ChatRequest probe = request;
@@ -266,8 +283,9 @@ Result<text::ChatRequest> parse_chat(std::string_view body, const ChatView& view
       functions.push_back(
           Value::dict({{key("type"), key("function")}, {key("function"), function}}));
   }
-  request.tools =
-      view.with_tools && !functions.empty() ? Value::list(std::move(functions)) : Value::none();
+  if (view.tools)
+    std::erase_if(functions, [&](const Value& tool) { return !is_shown(tool, *view.tools); });
+  request.tools = functions.empty() ? Value::none() : Value::list(std::move(functions));
 
   const auto chosen = model.templates->choose({}, !request.tools.is(Kind::kNone));
   if (!chosen.ok()) return invalid(chosen.error().message, "messages");

@@ -6,8 +6,10 @@
 // becomes "system" where the template does not know that role.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "infer/text/chat_template/chat_request.h"
@@ -17,7 +19,8 @@ namespace sis::tasks {
 
 // What the caller made of other fields of the body.
 struct ChatView {
-  bool with_tools = true;        // false: the template does not see the tools
+  // Names of the tools that the template sees, in the request's order; absent: all of them.
+  std::optional<std::vector<std::string>> tools;
   std::string reasoning_effort;  // empty: not said. "none" is the variable enable_thinking = false,
                                  // others are the variable reasoning_effort
   std::string verbosity;         // the variable of that name

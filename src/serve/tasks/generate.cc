@@ -258,6 +258,7 @@ Result<Prompt> GenerateState::tokenise(GenerateRun& run) {
   plan.stops = call.stop;
   plan.tokens_min = call.tokens_min;
   plan.tools = call.tools;
+  plan.calls_required = call.tool_choice == ToolChoice::kRequired;
   plan.parallel_tool_calls = call.parallel_tool_calls;
   plan.logprobs = call.logprobs >= 0;
   plan.end_ids.insert(call.stop_ids.begin(), call.stop_ids.end());

@@ -6,9 +6,11 @@
 #include <condition_variable>
 #include <functional>
 #include <latch>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -165,7 +167,11 @@ class Listener final : public GenerateStream {
     if (texts.size() <= static_cast<size_t>(choice)) texts.resize(static_cast<size_t>(choice) + 1);
     texts[static_cast<size_t>(choice)] += delta.content;
     reasoning += delta.reasoning;
-    for (const auto& call : delta.tool_calls) calls += call.name + call.arguments;
+    for (const auto& call : delta.tool_calls) {
+      calls += call.name + call.arguments;
+      calls_of[choice] += call.name + call.arguments;
+      if (!call.id.empty()) call_ids.insert(call.id);
+    }
     for (auto& token : delta.logprobs) logprobs.push_back(std::move(token));
     ++deltas;
   }
@@ -198,6 +204,8 @@ class Listener final : public GenerateStream {
 
   std::vector<std::string> texts, events;
   std::string reasoning, calls;
+  std::map<int32_t, std::string> calls_of;  // of each choice
+  std::set<std::string> call_ids;
   std::vector<TokenLogprobs> prompt, logprobs;
   std::optional<Result<Usage>> end;
   int deltas = 0;

@@ -106,6 +106,36 @@ TEST_F(GenerateTest, CallsTools) {
   EXPECT_EQ(heard_->events.back(), "finish 0 2");
 }
 
+// Each choice has its own calls with ids of their own, its own stop strings and its own end.
+TEST_F(GenerateTest, ChoicesCallApart) {
+  GenerateCall call = with_tools(ToolChoice::kRequired);
+  call.choices = 4;
+  call.stop = {"Oslo"};
+  const auto ticket = submit(call);
+  const auto job = generator_.next();
+  job->admit();
+  const auto whole =
+      ids("<tool_call>\n{\"name\": \"g\", \"arguments\": {\"a\": \"Oslo\"}}\n</tool_call>");
+  const auto cut = ids("<tool_call>\n{\"name\": \"g\","), begun = ids("<tool");
+  for (size_t i = 0; i < whole.size(); ++i) {
+    if (i < cut.size()) job->say(cut[i], 1);
+    if (i < begun.size()) job->say(begun[i], 3);
+    job->say(whole[i], 0);
+    job->say(whole[i], 2);
+  }
+  for (const int32_t choice : {0, 1, 2, 3})
+    job->finish(choice % 2 == 1 ? Finish::kLength : Finish::kGrammar, choice);
+  job->end();
+  ASSERT_TRUE(heard_->wait().ok());
+  for (const auto& text : heard_->texts) EXPECT_EQ(text, "");
+  EXPECT_EQ(heard_->calls_of,
+            (std::map<int32_t, std::string>{{0, "g{\"a\": \"Oslo\"}"}, {2, "g{\"a\": \"Oslo\"}"}}));
+  EXPECT_EQ(heard_->call_ids.size(), 2u);
+  const std::vector<std::string> ends(heard_->events.end() - 4, heard_->events.end());
+  EXPECT_EQ(ends,
+            (std::vector<std::string>{"finish 0 2", "finish 1 1", "finish 2 2", "finish 3 1"}));
+}
+
 TEST_F(GenerateTest, WithoutToolsMarkupIsText) {
   const auto ticket = submit(with_tools(ToolChoice::kNone));
   generator_.next()->answer(ids("<tool_call>{\"name\": \"g\"}</tool_call>"));

@@ -17,8 +17,16 @@ StopText::StopText(const std::vector<std::string>& stops) {
 }
 
 bool StopText::push(std::string_view text, std::string& out) {
-  if (stopped_) return true;
-  for (const char c : text) {
+  if (stopped_) {
+    dropped_ += text.size();
+    return true;
+  }
+  if (asleep_ || patterns_.empty()) {
+    out += text;
+    return false;
+  }
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
     held_ += c;
     size_t begun = 0, complete = 0;
     for (auto& pattern : patterns_) {
@@ -34,6 +42,7 @@ bool StopText::push(std::string_view text, std::string& out) {
     if (complete > 0) {
       out.append(held_, 0, held_.size() - complete);
       held_.clear();
+      dropped_ = complete + text.size() - at - 1;
       return stopped_ = true;
     }
     if (begun == 0) {
@@ -47,13 +56,10 @@ bool StopText::push(std::string_view text, std::string& out) {
   return false;
 }
 
-void StopText::pass(std::string_view text, std::string& out) {
-  if (!stopped_) out += text;
-}
-
 void StopText::flush(std::string& out) {
   out += held_;
   held_.clear();
+  for (auto& pattern : patterns_) pattern.matched = 0;
 }
 
 }  // namespace sis::tasks

@@ -20,12 +20,13 @@ class StopText {
   // Appends to `out` what no stop string can take back any more. True once one is complete: what
   // comes from then on is dropped.
   bool push(std::string_view text, std::string& out);
-  // The same for text in which nothing is looked for.
-  void pass(std::string_view text, std::string& out);
-  // The end of the text: what was held back is no beginning of anything.
+  // While asleep, what is pushed passes and nothing is looked for in it.
+  void sleep(bool asleep) { asleep_ = asleep; }
+  // The end of the text, what was held back is no beginning of anything. Another text may follow.
   void flush(std::string& out);
 
   bool stopped() const { return stopped_; }
+  size_t held() const { return held_.size() + dropped_; }  // bytes pushed that `out` has not got
 
  private:
   struct Pattern {
@@ -34,8 +35,9 @@ class StopText {
     size_t matched = 0;          // bytes of `text` that the end of the input equals
   };
   std::vector<Pattern> patterns_;
-  std::string held_;  // the longest end of the input that begins a stop string
-  bool stopped_ = false;
+  std::string held_;    // the longest end of the input that begins a stop string
+  size_t dropped_ = 0;  // bytes of the stop string and behind it
+  bool asleep_ = false, stopped_ = false;
 };
 
 }  // namespace sis::tasks

@@ -62,6 +62,25 @@ TEST(StopText, HoldsBackNoMoreThanItMust) {
   EXPECT_EQ(out, "xaaac");
 }
 
+// What follows a flush is another text, what passes asleep is not looked at, and nothing is lost.
+TEST(StopText, BeginsAnewAndSleeps) {
+  StopText stop({"END"});
+  std::string out;
+  stop.sleep(true);
+  EXPECT_FALSE(stop.push("END E", out));
+  stop.sleep(false);
+  EXPECT_FALSE(stop.push("ND E", out));
+  EXPECT_EQ(stop.held(), 1u);
+  stop.flush(out);
+  EXPECT_FALSE(stop.push("ND ", out));
+  EXPECT_EQ(out, "END END END ");
+  EXPECT_EQ(stop.held(), 0u);
+  EXPECT_TRUE(stop.push("aENDbc", out));
+  EXPECT_TRUE(stop.push("d", out));
+  EXPECT_EQ(out, "END END END a");
+  EXPECT_EQ(stop.held(), 6u);
+}
+
 // Random texts over few letters, where borders overlap a lot, in random pieces.
 TEST(StopText, EqualsTheSlowWayInAnyPieces) {
   Rng rng{7};

@@ -81,7 +81,16 @@ std::string ToolCallOutput::make_id() {
   return id;
 }
 
+void ToolCallOutput::content(std::string_view text) {
+  if (options_.stop != nullptr)
+    options_.stop->push(text, delta_->content);
+  else
+    delta_->content += text;
+}
+
 void ToolCallOutput::begin(std::string_view name) {
+  if (options_.stop != nullptr)
+    options_.stop->flush(delta_->content);  // no stop string spans a call
   delta_->tool_calls.push_back({.index = calls_++, .id = make_id(), .name = std::string(name)});
 }
 
@@ -112,11 +121,18 @@ int MarkerSearch::push(char c, std::string& text) {
   text += begun_.front();
   space_.clear();
   begun_.clear();
+  expected_ = false;
   for (const char again : rest) push(again, text);
   return -1;
 }
 
-void MarkerSearch::flush(std::string& text) { text += take(); }
+void MarkerSearch::flush(std::string& text) {
+  const bool half = std::any_of(markers_.begin(), markers_.end(), [this](std::string_view marker) {
+    return marker.starts_with(begun_) && 2 * begun_.size() >= marker.size();
+  });
+  const std::string held = take();
+  if (!expected_ && !half) text += held;
+}
 
 std::string MarkerSearch::take() {
   std::string taken = space_ + begun_;

@@ -1,11 +1,12 @@
 // Finds the tool calls in what a model says, in the form its family was trained to write them.
 //
 // The text before and after calls stays content, without the white space between the two. A call
-// begins to be reported when its name and the beginning of its arguments are read, and must name
-// one of the request's tools. What turns out not to be a call before that is given back as content
-// with nothing lost; JSON arguments that break off later are passed on as they come, for their
-// client to judge, up to the end of the call. Byte by byte: what comes out does not depend on how
-// the text is split. One thread at a time.
+// begins to be reported when its name and the beginning of its arguments are read, that of a tool
+// the request does not have when it is complete. What turns out not to be a call before that is
+// given back as content with nothing lost; JSON arguments that break off later are passed on as
+// they come, for their client to judge, up to the end of the call. Where the text ends in the
+// opening of a call, that is dropped. Byte by byte: what comes out does not depend on how the text
+// is split. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "serve/tasks/generate.h"
+#include "serve/tasks/stop_text.h"
 
 namespace sis::tasks {
 
@@ -46,17 +48,20 @@ class ToolCallParser {
   virtual void flush(Delta& delta) = 0;
 
   virtual int32_t calls() const = 0;  // begun
-  virtual bool done() const = 0;      // one call was wanted and is complete; the rest is dropped
-  virtual size_t held() const = 0;    // bytes pushed that no delta shows or stands for yet
+  // One call was wanted and is complete, or a stop string has come; the rest is dropped.
+  virtual bool done() const = 0;
+  virtual size_t held() const = 0;  // bytes pushed that no delta shows or stands for yet
 };
 
 struct ToolCallOptions {
   ToolFormat format = ToolFormat::kHermes;
-  bool parallel = true;  // false: only the first call
-  uint64_t id_seed = 0;  // equal seeds give equal call ids
+  bool parallel = true;      // false: only the first call
+  uint64_t id_seed = 0;      // equal seeds give equal call ids
+  bool required = false;     // the answer is calls and nothing else
+  StopText* stop = nullptr;  // the content's way; null: there is nothing to look for in it
 };
 
-// Keeps a reference to `tools`.
+// Keeps references to `tools` and `options.stop`.
 std::unique_ptr<ToolCallParser> make_tool_call_parser(const ToolCallOptions& options,
                                                       const std::vector<Tool>& tools);
 

@@ -33,10 +33,12 @@ class JsonCalls final : public ToolCallParser {
  public:
   JsonCalls(const ToolCallOptions& options, const std::vector<Tool>& tools)
       : form_(form_of(options.format)),
+        required_(options.required),
         output_(options, tools),
-        before_(form_.close.empty() ? std::vector{form_.open}
-                                    : std::vector{form_.open, form_.close}),
-        close_({form_.close.empty() ? form_.open : form_.close}) {}
+        before_(
+            form_.close.empty() ? std::vector{form_.open} : std::vector{form_.open, form_.close},
+            options.required),
+        close_({form_.close.empty() ? form_.open : form_.close}, /*expected=*/false) {}
 
   void push(std::string_view text, Delta& delta) override {
     output_.fill(delta);
@@ -71,16 +73,18 @@ class JsonCalls final : public ToolCallParser {
   void step_broken(char c);
   void open_object(std::string_view preset);
   void object_ended();
+  void call_ended(State next);
   void not_a_call(char c);
 
   const Form form_;
+  const bool required_;
   ToolCallOutput output_;
   MarkerSearch before_, close_;
   State state_ = State::kText;
   bool at_start_ = true;  // nothing but white space so far
   bool in_array_ = false;
-  bool named_ = false;  // the call's name stood before its arguments
-  std::string raw_;     // since the last byte that is settled, while that may be given back
+  bool marked_ = false;  // a marker or another call stood before this one
+  std::string raw_;      // since the last byte that is settled, while that may be given back
   std::string name_;
   std::optional<CallObject> call_;
 };
@@ -95,7 +99,10 @@ void JsonCalls::step(char c) {
         raw_ += c;
         return;
       }
-      if (form_.bare && c == '{') return open_object("");
+      if (form_.bare && c == '{') {
+        marked_ = true;
+        return open_object("");
+      }
       state_ = State::kText;
       for (const char again : std::exchange(raw_, {})) step_text(again);
       return step_text(c);
@@ -110,9 +117,8 @@ void JsonCalls::step(char c) {
       raw_ += c;
       if (c == ',') state_ = State::kOpened;
       if (c == ']') {
-        raw_.clear();
         in_array_ = false;
-        state_ = form_.close.empty() ? State::kBetween : State::kClosing;
+        call_ended(form_.close.empty() ? State::kBetween : State::kClosing);
       }
       return;
     case State::kClosing:
@@ -124,7 +130,8 @@ void JsonCalls::step(char c) {
 
 void JsonCalls::step_text(char c) {
   if (at_start_ && form_.bare && c == '{') {
-    before_.flush(raw_);
+    raw_ = before_.take();
+    marked_ = false;
     return open_object("");
   }
   std::string text;
@@ -134,6 +141,7 @@ void JsonCalls::step_text(char c) {
   if (found < 0) return;
   raw_ = before_.take();
   in_array_ = false;
+  marked_ = true;
   state_ = State::kOpened;
   if (found == 0) return;
   // A closing marker: a second one after a call says nothing, any other is text.
@@ -161,9 +169,10 @@ void JsonCalls::step_name(char c) {
     // What stands between name and arguments: nothing, [ARGS], or [CALL_ID]..[ARGS].
     const std::string_view name = std::string_view(name_).substr(0, name_.find('['));
     const std::string_view rest = std::string_view(name_).substr(name.size());
-    const bool sound = rest.empty() || rest == "[ARGS]" ||
-                       (rest.starts_with("[CALL_ID]") && rest.ends_with("[ARGS]"));
-    if (!sound || output_.find(name) == nullptr) return not_a_call(c);
+    const bool sound = rest.empty() ? output_.find(name) != nullptr
+                                    : rest == "[ARGS]" || (rest.starts_with("[CALL_ID]") &&
+                                                           rest.ends_with("[ARGS]"));
+    if (!sound || name.empty()) return not_a_call(c);
     const std::string preset(name);
     return open_object(preset);
   }
@@ -174,9 +183,8 @@ void JsonCalls::step_name(char c) {
 
 // `preset`: the name, when it is known already and only the arguments follow.
 void JsonCalls::open_object(std::string_view preset) {
-  call_.emplace(output_, form_.bare);
-  named_ = !preset.empty();
-  if (named_) call_->push_name(preset);
+  call_.emplace(output_, /*strict=*/!marked_);
+  if (!preset.empty()) call_->push_name(preset);
   state_ = State::kObject;
   step_object('{');
 }
@@ -198,13 +206,18 @@ void JsonCalls::step_object(char c) {
     raw_.clear();
   else
     raw_ += c;
-  if (result == CallObject::Step::kDone || (named_ && call_->arguments_ended())) object_ended();
+  if (result == CallObject::Step::kDone) object_ended();
 }
 
 void JsonCalls::object_ended() {
-  raw_.clear();
   output_.end();
-  state_ = in_array_ ? State::kElement : form_.close.empty() ? State::kBetween : State::kClosing;
+  call_ended(in_array_ ? State::kElement : form_.close.empty() ? State::kBetween : State::kClosing);
+}
+
+void JsonCalls::call_ended(State next) {
+  raw_.clear();
+  before_.expect(true);
+  state_ = next;
 }
 
 void JsonCalls::step_closing(char c) {
@@ -216,9 +229,7 @@ void JsonCalls::step_closing(char c) {
   const size_t begun = raw_.size() - std::min(raw_.size(), raw_.find(form_.close.front()));
   if (c != form_.close[begun]) return not_a_call(c);
   raw_ += c;
-  if (begun + 1 < form_.close.size()) return;
-  raw_.clear();
-  state_ = State::kBetween;
+  if (begun + 1 == form_.close.size()) call_ended(State::kBetween);
 }
 
 void JsonCalls::step_broken(char c) {
@@ -230,15 +241,15 @@ void JsonCalls::step_broken(char c) {
   raw_ = close_.take();
   output_.end();
   in_array_ = false;
+  marked_ = true;
   state_ = State::kOpened;
-  if (form_.close.empty()) return;
-  raw_.clear();
-  state_ = State::kBetween;
+  if (!form_.close.empty()) call_ended(State::kBetween);
 }
 
 void JsonCalls::not_a_call(char c) {
   output_.content(std::exchange(raw_, {}));
   at_start_ = false;
+  before_.expect(false);
   state_ = State::kText;
   step_text(c);
 }
@@ -252,19 +263,20 @@ void JsonCalls::flush(Delta& delta) {
       before_.flush(text);
       output_.content(text);
       break;
-    case State::kOpened:
-    case State::kName:
     case State::kObject:
-      output_.content(raw_);
+      // Without a marker it may be an answer in JSON.
+      if (!marked_ && !required_ && !call_->is_tool()) output_.content(raw_);
       break;
     case State::kBroken:
       close_.flush(text);
       output_.arguments(text);
       break;
+    case State::kOpened:
+    case State::kName:
     case State::kBetween:
     case State::kElement:
     case State::kClosing:
-      break;  // white space and a marker cut short
+      break;  // white space, markers, and a call that has hardly begun
   }
   raw_.clear();
 }

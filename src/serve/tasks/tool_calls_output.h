@@ -21,13 +21,13 @@ class ToolCallOutput {
   void fill(Delta& delta) { delta_ = &delta; }  // what follows goes there
 
   const Tool* find(std::string_view name) const;  // null: no tool of the request
-  void content(std::string_view text) { delta_->content += text; }
+  void content(std::string_view text);
   void begin(std::string_view name);
   void arguments(std::string_view text);
   void end() { done_ = !options_.parallel; }
 
   int32_t calls() const { return calls_; }
-  bool done() const { return done_; }
+  bool done() const { return done_ || (options_.stop != nullptr && options_.stop->stopped()); }
 
  private:
   std::string make_id();
@@ -44,10 +44,17 @@ class ToolCallOutput {
 // one, together with the white space in front of it.
 class MarkerSearch {
  public:
-  explicit MarkerSearch(std::vector<std::string_view> markers) : markers_(std::move(markers)) {}
+  MarkerSearch(std::vector<std::string_view> markers, bool expected)
+      : markers_(std::move(markers)), expected_(expected) {}
+
+  // Behind a call, and where the answer must be calls, what looks like a marker is one.
+  void expect(bool expected) { expected_ = expected; }
+  bool expected() const { return expected_; }  // and there was no other text since
 
   // The index of the marker that `c` completes, or -1. What is no part of one goes to `text`.
   int push(char c, std::string& text);
+  // The end of the text: what is held is text, too, unless a marker is expected or half of one is
+  // there.
   void flush(std::string& text);
   // After a marker was found: the white space and the marker. Held no longer.
   std::string take();
@@ -58,6 +65,7 @@ class MarkerSearch {
 
   const std::vector<std::string_view> markers_;
   std::string space_, begun_;
+  bool expected_;
 };
 
 bool is_call_space(char c);  // the white space of JSON

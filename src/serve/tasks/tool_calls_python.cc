@@ -62,9 +62,11 @@ class PythonCalls final : public ToolCallParser {
  public:
   PythonCalls(const ToolCallOptions& options, const std::vector<Tool>& tools)
       : block_(options.format == ToolFormat::kToolCode),
+        required_(options.required),
         output_(options, tools),
         before_(block_ ? std::vector<std::string_view>{"```tool_code"}
-                       : std::vector<std::string_view>{"<|python_start|>", "<|python_end|>"}) {}
+                       : std::vector<std::string_view>{"<|python_start|>", "<|python_end|>"},
+                options.required) {}
 
   void push(std::string_view text, Delta& delta) override {
     output_.fill(delta);
@@ -80,8 +82,8 @@ class PythonCalls final : public ToolCallParser {
     std::string text;
     before_.flush(text);
     output_.content(text);
-    // Between calls and behind the last one there is nothing but markup.
-    if (state_ == State::kName || state_ == State::kArguments || !settled_) output_.content(raw_);
+    // A list that nothing marks may be text as long as it has not called a tool.
+    if (!certain_ && !required_ && state_ != State::kArguments) output_.content(raw_);
     raw_.clear();
   }
 
@@ -107,23 +109,24 @@ class PythonCalls final : public ToolCallParser {
   void open(std::string raw, bool list) {
     raw_ = std::move(raw);
     list_ = list;
-    settled_ = false;
+    certain_ = !list;  // what is no list has a marker
     state_ = State::kOpened;
   }
   void not_a_call(char c) {
     output_.content(std::exchange(raw_, {}));
+    before_.expect(false);
     at_start_ = false;
     state_ = State::kText;
     step_text(c);
   }
 
-  const bool block_;
+  const bool block_, required_;
   ToolCallOutput output_;
   MarkerSearch before_;
   State state_ = State::kText;
   bool at_start_ = true;  // nothing but white space so far
   bool list_ = false;     // inside [ ]
-  bool settled_ = true;   // a call of this list or block is reported
+  bool certain_ = false;  // a marker or a call came before: whatever the name, this is a call
   std::string raw_;       // since the last call
   std::string name_, arguments_;
   ClosingParenthesis closing_;
@@ -146,7 +149,7 @@ void PythonCalls::step(char c) {
       return;
     }
     case State::kName:
-      if (c == '(' && output_.find(name_) != nullptr) {
+      if (c == '(' && (certain_ || output_.find(name_) != nullptr)) {
         raw_ += c;
         arguments_.clear();
         closing_ = {};
@@ -201,7 +204,8 @@ void PythonCalls::call_ended() {
   output_.arguments(json);
   output_.end();
   raw_.clear();
-  settled_ = true;
+  certain_ = true;
+  before_.expect(true);
   state_ = State::kEnded;
 }
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/rng.h"
+#include "base/strings.h"
 
 namespace sis::tasks {
 namespace {
@@ -52,8 +53,9 @@ const std::vector<Tool> kTools = {
          R"({"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}}})"},
 };
 
-Said parse(ToolFormat format, bool parallel, const std::vector<std::string>& pieces) {
-  const auto parser = make_tool_call_parser({format, parallel, /*id_seed=*/5}, kTools);
+Said parse(ToolFormat format, bool parallel, const std::vector<std::string>& pieces,
+           bool required = false) {
+  const auto parser = make_tool_call_parser({format, parallel, /*id_seed=*/5, required}, kTools);
   Said said;
   for (const auto& piece : pieces) {
     Delta delta;
@@ -113,17 +115,23 @@ const Case kCases[] = {
     {kHermes, R"(<tool_call>{"name":"f","arguments":{"a":)", R"(|f{"a":)"},
     // No calls: given back whole.
     {kHermes, " <tool_call>\nfoo</tool_call>", " <tool_call>\nfoo</tool_call>"},
-    {kHermes, R"(<tool_call>{"name":"unknown","arguments":{}}</tool_call>)",
-     R"(<tool_call>{"name":"unknown","arguments":{}}</tool_call>)"},
     {kHermes, R"(<tool_call>{"name":"f","arguments":[1]}</tool_call>)",
      R"(<tool_call>{"name":"f","arguments":[1]}</tool_call>)"},
     {kHermes, R"(<tool_call>{"name":"f","arguments":"{bad"}</tool_call>)",
      R"(<tool_call>{"name":"f","arguments":"{bad"}</tool_call>)"},
     {kHermes, R"(<tool_call>{"arguments":{"a":1}}</tool_call>)",
      R"(<tool_call>{"arguments":{"a":1}}</tool_call>)"},
-    {kHermes, R"(<tool_call>{"name":"f",)", R"(<tool_call>{"name":"f",)"},
+    {kHermes, R"(<tool_call>{"name":"","arguments":{}}</tool_call>)",
+     R"(<tool_call>{"name":"","arguments":{}}</tool_call>)"},
     {kHermes, R"(<tool_call>oops <tool_call>{"name":"f"}</tool_call>)", "<tool_call>oops|f{}"},
     {kHermes, R"({"name":"f","arguments":{}})", R"({"name":"f","arguments":{}})"},
+    // Of other tools than the request's: passed on once they are complete.
+    {kHermes, R"(<tool_call>{"name":"unknown","arguments":{}}</tool_call>)", "|unknown{}"},
+    {kHermes, R"(<tool_call>{"arguments":{"a":1},"name":"unknown"}</tool_call> x)",
+     R"( x|unknown{"a":1})"},
+    {kHermes, R"(<tool_call>{"name":"unknown","arguments":{"a":}}</tool_call>)",
+     R"(<tool_call>{"name":"unknown","arguments":{"a":}}</tool_call>)"},
+    {kHermes, R"(<tool_call>{"name":"unknown","arguments":{"a":1)", ""},
     // Arguments that break off go on as they are to the end of the call.
     {kHermes, R"(<tool_call>{"name":"f","arguments":{"a":}}</tool_call> x)", R"( x|f{"a":}})"},
     // Mistral.
@@ -134,7 +142,10 @@ const Case kCases[] = {
     {kMistral, R"([TOOL_CALLS]f[ARGS]{"a": "x"}[TOOL_CALLS]g{"b":2})", R"(|f{"a": "x"}|g{"b":2})"},
     {kMistral, R"([TOOL_CALLS]f[CALL_ID]123456789[ARGS]{})", "|f{}"},
     {kMistral, R"([TOOL_CALLS]{"name":"f","arguments":{}})", "|f{}"},
-    {kMistral, "[TOOL_CALLS]h[ARGS]{}", "[TOOL_CALLS]h[ARGS]{}"},
+    {kMistral, R"([TOOL_CALLS]h[ARGS]{"a": 1} x)", R"( x|h{"a": 1})"},
+    {kMistral, "[TOOL_CALLS]h[ARGS]{1}", "[TOOL_CALLS]h[ARGS]{1}"},
+    {kMistral, "[TOOL_CALLS]h{}", "[TOOL_CALLS]h{}"},
+    {kMistral, "[TOOL_CALLS][ARGS]{}", "[TOOL_CALLS][ARGS]{}"},
     {kMistral, "[TOOL_CALLS][]", "[TOOL_CALLS][]"},
     {kMistral, R"([TOOL_CALLS][{"name":"f","arguments":{}}, oops)", ", oops|f{}"},
     {kMistral, "[TOOL] [1]", "[TOOL] [1]"},
@@ -147,6 +158,12 @@ const Case kCases[] = {
      "|f{}|g{}"},
     {kLlama, R"({"name": "Alice", "age": 3})", R"({"name": "Alice", "age": 3})"},
     {kLlama, R"({"age": 3, "name": "f"})", R"({"age": 3, "name": "f"})"},
+    {kLlama, R"({"name": "h", "parameters": {"a": 1}})", R"(|h{"a": 1})"},
+    {kLlama, R"({"name": "Alice"})", R"({"name": "Alice"})"},
+    {kLlama, R"({"name": "Alice", "parameters": "{}"})",
+     R"({"name": "Alice", "parameters": "{}"})"},
+    {kLlama, R"({"name": "Alice", "parameters": {"a")", R"({"name": "Alice", "parameters": {"a")"},
+    {kLlama, R"(<|python_tag|>{"name": "h"})", "|h{}"},
     {kLlama, R"({"name": "f", "parameters": {}} and so on; {"name":"g"})",
      R"( and so on; {"name":"g"}|f{})"},
     {kLlama, R"(Like {"name": "f", "parameters": {}})", R"(Like {"name": "f", "parameters": {}})"},
@@ -162,12 +179,14 @@ const Case kCases[] = {
     {kPython, "[h(x=1)]", "[h(x=1)]"},
     {kPython, "[f(1)]", "[f(1)]"},
     {kPython, "[f(x=g())]", "[f(x=g())]"},
-    {kPython, "[f(x=1", "[f(x=1"},
-    {kPython, "[f(x=1), oops", ", oops|f{\"x\": 1}"},
+    {kPython, "[f(x=1), oops]", ", oops]|f{\"x\": 1}"},
+    {kPython, "[f(x=1), h(y=2)]", "|f{\"x\": 1}|h{\"y\": 2}"},
+    {kPython, "<|python_start|>[h(x=1)]", "|h{\"x\": 1}"},
     {kToolCode, "Sure:\n```tool_code\nf(x=\"\u4e2d\\n\")\n```", "Sure:|f{\"x\": \"\u4e2d\\n\"}"},
     {kToolCode, "```tool_code\nf()\ng(a=-1_000)\n```\nDone.", "\nDone.|f{}|g{\"a\": -1000}"},
     {kToolCode, "```tool_code\n[f(), g()]\n```", "|f{}|g{}"},
     {kToolCode, "```tool_code\nprint(1)\n```", "```tool_code\nprint(1)\n```"},
+    {kToolCode, "```tool_code\nh(x=1)\n```", "|h{\"x\": 1}"},
     {kToolCode, "````tool_code\nf()```", "`|f{}"},
     // XML.
     {kXml,
@@ -179,9 +198,9 @@ const Case kCases[] = {
     {kXml,
      "<function=f><parameter=x>1, 2</parameter><parameter=y>a \"b\"\n\nc</parameter></function>",
      R"(|f{"x": "1, 2", "y": "a \"b\"\n\nc"})"},
-    {kXml, "<tool_call><function=h></function></tool_call>",
-     "<tool_call><function=h></function></tool_call>"},
-    {kXml, "<function=f><parameter=x>1", "<function=f><parameter=x>1"},
+    {kXml, "<tool_call><function=h><parameter=x>1</parameter></function></tool_call>",
+     R"(|h{"x": 1})"},
+    {kXml, "<function=></function>", "<function=></function>"},
     {kXml, "<function=f>text</function>", "<function=f>text</function>"},
 };
 
@@ -190,7 +209,7 @@ TEST(ToolCalls, ParsesAndGivesBack) {
     EXPECT_EQ(parse(format, true, {text}).summary(), want) << text;
 }
 
-// The same whatever the pieces, ids included.
+// The same whatever the pieces, ids included, wherever the text is cut.
 TEST(ToolCalls, DoNotDependOnThePieces) {
   Rng rng{3};
   for (const auto& [format, text, want] : kCases) {
@@ -201,11 +220,85 @@ TEST(ToolCalls, DoNotDependOnThePieces) {
       for (size_t i = 0; i < whole.calls.size(); ++i)
         ASSERT_EQ(pieces.calls[i].id, whole.calls[i].id);
     }
+    for (const bool required : {false, true})
+      for (std::string_view rest = text; !rest.empty(); rest.remove_suffix(1))
+        ASSERT_EQ(parse(format, true, cut(rest, rng, 1), required).summary(),
+                  parse(format, true, {std::string(rest)}, required).summary())
+            << rest;
   }
 }
 
+// Of a text that is cut where a call opens, nothing of the opening is content: not when half of its
+// marker is there, nor the slightest beginning behind a call or where there must be one.
+TEST(ToolCalls, NoOpeningIsContent) {
+  const struct {
+    ToolFormat format;
+    const char *before, *opening;  // `opening`: what tells a call from other text
+    const char *rest, *want;
+  } answers[] = {
+      {kHermes, "Ok.", "\n<tool_", R"(call>
+{"name": "f", "arguments": {"a": 1}}
+</tool_call>
+<tool_call>
+{"name": "g"}
+</tool_call>
+)",
+       R"(Ok.|f{"a": 1}|g{})"},
+      {kHermes, "", "<tool_",
+       R"(call>{"arguments": {"a": 1}, "name": "f"}</tool_call></tool_call>)", R"(|f{"a": 1})"},
+      {kHermes, "Ok.", "<tool_", R"(call>{"name": "other", "arguments": {"a": 1}}</tool_call>)",
+       R"(Ok.|other{"a": 1})"},
+      {kXml, "Ok.", "\n<tool_", R"(call>
+<function=f>
+<parameter=x>
+1
+</parameter>
+</function>
+</tool_call>
+<function=g></function>)",
+       R"(Ok.|f{"x": 1}|g{})"},
+      {kMistral, "Ok.", " [TOOL_", R"(CALLS] [{"name": "f", "arguments": {}}, {"name": "g"}])",
+       "Ok.|f{}|g{}"},
+      {ToolFormat::kMistralArgs, "Ok.", "[TOOL_", R"(CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]g[ARGS]{})",
+       R"(Ok.|f{"a": 1}|g{})"},
+      {kPhi, "Ok.", "\n<|tool_", R"(call|>[{"name": "f", "arguments": {}}]<|/tool_call|>)",
+       "Ok.|f{}"},
+      {kLlama, "", R"( {"name": "f")", R"(, "parameters": {}}; {"name": "g", "parameters": {}})",
+       "|f{}|g{}"},
+      {kLlama, "", "<|pytho", R"(n_tag|>{"name": "f", "parameters": {}})", "|f{}"},
+      {kPython, "", "[f(", "x=1), g()]\n", R"(|f{"x": 1}|g{})"},
+      {kPython, "", "<|pytho", "n_start|>[f(x=1), g()]<|python_end|>", R"(|f{"x": 1}|g{})"},
+      {kToolCode, "Ok.", "\n```too", "l_code\nf(x=1)\ng()\n```\n", R"(Ok.|f{"x": 1}|g{})"},
+  };
+  for (const auto& [format, before, opening, rest, want] : answers) {
+    const std::string text = concat(before, opening, rest);
+    const size_t certain = std::string_view(before).size() + std::string_view(opening).size();
+    for (const bool required : {false, true}) {
+      if (required && *before != 0) continue;
+      for (size_t size = required ? 0 : certain; size <= text.size(); ++size) {
+        const Said said = parse(format, true, {text.substr(0, size)}, required);
+        ASSERT_EQ(said.content, before) << text.substr(0, size);
+        ASSERT_TRUE(std::string_view(want).starts_with(said.summary())) << text.substr(0, size);
+      }
+      ASSERT_EQ(parse(format, true, {text}, required).summary(), want);
+    }
+    // A little less than that is text like any other, and stays.
+    const std::string less = text.substr(0, certain - 1);
+    EXPECT_EQ(parse(format, true, {less}).content, less);
+  }
+}
+
+// What `dropped` may be: nothing, or the opening of a call that was not gone on with.
+bool is_opening(std::string_view dropped) {
+  dropped = trim(dropped);
+  const std::string_view begins[] = {"<tool_",  "<func",  "[TOOL_", "<|tool_",
+                                     "<|pytho", "```too", "{",      "["};
+  return dropped.empty() || std::any_of(std::begin(begins), std::end(begins),
+                                        [&](auto begin) { return dropped.starts_with(begin); });
+}
+
 // Random mixtures of the forms' parts: no crash, pieces make no difference, nothing is invented,
-// and without a call the text comes back as it was.
+// and without a call the text comes back as it was, but for an opening at its end.
 TEST(ToolCalls, AnyTextInAnyPieces) {
   const char* parts[] = {"<tool_call>",
                          "</tool_call>",
@@ -252,7 +345,10 @@ TEST(ToolCalls, AnyTextInAnyPieces) {
     for (size_t i = rng.below(14); i > 0; --i) text += parts[rng.below(std::size(parts))];
     const Said whole = parse(format, true, {text});
     ASSERT_EQ(parse(format, true, cut(text, rng, 5)).summary(), whole.summary()) << text;
-    ASSERT_TRUE(!whole.calls.empty() || whole.content == text) << text << " gave " << whole.content;
+    if (whole.calls.empty()) {
+      ASSERT_TRUE(text.starts_with(whole.content)) << text << " gave " << whole.content;
+      ASSERT_TRUE(is_opening(std::string_view(text).substr(whole.content.size()))) << text;
+    }
     with_calls += whole.calls.empty() ? 0 : 1;
   }
   EXPECT_GT(with_calls, 500);

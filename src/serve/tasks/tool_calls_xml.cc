@@ -80,7 +80,7 @@ bool parameters_to_json(std::string_view text, const std::string& schema_text, s
 class XmlCalls final : public ToolCallParser {
  public:
   XmlCalls(const ToolCallOptions& options, const std::vector<Tool>& tools)
-      : output_(options, tools), before_({kCall, kFunction, kCallEnd}) {}
+      : output_(options, tools), before_({kCall, kFunction, kCallEnd}, options.required) {}
 
   void push(std::string_view text, Delta& delta) override {
     output_.fill(delta);
@@ -95,9 +95,8 @@ class XmlCalls final : public ToolCallParser {
     if (output_.done()) return;
     std::string text;
     before_.flush(text);
-    const bool after_call = state_ == State::kText && after_call_ && trim(text).empty();
-    if (!after_call) output_.content(text);
-    output_.content(std::exchange(raw_, {}));
+    output_.content(text);
+    raw_.clear();  // the opening of a call
   }
 
   int32_t calls() const override { return output_.calls(); }
@@ -124,14 +123,14 @@ class XmlCalls final : public ToolCallParser {
         return;
       }
       case State::kName:
-        if (c != '>' && (is_call_space(c) || raw_.size() - body_ >= kNameMax)) return not_a_call(c);
+        name_ = std::string_view(raw_).substr(body_);
+        if (c == '>' ? name_.empty() : is_call_space(c) || name_.size() >= kNameMax)
+          return not_a_call(c);
+        raw_ += c;
         if (c == '>') {
-          tool_ = output_.find(std::string_view(raw_).substr(body_));
-          if (tool_ == nullptr) return not_a_call(c);
-          body_ = raw_.size() + 1;
+          body_ = raw_.size();
           state_ = State::kParameters;
         }
-        raw_ += c;
         return;
       case State::kParameters:
         raw_ += c;
@@ -143,12 +142,11 @@ class XmlCalls final : public ToolCallParser {
   void step_text(char c) {
     std::string text;
     const int found = before_.push(c, text);
-    if (!text.empty()) after_call_ = false;
     output_.content(text);
     if (found < 0) return;
     if (found == 2) {  // behind a call it says nothing
       const std::string end = before_.take();
-      if (!after_call_) output_.content(end);
+      if (!before_.expected()) output_.content(end);
       return;
     }
     raw_ = before_.take();
@@ -165,23 +163,24 @@ class XmlCalls final : public ToolCallParser {
   void call_ended() {
     std::string json;
     const std::string_view text = std::string_view(raw_).substr(body_);
+    const Tool* tool = output_.find(name_);  // of others every value is what it looks like
     state_ = State::kText;
-    if (parameters_to_json(text.substr(0, text.size() - kFunctionEnd.size()), tool_->parameters,
-                           json)) {
-      output_.begin(tool_->name);
+    const bool sound = parameters_to_json(text.substr(0, text.size() - kFunctionEnd.size()),
+                                          tool == nullptr ? "" : tool->parameters, json);
+    if (sound) {
+      output_.begin(name_);
       output_.arguments(json);
       output_.end();
-      after_call_ = true;
     } else {
       output_.content(raw_);
-      after_call_ = false;
     }
+    before_.expect(sound);
     raw_.clear();
   }
 
   void not_a_call(char c) {
     output_.content(std::exchange(raw_, {}));
-    after_call_ = false;
+    before_.expect(false);
     state_ = State::kText;
     step_text(c);
   }
@@ -189,8 +188,7 @@ class XmlCalls final : public ToolCallParser {
   ToolCallOutput output_;
   MarkerSearch before_;
   State state_ = State::kText;
-  bool after_call_ = false;  // nothing but white space since the last call
-  const Tool* tool_ = nullptr;
+  std::string name_;
   std::string raw_;  // from the white space before the call on
   size_t tag_ = 0;   // where <function= begins in it
   size_t body_ = 0;  // where the name, then the parameters begin

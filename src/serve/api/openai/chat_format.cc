@@ -108,6 +108,20 @@ Result<std::string> read_guided_json(const element& value) {
   return std::string(value.get_string().value_unsafe());
 }
 
+// Arguments are an object, so a schema of anything else fits no call.
+Status check_parameters_type(const object& parameters, const std::string& place) {
+  const auto type = member(parameters, "type");
+  if (!type) return {};
+  const auto is_object = [](const element& word) {
+    return word.is_string() && word.get_string().value_unsafe() == "object";
+  };
+  if (is_object(*type)) return {};
+  array either;
+  if (!type->get_array().get(either) && std::any_of(either.begin(), either.end(), is_object))
+    return {};
+  return unwanted(place + ".type", "'object', as arguments are one", *type);
+}
+
 Status read_tool_list(const array& list, std::string_view key, bool wrapped, GenerateCall& call) {
   if (list.size() > kToolsMax)
     return invalid(
@@ -136,6 +150,7 @@ Status read_tool_list(const array& list, std::string_view key, bool wrapped, Gen
       SIS_TRY(text_of(*text, concat(place, ".description")));
     if (member(function, "parameters")) {
       SIS_ASSIGN(const object parameters, object_member(function, "parameters", place));
+      SIS_TRY(check_parameters_type(parameters, place + ".parameters"));
       if (parameters.size() > 0) tool.parameters = simdjson::minify(parameters);
     }
     SIS_ASSIGN(tool.strict, strict_member(function, place, false));
@@ -177,7 +192,7 @@ Status choose_named(std::string name, std::string_view param, GenerateCall& call
   return {};
 }
 
-Status read_allowed_tools(const object& choice, GenerateCall& call) {
+Status read_allowed_tools(const object& choice, GenerateCall& call, ShownTools& shown) {
   constexpr std::string_view kPlace = "tool_choice.allowed_tools";
   SIS_ASSIGN(const object allowed, object_member(choice, "allowed_tools", "tool_choice"));
   SIS_ASSIGN(const auto mode, text_member(allowed, "mode", kPlace));
@@ -200,11 +215,12 @@ Status read_allowed_tools(const object& choice, GenerateCall& call) {
   }
   if (names.empty()) return invalid(concat(param, " is an empty array"), param);
   SIS_TRY(keep_tools(names, param, call));
+  shown = std::move(names);
   call.tool_choice = mode == "auto" ? ToolChoice::kAuto : ToolChoice::kRequired;
   return {};
 }
 
-Status read_tool_choice(const element& value, GenerateCall& call) {
+Status read_tool_choice(const element& value, GenerateCall& call, ShownTools& shown) {
   if (value.is_string()) {
     SIS_ASSIGN(call.tool_choice, read_mode(value.get_string().value_unsafe(), "tool_choice"));
     return {};
@@ -213,7 +229,7 @@ Status read_tool_choice(const element& value, GenerateCall& call) {
   if (value.get_object().get(choice))
     return unwanted("tool_choice", "none, auto, required or an object", value);
   SIS_ASSIGN(const auto type, text_member(choice, "type", "tool_choice"));
-  if (type == "allowed_tools") return read_allowed_tools(choice, call);
+  if (type == "allowed_tools") return read_allowed_tools(choice, call, shown);
   if (type != "function")
     return invalid(
         concat("tool_choice.type: want function or allowed_tools, got ", in_quotes(type)),
@@ -266,7 +282,7 @@ Result<bool> read_format_field(std::string_view key, const element& value, Gener
   return true;
 }
 
-Status read_tools(const ToolFields& fields, GenerateCall& call, bool& shown) {
+Status read_tools(const ToolFields& fields, GenerateCall& call, ShownTools& shown) {
   const auto read_list = [&](const std::optional<element>& value, std::string_view key,
                              bool wrapped) -> Status {
     if (!value) return {};
@@ -280,7 +296,7 @@ Status read_tools(const ToolFields& fields, GenerateCall& call, bool& shown) {
   call.tool_choice = call.tools.empty() ? ToolChoice::kNone : ToolChoice::kAuto;
   const bool any = !call.tools.empty();
   const bool by_function = !fields.tool_choice && fields.function_call;
-  if (fields.tool_choice) SIS_TRY(read_tool_choice(*fields.tool_choice, call));
+  if (fields.tool_choice) SIS_TRY(read_tool_choice(*fields.tool_choice, call, shown));
   if (by_function) SIS_TRY(read_function_call(*fields.function_call, call));
   if (!any) {
     if (call.tool_choice == ToolChoice::kRequired) {
@@ -290,8 +306,10 @@ Status read_tools(const ToolFields& fields, GenerateCall& call, bool& shown) {
     call.tool_choice = ToolChoice::kNone;
   }
   // A model that sees tools will call them, and then its markup would stand in the answer.
-  shown = call.tool_choice != ToolChoice::kNone;
-  if (!shown) call.tools.clear();
+  if (call.tool_choice == ToolChoice::kNone) {
+    call.tools.clear();
+    shown.emplace();
+  }
   return {};
 }
 

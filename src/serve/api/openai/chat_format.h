@@ -8,6 +8,7 @@
 #include <simdjson.h>
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -27,8 +28,10 @@ struct ToolFields {
   std::optional<simdjson::dom::element> tools, tool_choice, functions, function_call;
 };
 
-// Sets what may be called and how; `shown`: the template sees the tools. Without tools a
-// tool_choice other than none and auto is refused.
-Status read_tools(const ToolFields& fields, tasks::GenerateCall& call, bool& shown);
+// Names of the tools that the template sees; absent: all.
+using ShownTools = std::optional<std::vector<std::string>>;
+
+// Sets what may be called and how. Without tools a tool_choice other than none and auto is refused.
+Status read_tools(const ToolFields& fields, tasks::GenerateCall& call, ShownTools& shown);
 
 }  // namespace sis::api

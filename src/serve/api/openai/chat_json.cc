@@ -150,7 +150,7 @@ Result<ChatCall> parse_chat_call(std::string_view body, bool strict_fields,
     return invalid("top_logprobs wants logprobs to be true", "top_logprobs");
   if (late.logprobs) call.logprobs = static_cast<int32_t>(late.top_logprobs.value_or(0));
   call.parallel_tool_calls = late.parallel_tool_calls;
-  SIS_TRY(read_tools(late.tools, call, late.view.with_tools));
+  SIS_TRY(read_tools(late.tools, call, late.view.tools));
   SIS_TRY(check_shared_fields(model, chat.fields));
   SIS_TRY(check_logprob_count(1, "top_logprobs", call));
   late.view.instruction = instruction_for(chat.fields);

@@ -120,6 +120,13 @@ TEST(ChatJson, RefusesWithFieldAndReason) {
        {"", "tools[0].function.name", "letters"}},
       {R"("tools":[{"type":"function","function":{"name":"a","parameters":[]}}])",
        {"", "tools[0].function.parameters", "an object"}},
+      {R"("tools":[{"type":"function","function":{"name":"a","parameters":{"type":"array"}}}])",
+       {"", "tools[0].function.parameters.type",
+        "want 'object', as arguments are one, got 'array'"}},
+      {R"("tools":[{"type":"function","function":{"name":"a","parameters":{"type":["null"]}}}])",
+       {"", "tools[0].function.parameters.type", "want 'object'"}},
+      {R"("functions":[{"name":"f"},{"name":"a","parameters":{"type":7}}])",
+       {"", "functions[1].parameters.type", "want 'object'"}},
       {R"("tools":[{"type":"function","function":{"name":"a"}},)"
        R"({"type":"function","function":{"name":"a"}}])",
        {"", "tools[1].function.name", "twice"}},
@@ -283,11 +290,23 @@ TEST(ChatJson, ReadsTools) {
   EXPECT_FALSE(call.parallel_tool_calls);
   EXPECT_EQ(call.chat->tools.items().size(), 2u);  // the template still sees both
 
-  call = call_of(
-      with(tools + R"(,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required",)"
-                   R"("tools":[{"type":"function","function":{"name":"f"}}]}})"));
+  const auto allowed = [&](const char* mode, const char* name) {
+    return call_of(with(
+        concat(tools, R"(,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":")", mode,
+               R"(","tools":[{"type":"function","function":{"name":")", name, R"("}}]}})")));
+  };
+  call = allowed("required", "f");
   EXPECT_EQ(names(call), "f");
   EXPECT_EQ(call.tool_choice, ToolChoice::kRequired);
+  call = allowed("auto", "g");
+  EXPECT_EQ(names(call), "g");
+  EXPECT_EQ(call.tool_choice, ToolChoice::kAuto);
+  EXPECT_TRUE(call.parallel_tool_calls);
+  // The template sees no others.
+  const auto prompt = text::apply_chat_template(*testing::small_model().view.templates, *call.chat);
+  ASSERT_TRUE(prompt.ok());
+  EXPECT_EQ(*prompt, R"(<user>hi[tools [{"type": "function", "function": {"name": "g"}}]])"
+                     "<assistant>");
 
   call = call_of(with(tools + R"(,"tool_choice":"none")"));
   EXPECT_TRUE(call.tools.empty());
@@ -297,6 +316,10 @@ TEST(ChatJson, ReadsTools) {
   call = call_of(with(R"("functions":[{"name":"h"}],"function_call":{"name":"h"})"));
   EXPECT_EQ(names(call), "h");
   EXPECT_EQ(call.tool_choice, ToolChoice::kRequired);
+  EXPECT_EQ(call_of(with(R"("functions":[{"name":"h","parameters":{"type":["object","null"]}},)"
+                         R"({"name":"i","parameters":{"type":null,"properties":{}}}])"))
+                .tools.size(),
+            2u);
   EXPECT_EQ(call_of(with(R"("tools":[])")).tool_choice, ToolChoice::kNone);
   EXPECT_EQ(call_of(with(R"("tool_choice":"none")")).tool_choice, ToolChoice::kNone);
 }
