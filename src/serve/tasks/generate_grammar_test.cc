@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <tuple>
 
 #include "base/rng.h"
 #include "base/strings.h"
@@ -272,12 +273,183 @@ TEST(GenerateGrammar, ManyParametersAreRefusedByName) {
                                                            "<parameter=p0>\n\"a\"\n</parameter>\n"
                                                            "</function>\n</tool_call>"));
   }
+  EXPECT_NE(compiled(tool(1000, R"({"type":"string"})", 0), ToolFormat::kXml), nullptr);
   // More parameters than one block of shared tails, any of them first.
   const auto blocks = compiled(tool(80, R"({"type":"null"})", 0), ToolFormat::kPython);
   ASSERT_NE(blocks, nullptr);
   EXPECT_TRUE(takes(blocks, "[f(p0=null, p33=null, p79=null)]"));
   EXPECT_TRUE(takes(blocks, "[f(p40=null, p41=null, p72=null)]"));
   EXPECT_FALSE(takes(blocks, "[f(p41=null, p40=null)]"));
+}
+
+GenerateCall one_tool(std::string parameters, bool strict = false) {
+  GenerateCall call;
+  call.tools = {{.name = "f", .parameters = std::move(parameters), .strict = strict}};
+  call.tool_choice = ToolChoice::kRequired;
+  return call;
+}
+std::string xml_value(std::string_view name, std::string_view value) {
+  return concat("<parameter=", name, ">\n", value, "\n</parameter>\n");
+}
+std::string xml_text(std::string_view parameters) {
+  return concat("<tool_call>\n<function=f>\n", parameters, "</function>\n</tool_call>");
+}
+
+// Some text of the signs that the forms are made of.
+std::string random_markup(Rng& rng) {
+  constexpr std::string_view kParts[] = {"<",           "</",
+                                         "</parameter", "</parameter>",
+                                         "</function>", "</tool_call>",
+                                         "\n",          "\n",
+                                         "\n\n",        "<parameter=n>",
+                                         "<function=f", "a",
+                                         " ",           "42",
+                                         "\"",          "'",
+                                         "\\",          "/",
+                                         "\\u0041",     "\u4e2d",
+                                         "\U0001F600",  ")",
+                                         "(",           "[",
+                                         "]",           "{",
+                                         "}",           ", ",
+                                         "=",           "```",
+                                         "\t",          "<div>\n</div>",
+                                         "null",        "\"\"\"",
+                                         "#",           "\r"};
+  std::string text;
+  for (size_t i = rng.below(7); i > 0; --i) text += kParts[rng.below(std::size(kParts))];
+  return text;
+}
+nlohmann::ordered_json random_json(Rng& rng, int depth) {
+  switch (rng.below(depth > 0 ? 7 : 5)) {
+    case 0:
+      return nullptr;
+    case 1:
+      return rng.below(2) == 0;
+    case 2:
+      return static_cast<int64_t>(rng.below(2000)) - 1000;
+    case 3:
+      return (static_cast<double>(rng.below(2000)) - 1000) / 8;
+    case 4:
+      return random_markup(rng);
+    case 5: {
+      auto list = nlohmann::ordered_json::array();
+      for (size_t i = rng.below(4); i > 0; --i) list.push_back(random_json(rng, depth - 1));
+      return list;
+    }
+    default: {
+      auto object = nlohmann::ordered_json::object();
+      for (size_t i = rng.below(4); i > 0; --i)
+        object[random_markup(rng)] = random_json(rng, depth - 1);
+      return object;
+    }
+  }
+}
+// In one of the ways to write JSON.
+std::string random_spelling(const nlohmann::ordered_json& value, Rng& rng) {
+  const std::string plain = value.dump(-1, ' ', /*ensure_ascii=*/rng.below(2) == 0);
+  if (rng.below(2) == 0) return plain;
+  std::string slashes;
+  for (const char c : plain) slashes += c == '/' ? "\\/" : std::string(1, c);
+  return slashes;
+}
+
+// Random arguments, written in the two forms that write each by itself: the grammar takes the text
+// and the parser finds the one call with these very arguments.
+TEST(GenerateGrammar, ArgumentsComeBackFromTheirForms) {
+  constexpr std::string_view kEnd = "\n</parameter>";
+  const GenerateCall call = one_tool(
+      R"({"type":"object","required":["x","a-b.c"],"properties":{"x":{"type":"string"},"a-b.c":{},
+          "unit":{"enum":["C","</parameter>","a\n</parameter>b",""]},
+          "code":{"type":"string","enum":["a</parameter>","\n","</function>"]},
+          "s":{"type":"string"},"n":{"type":["number","string","object","array"]}}})");
+  const auto xml = compiled(call, ToolFormat::kXml), python = compiled(call, ToolFormat::kPython);
+  ASSERT_TRUE(xml != nullptr && python != nullptr);
+  const nlohmann::ordered_json properties =
+      nlohmann::ordered_json::parse(call.tools[0].parameters)["properties"];
+  Rng rng{77};
+  int plain = 0;
+  for (int round = 0; round < 3000; ++round) {
+    nlohmann::ordered_json arguments = nlohmann::ordered_json::object();
+    std::string tags, required, optional;
+    for (const auto& [name, schema] : properties.items()) {
+      if (name != "x" && name != "a-b.c" && rng.below(2) == 0) continue;
+      nlohmann::ordered_json value = random_json(rng, 2);
+      if (name == "x" || name == "s") value = random_markup(rng);
+      if (schema.contains("enum")) value = schema["enum"][rng.below(schema["enum"].size())];
+      if (name == "n" && (value.is_null() || value.is_boolean())) value = 5;
+      bool as_it_is = name == "x" || name == "s" || name == "code";
+      // What no line can end, the form has no way to write.
+      if (as_it_is && ("\n" + value.get<std::string>()).find(kEnd) != std::string::npos) value = "";
+      plain += as_it_is ? 1 : 0;
+      // A value that an enum lists has one spelling.
+      const std::string json = schema.contains("enum") ? value.dump() : random_spelling(value, rng);
+      tags += xml_value(name, as_it_is ? value.get<std::string>() : json);
+      std::string& list = name == "x" || name == "a-b.c" ? required : optional;
+      list += concat(", ", name, "=", json);
+      arguments[name] = value;
+    }
+    for (const auto& [format, grammar, text] :
+         {std::tuple(ToolFormat::kXml, xml, xml_text(tags)),
+          std::tuple(ToolFormat::kPython, python,
+                     concat("[f(", (required + optional).substr(2), ")]"))}) {
+      ASSERT_TRUE(takes(grammar, text)) << text;
+      const Parsed parsed = parse(format, call.tools, text);
+      EXPECT_EQ(parsed.content, "") << text;
+      ASSERT_EQ(parsed.calls.size(), 1u) << text;
+      // Members of objects may come in any order.
+      EXPECT_EQ(nlohmann::json::parse(parsed.calls[0].second), nlohmann::json(arguments)) << text;
+    }
+  }
+  EXPECT_GT(plain, 3000);
+}
+
+// The other way round: of all that the grammar takes there is nothing that the parser does not take
+// for one call, whatever tags are in it and however it is cut.
+TEST(GenerateGrammar, MarkupInXmlValuesIsRead) {
+  for (const bool strict : {false, true}) {
+    const GenerateCall call = one_tool(
+        R"({"type":"object","required":["x"],"properties":{"x":{"type":"string"},
+            "a":{"type":"string","minLength":1},"b":{"type":"string","minLength":2,"maxLength":30},
+            "c":{"type":"string","pattern":"^[a-z/>=]*$"},"n":{"type":"integer"}}})",
+        strict);
+    const auto grammar = compiled(call, ToolFormat::kXml);
+    ASSERT_NE(grammar, nullptr);
+    Rng rng{78};
+    int taken = 0;
+    for (int round = 0; round < 20000; ++round) {
+      std::string tags = xml_value("x", random_markup(rng));
+      for (const char* name : {"a", "b", "c"})
+        if (rng.below(3) == 0) tags += xml_value(name, random_markup(rng));
+      if (rng.below(3) == 0) tags.erase(tags.size() - 1 - rng.below(14), 1);
+      const std::string text = xml_text(tags);
+      if (!takes(grammar, text)) continue;
+      ++taken;
+      const auto parser = make_tool_call_parser({.format = ToolFormat::kXml}, call.tools);
+      Delta delta;
+      for (size_t at = 0, size = 0; at < text.size(); at += size) {
+        size = 1 + rng.below(9);
+        parser->push(text.substr(at, size), delta);
+      }
+      EXPECT_EQ(parser->held(), 0u) << text;
+      parser->flush(delta);
+      EXPECT_EQ(delta.content, "") << text;
+      ASSERT_EQ(delta.tool_calls.size(), 1u) << text;
+    }
+    EXPECT_GT(taken, 2000) << strict;
+  }
+}
+
+// A value may be empty in two ways and holds any tag but the one that ends it.
+TEST(GenerateGrammar, XmlValuesEndWithTheLineOfTheirTag) {
+  const auto grammar = compiled(
+      one_tool(R"({"type":"object","properties":{"x":{"type":"string"}}})"), ToolFormat::kXml);
+  for (const char* value :
+       {"", "\n", "<", "</div>\n", "a</parameter>", "\n\n<\n</par", "</parameter </parameter>"})
+    EXPECT_TRUE(takes(grammar, xml_text(xml_value("x", value)))) << value;
+  EXPECT_TRUE(takes(grammar, xml_text("<parameter=x>\n</parameter>\n")));
+  EXPECT_FALSE(takes(grammar, xml_text(xml_value("x", "</parameter>b"))));
+  EXPECT_FALSE(takes(grammar, xml_text(xml_value("x", "a\n</parameter>b"))));
+  EXPECT_FALSE(takes(grammar, xml_text("<parameter=x>\na</parameter>\n")));
 }
 
 TEST(GenerateGrammar, FaultsNameTheirPlace) {

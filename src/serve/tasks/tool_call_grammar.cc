@@ -109,6 +109,27 @@ GrammarSource parameter_value(const std::vector<Tool>& tools, const Tool& tool,
   return GrammarSource::json_schema(parameter.schema, options);
 }
 
+// Any text that stands as it is, and the line of the closing tag. It is empty where that tag comes
+// at once, without a line of its own: so may no other text begin.
+GrammarSource text_until_closed() {
+  const std::string end(kXmlValueEnd);
+  // Lines that are a beginning of the tag, as (\n|<(\n|/(\n|p..)))*, then one that leaves it, from
+  // where on nothing is begun. Characters that take many bytes share their states.
+  constexpr std::string_view kWide = "\\u{80}-\\u{10FFFF}";
+  std::string line = "\\n", begun, left;
+  for (size_t i = end.size() - 1; i > 0; --i) {
+    const bool last = i + 1 == end.size();
+    left = concat("([^\\n", end[i], kWide, "]", last ? "" : concat("|", end[i], left), ")");
+    if (last) continue;
+    line = concat("(\\n|", end[i], line, ")");
+    begun = concat("(|", end[i], begun, ")");
+  }
+  GrammarSource text = sequence({GrammarSource::regex(concat(left, "|", begun, "[", kWide, "]")),
+                                 GrammarSource::any_text_until(end), literal("\n")});
+  text = GrammarSource::choice({literal(end.substr(1) + "\n"), std::move(text)});
+  return sequence({GrammarSource::regex(line + "*"), std::move(text)});
+}
+
 // <function=f> with its parameters in the schema's order.
 Result<GrammarSource> xml_call(const std::vector<Tool>& tools, const Tool& tool) {
   std::vector<GrammarSource> parts = {literal(concat("<tool_call>\n<function=", tool.name, ">\n"))};
@@ -119,13 +140,12 @@ Result<GrammarSource> xml_call(const std::vector<Tool>& tools, const Tool& tool)
       std::vector<GrammarSource> texts;
       for (const auto& choice : parameter.choices) texts.push_back(literal(choice));
       value.push_back(GrammarSource::choice(std::move(texts)));
-      value.push_back(literal("\n</parameter>\n"));
+      value.push_back(literal(concat(kXmlValueEnd, "\n")));
     } else if (parameter.plain) {
-      value.push_back(GrammarSource::any_text_until("\n</parameter>"));
-      value.push_back(literal("\n"));
+      value.push_back(text_until_closed());
     } else {
       value.push_back(parameter_value(tools, tool, parameter));
-      value.push_back(literal("\n</parameter>\n"));
+      value.push_back(literal(concat(kXmlValueEnd, "\n")));
     }
     parts.push_back(
         GrammarSource::repeat(sequence(std::move(value)), parameter.required ? 1 : 0, 1));

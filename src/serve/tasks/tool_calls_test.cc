@@ -188,6 +188,25 @@ const Case kCases[] = {
      "<tool_call><function=h></function></tool_call>"},
     {kXml, "<function=f><parameter=x>1", "<function=f><parameter=x>1"},
     {kXml, "<function=f>text</function>", "<function=f>text</function>"},
+    {kXml, "<function=f><function=g></function>", "<function=f>|g{}"},
+    {kXml, "<function=f></<tool_call><function=g></function>", "<function=f></|g{}"},
+    // Tags in values, of each of the two ways to end one.
+    {kXml,
+     "<function=get_weather>\n<parameter=city>\na</parameter>b</function>\nc\n</parameter>\n"
+     "<parameter=days>\n[\"</parameter>\", \"</function>\"]\n</parameter>\n</function>",
+     R"(|get_weather{"city": "a</parameter>b</function>\nc", "days": ["</parameter>", "</function>"]})"},
+    {kXml,
+     "<function=f><parameter=x></function>\n</parameter><parameter=y>2</parameter></function>",
+     R"(|f{"x": "</function>", "y": 2})"},
+    {kXml, "<function=f>\n<parameter=x>\n</parameter>\n<parameter=y>\n\n</parameter>\n</function>",
+     R"(|f{"x": "", "y": ""})"},
+    // Nowhere does a line end the value that began as one.
+    {kXml, "<function=f>\n<parameter=x>\n1</parameter></function>\n<function=g></function> x",
+     " x|f{\"x\": 1}|g{}"},
+    {kXml,
+     "<function=f><parameter=x>\na</parameter>b\n</parameter><parameter=y>\n1</parameter>"
+     "</function>",
+     R"(|f{"x": "a</parameter>b", "y": 1})"},
 };
 
 TEST(ToolCalls, ParsesAndGivesBack) {
