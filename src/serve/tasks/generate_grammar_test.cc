@@ -452,6 +452,132 @@ TEST(GenerateGrammar, XmlValuesEndWithTheLineOfTheirTag) {
   EXPECT_FALSE(takes(grammar, xml_text("<parameter=x>\na</parameter>\n")));
 }
 
+// The parameters may be listed in a definition that the schema refers to.
+TEST(GenerateGrammar, SchemasThatReferToTheirParameters) {
+  for (const bool strict : {false, true}) {
+    const GenerateCall call = one_tool(
+        R"({"$ref":"#/$defs/B","$defs":{"B":{"$ref":"#/$defs/A"},"Q":{"type":"integer"},
+            "A":{"type":"object","properties":{"q":{"$ref":"#/$defs/Q"},"s":{"type":"string"}},
+                 "required":["q"],"additionalProperties":false}}})",
+        strict);
+    const auto xml = compiled(call, ToolFormat::kXml), python = compiled(call, ToolFormat::kPython);
+    EXPECT_FALSE(takes(xml, xml_text("")));
+    EXPECT_FALSE(takes(xml, xml_text(xml_value("q", "x"))));
+    EXPECT_FALSE(takes(python, "[f()]"));
+    EXPECT_TRUE(takes(python, "[f(q=1, s=\"2\")]"));
+    const std::string text = xml_text(xml_value("q", "1") + xml_value("s", "2"));
+    EXPECT_TRUE(takes(xml, text));
+    const Parsed parsed = parse(ToolFormat::kXml, call.tools, text);
+    ASSERT_EQ(parsed.calls.size(), 1u);
+    EXPECT_EQ(parsed.calls[0].second, R"({"q": 1, "s": "2"})");
+  }
+}
+
+// What these forms do not follow of a schema is refused by name in strict tools, and left out in
+// others.
+TEST(GenerateGrammar, StrictToolsAreFollowedOrRefused) {
+  constexpr auto kXml = ToolFormat::kXml, kPython = ToolFormat::kPython;
+  const auto source = [](const std::string& parameters, ToolFormat format, bool strict) {
+    const GenerateCall call = one_tool(parameters, strict);
+    return choose_grammar(call, format, Start::kOff)->source();
+  };
+  const std::tuple<const char*, const char*, std::vector<ToolFormat>> kRefused[] = {
+      {R"({"type":"object","minProperties":1})", ".minProperties", {kXml, kPython}},
+      {R"({"type":"object","additionalProperties":{"type":"integer"}})",
+       ".additionalProperties",
+       {kXml, kPython}},
+      {R"({"properties":{"q":{}},"not":{"type":"null"}})", ".not", {kXml, kPython}},
+      {R"({"properties":{"q":{}},"required":["q","r"]})", ".required", {kXml, kPython}},
+      {R"({"$ref":"#/$defs/A","$defs":{"A":{"properties":{},"maxProperties":1}}})",
+       ".$defs.A.maxProperties",
+       {kXml, kPython}},
+      {R"({"$ref":"#/$defs/A","minProperties":1,"$defs":{"A":{}}})",
+       ".minProperties",
+       {kXml, kPython}},
+      {R"({"properties":{"a b":{}}})", ".properties.a b", {kPython}},
+      {R"({"properties":{"a>b":{}}})", ".properties.a>b", {kXml, kPython}},
+      {R"({"properties":{"x":{"type":"string","not":{"const":"a"}}}})",
+       ".properties.x.not",
+       {kXml, kPython}},
+      {R"({"properties":{"x":{"type":"string","pattern":"[a-z]+"}}})",
+       ".properties.x.pattern",
+       {kXml}},
+      {R"({"properties":{"x":{"type":"string","pattern":"^[^a]$"}}})",
+       ".properties.x.pattern",
+       {kXml}},
+      {R"({"properties":{"x":{"type":"string","format":"json-pointer"}}})",
+       ".properties.x.format",
+       {kXml}},
+      {R"({"properties":{"x":{"type":"string","format":"odd"}}})",
+       ".properties.x.format",
+       {kXml, kPython}},
+      {R"({"properties":{"x":{"type":"string","maxLength":2,"pattern":"^[a-z]+$"}}})",
+       ".properties.x.maxLength",
+       {kXml}},
+      {R"({"properties":{"x":{"enum":["a","bc"],"maxLength":1}}})",
+       ".properties.x.maxLength",
+       {kXml}},
+  };
+  for (const auto& [parameters, place, formats] : kRefused)
+    for (const ToolFormat format : {kXml, kPython}) {
+      auto made = source(parameters, format, true);
+      Error error;
+      if (!made.ok())
+        error = made.error();
+      else if (const auto grammar = text::compile(*made, vocabulary()); !grammar.ok())
+        error = grammar.error();  // of a parameter's own schema
+      if (std::find(formats.begin(), formats.end(), format) == formats.end()) {
+        EXPECT_EQ(error.message, "") << parameters;
+      } else {
+        EXPECT_EQ(error.code, Code::kInvalidArgument);
+        EXPECT_EQ(error.param, concat("tools[0].function.parameters", place)) << error.message;
+        EXPECT_TRUE(error.message.starts_with(error.param)) << error.message;
+      }
+      EXPECT_NE(compiled(one_tool(parameters), format), nullptr) << parameters;
+    }
+  // These are refused whether strict or not.
+  for (const bool strict : {false, true})
+    for (const char* parameters : {R"({"$ref":"#/$defs/B","$defs":{}})", R"({"$ref":"#"})",
+                                   R"({"$ref":"#/$defs/A","$defs":{"A":{"$ref":"#/$defs/A"}}})"}) {
+      const auto made = source(parameters, kXml, strict);
+      ASSERT_FALSE(made.ok()) << parameters;
+      EXPECT_TRUE(made.error().param.ends_with(".$ref")) << made.error().param;
+    }
+  EXPECT_FALSE(source(R"({"properties":{"a>b":{}},"required":["a>b"]})", kXml, false).ok());
+}
+
+TEST(GenerateGrammar, StrictXmlTextsFollowTheirSchemas) {
+  const auto takes_value = [](const char* schema, std::string_view value, bool strict = true) {
+    const auto grammar = compiled(
+        one_tool(concat(R"({"type":"object","title":"t","properties":{"x":)", schema, "}}"),
+                 strict),
+        ToolFormat::kXml);
+    return grammar != nullptr && takes(grammar, xml_text(xml_value("x", value)));
+  };
+  const struct {
+    const char* schema;
+    std::vector<const char*> good, bad;
+  } kCases[] = {
+      {R"({"type":"string","pattern":"^[a-z]+$"})", {"a", "abc"}, {"", "LONG 123", "a1", "a\n"}},
+      {R"({"type":"string","format":"date","description":"d"})", {"2024-02-29"}, {"2023-02-29"}},
+      {R"({"type":"string","maxLength":2})", {"", "a\n", "\u4e2d\u4e2d"}, {"abc", "\n\n\n"}},
+      {R"({"type":"string","maxLength":0})", {""}, {"a"}},
+      {R"({"type":"string","minLength":1})", {"a", "<b>\n", "\n</a"}, {""}},
+      {R"({"type":"string","minLength":3})", {"abc", "a<b\t", "\n\na"}, {"", "ab", "\n\n"}},
+      {R"({"type":"string","minLength":2,"maxLength":3})", {"ab", "a<b"}, {"", "a", "abcd"}},
+      {R"({"type":"string","minLength":0,"format":"int64"})", {"", "any\n<b>"}, {}},
+      {R"({"type":"string","const":"a"})", {"\"a\""}, {"a", "b"}},
+      {R"({"type":"string","enum":["a","b c"]})", {"a", "b c"}, {"", "c"}},
+  };
+  for (const auto& [schema, good, bad] : kCases) {
+    for (const char* value : good) EXPECT_TRUE(takes_value(schema, value)) << schema << value;
+    for (const char* value : bad) EXPECT_FALSE(takes_value(schema, value)) << schema << value;
+  }
+  // Left out where a tool is not strict.
+  EXPECT_TRUE(takes_value(R"({"type":"string","maxLength":2,"pattern":"^[a-z]+$"})", "LONG 123",
+                          /*strict=*/false));
+}
+
 TEST(GenerateGrammar, FaultsNameTheirPlace) {
   const auto fault = [](const GenerateCall& call, ToolFormat format) {
     const auto source = choose_grammar(call, format, Start::kOff)->source();

@@ -15,6 +15,27 @@ namespace sis::tasks {
 // the one before it: a value is empty when this comes at once.
 inline constexpr std::string_view kXmlValueEnd = "\n</parameter>";
 
+// The schema that lists the parameters: `root`, or what its $ref leads to, with the references on
+// the way in `way`. Null where one leads nowhere, or on without end.
+template <class Json>
+const Json* parameters_schema(const Json& root, std::vector<const Json*>* way = nullptr) {
+  constexpr int kReferencesMax = 16;
+  const Json* schema = &root;
+  for (int i = 0; schema->is_object() && schema->contains("$ref"); ++i) {
+    if (way != nullptr) way->push_back(schema);
+    const Json& reference = (*schema)["$ref"];
+    if (i >= kReferencesMax || !reference.is_string()) return nullptr;
+    const auto& pointer = reference.template get_ref<const std::string&>();
+    if (!pointer.starts_with("#/")) return nullptr;
+    try {
+      schema = &root.at(typename Json::json_pointer(pointer.substr(1)));
+    } catch (const typename Json::exception&) {
+      return nullptr;
+    }
+  }
+  return schema;
+}
+
 // The texts to choose from; empty when it is not a choice of strings only, or one of them would end
 // too early.
 template <class Json>

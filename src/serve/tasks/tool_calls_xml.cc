@@ -39,8 +39,9 @@ bool is_json(std::string_view text) {
 
 // Whether a parameter is text whatever it looks like.
 bool wants_string(const nlohmann::json& schema, const std::string& name) {
-  if (!schema.is_object() || !schema.contains("properties")) return false;
-  const auto& properties = schema["properties"];
+  const nlohmann::json* listing = parameters_schema(schema);
+  if (listing == nullptr || !listing->is_object() || !listing->contains("properties")) return false;
+  const auto& properties = (*listing)["properties"];
   if (!properties.is_object() || !properties.contains(name)) return false;
   return is_plain_text(properties[name]);
 }
