@@ -1,6 +1,7 @@
 #include "serve/tasks/python_literal.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/strings.h"
@@ -15,6 +16,9 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; 
 bool is_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
+bool is_argument_name(char c) {
+  return is_name(c) || c == '-' || c == '.' || c == '$' || static_cast<unsigned char>(c) >= 0x80;
+}
 
 class Reader {
  public:
@@ -25,7 +29,7 @@ class Reader {
     json_ += '{';
     skip_space();
     while (at_ < text_.size()) {
-      const std::string_view name = word();
+      const std::string_view name = word(is_argument_name);
       if (name.empty() || !names.insert(name).second || !take('=')) return false;
       if (names.size() > 1) json_ += ", ";
       append_json_string(json_, name);
@@ -48,9 +52,9 @@ class Reader {
     skip_space();
     return true;
   }
-  std::string_view word() {
+  std::string_view word(bool (*is_part)(char)) {
     const size_t begin = at_;
-    while (at_ < text_.size() && is_name(text_[at_])) ++at_;
+    while (at_ < text_.size() && is_part(text_[at_])) ++at_;
     return text_.substr(begin, at_ - begin);
   }
 
@@ -132,7 +136,7 @@ class Reader {
   }
 
   bool constant() {
-    const std::string_view name = word();
+    const std::string_view name = word(is_name);
     if (name == "True" || name == "true")
       json_ += "true";
     else if (name == "False" || name == "false")
@@ -170,9 +174,10 @@ class Reader {
   bool escape(std::string& out) {
     if (++at_ >= text_.size()) return false;
     const char c = text_[at_];
-    constexpr std::string_view kPlain = "\\'\"abfnrtv";
+    // The slash is JSON's: models and grammars write its strings.
+    constexpr std::string_view kPlain = "\\'\"/abfnrtv";
     if (const size_t found = kPlain.find(c); found != std::string_view::npos) {
-      out += "\\'\"\a\b\f\n\r\t\v"[found];
+      out += "\\'\"/\a\b\f\n\r\t\v"[found];
       return true;
     }
     if (c == '\n') return true;  // a line goes on
@@ -182,19 +187,32 @@ class Reader {
       --at_;
       return true;
     }
-    if (at_ + digits >= text_.size()) return false;
-    uint32_t code_point = 0;
-    for (size_t i = 1; i <= digits; ++i) {
-      const size_t digit = std::string_view("0123456789abcdef")
-                               .find(text_[at_ + i] >= 'A' && text_[at_ + i] <= 'F'
-                                         ? static_cast<char>(text_[at_ + i] + 32)
-                                         : text_[at_ + i]);
-      if (digit == std::string_view::npos) return false;
-      code_point = code_point << 4 | static_cast<uint32_t>(digit);
-    }
-    append_utf8(out, code_point);
+    std::optional<uint32_t> code_point = hex(at_ + 1, digits);
+    if (!code_point) return false;
     at_ += digits;
+    // JSON writes what is above U+FFFF as two halves.
+    if (digits == 4 && *code_point >= 0xD800 && *code_point < 0xDC00 &&
+        text_.substr(at_ + 1).starts_with("\\u")) {
+      const auto low = hex(at_ + 3, 4);
+      if (low && *low >= 0xDC00 && *low < 0xE000) {
+        code_point = 0x10000 + ((*code_point - 0xD800) << 10) + (*low - 0xDC00);
+        at_ += 6;
+      }
+    }
+    append_utf8(out, *code_point);
     return true;
+  }
+
+  std::optional<uint32_t> hex(size_t begin, size_t digits) const {
+    if (begin + digits > text_.size()) return std::nullopt;
+    uint32_t number = 0;
+    for (const char c : text_.substr(begin, digits)) {
+      const size_t digit = std::string_view("0123456789abcdef")
+                               .find(c >= 'A' && c <= 'F' ? static_cast<char>(c + 32) : c);
+      if (digit == std::string_view::npos) return std::nullopt;
+      number = number << 4 | static_cast<uint32_t>(digit);
+    }
+    return number;
   }
 
   const std::string_view text_;
@@ -207,6 +225,10 @@ class Reader {
 bool python_arguments_to_json(std::string_view arguments, std::string& json) {
   json.clear();
   return Reader(arguments, json).arguments();
+}
+
+bool is_python_argument_name(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), is_argument_name);
 }
 
 void append_json_string(std::string& out, std::string_view text) {

@@ -182,6 +182,11 @@ const Case kCases[] = {
     {kPython, "[f(x=1), oops]", ", oops]|f{\"x\": 1}"},
     {kPython, "[f(x=1), h(y=2)]", "|f{\"x\": 1}|h{\"y\": 2}"},
     {kPython, "<|python_start|>[h(x=1)]", "|h{\"x\": 1}"},
+    {kPython, "[f(max-results=5, user.id='a', $top=1)]",
+     R"(|f{"max-results": 5, "user.id": "a", "$top": 1})"},
+    {kPython, R"([f(x="a\/b\ud83d\ude00c", y='\ud83d', z='\ud83d\u0041')])",
+     "|f{\"x\": \"a/b\U0001F600c\", \"y\": \"\uFFFD\", \"z\": \"\uFFFDA\"}"},
+    {kPython, R"([f(x="\ud83d\ude0")])", R"([f(x="\ud83d\ude0")])"},
     {kToolCode, "Sure:\n```tool_code\nf(x=\"\u4e2d\\n\")\n```", "Sure:|f{\"x\": \"\u4e2d\\n\"}"},
     {kToolCode, "```tool_code\nf()\ng(a=-1_000)\n```\nDone.", "\nDone.|f{}|g{\"a\": -1000}"},
     {kToolCode, "```tool_code\n[f(), g()]\n```", "|f{}|g{}"},
@@ -202,6 +207,25 @@ const Case kCases[] = {
      R"(|h{"x": 1})"},
     {kXml, "<function=></function>", "<function=></function>"},
     {kXml, "<function=f>text</function>", "<function=f>text</function>"},
+    {kXml, "<function=f><function=g></function>", "<function=f>|g{}"},
+    {kXml, "<function=f></<tool_call><function=g></function>", "<function=f></|g{}"},
+    // Tags in values, of each of the two ways to end one.
+    {kXml,
+     "<function=get_weather>\n<parameter=city>\na</parameter>b</function>\nc\n</parameter>\n"
+     "<parameter=days>\n[\"</parameter>\", \"</function>\"]\n</parameter>\n</function>",
+     R"(|get_weather{"city": "a</parameter>b</function>\nc", "days": ["</parameter>", "</function>"]})"},
+    {kXml,
+     "<function=f><parameter=x></function>\n</parameter><parameter=y>2</parameter></function>",
+     R"(|f{"x": "</function>", "y": 2})"},
+    {kXml, "<function=f>\n<parameter=x>\n</parameter>\n<parameter=y>\n\n</parameter>\n</function>",
+     R"(|f{"x": "", "y": ""})"},
+    // Nowhere does a line end the value that began as one.
+    {kXml, "<function=f>\n<parameter=x>\n1</parameter></function>\n<function=g></function> x",
+     " x|f{\"x\": 1}|g{}"},
+    {kXml,
+     "<function=f><parameter=x>\na</parameter>b\n</parameter><parameter=y>\n1</parameter>"
+     "</function>",
+     R"(|f{"x": "a</parameter>b", "y": 1})"},
 };
 
 TEST(ToolCalls, ParsesAndGivesBack) {

@@ -2,6 +2,10 @@
 //
 // A call is reported when its </function> has come. What a value means is the tool's schema's to
 // say: text where it wants a string, JSON elsewhere, and text where that is no JSON.
+//
+// A value may hold tags itself. One that begins on a line of its own ends with a line of its own
+// too, as the form has it; one that stands behind its tag ends at the next </parameter>. When the
+// text is over and the line never came, a value ends at the next </parameter> all the same.
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -35,46 +39,25 @@ bool is_json(std::string_view text) {
 
 // Whether a parameter is text whatever it looks like.
 bool wants_string(const nlohmann::json& schema, const std::string& name) {
-  if (!schema.is_object() || !schema.contains("properties")) return false;
-  const auto& properties = schema["properties"];
+  const nlohmann::json* listing = parameters_schema(schema);
+  if (listing == nullptr || !listing->is_object() || !listing->contains("properties")) return false;
+  const auto& properties = (*listing)["properties"];
   if (!properties.is_object() || !properties.contains(name)) return false;
   return is_plain_text(properties[name]);
 }
 
-// The text between <function=name> and </function> as a JSON object; false when it is more than
-// parameters.
-bool parameters_to_json(std::string_view text, const std::string& schema_text, std::string& json) {
-  const auto schema = nlohmann::json::parse(schema_text, nullptr, /*allow_exceptions=*/false);
-  std::set<std::string, std::less<>> names;
-  json = "{";
-  for (text = trim(text); !text.empty(); text = trim(text)) {
-    const size_t name_end = text.find('>'), value_end = text.find(kParameterEnd);
-    if (!text.starts_with(kParameter) || value_end == std::string_view::npos ||
-        name_end > value_end)
-      return false;
-    const std::string name(text.substr(kParameter.size(), name_end - kParameter.size()));
-    std::string_view value = text.substr(name_end + 1, value_end - name_end - 1);
-    text.remove_prefix(value_end + kParameterEnd.size());
-    if (name.empty() || !names.insert(name).second) return false;
-    // The lines of the tags are not the value's.
-    if (value.starts_with('\n')) value.remove_prefix(1);
-    if (value.ends_with('\n')) value.remove_suffix(1);
-    if (names.size() > 1) json += ", ";
-    append_json_string(json, name);
-    json += ": ";
-    if (!wants_string(schema, name) && is_json(value)) {
-      JsonScanner scanner;
-      scanner.push('[');
-      for (const char c : trim(value)) {
-        append_json_byte(json, c, scanner.state() == JsonScanner::State::kString);
-        scanner.push(c);
-      }
-    } else {
-      append_json_string(json, value);
-    }
+// What stands between the tags of a parameter, as JSON.
+void append_value(std::string& json, std::string_view value, bool wants_string) {
+  // The lines of the tags are not the value's.
+  if (value.starts_with('\n')) value.remove_prefix(1);
+  if (value.ends_with('\n')) value.remove_suffix(1);
+  if (wants_string || !is_json(value)) return append_json_string(json, value);
+  JsonScanner scanner;
+  scanner.push('[');
+  for (const char c : trim(value)) {
+    append_json_byte(json, c, scanner.state() == JsonScanner::State::kString);
+    scanner.push(c);
   }
-  json += '}';
-  return true;
 }
 
 class XmlCalls final : public ToolCallParser {
@@ -93,6 +76,15 @@ class XmlCalls final : public ToolCallParser {
   void flush(Delta& delta) override {
     output_.fill(delta);
     if (output_.done()) return;
+    if (state_ == State::kValue) {
+      ends_bare_ = true;
+      const std::string again = raw_.substr(tag_);
+      raw_.resize(tag_);
+      for (const char c : again) {
+        step(c);
+        if (output_.done()) return;
+      }
+    }
     std::string text;
     before_.flush(text);
     output_.content(text);
@@ -104,7 +96,14 @@ class XmlCalls final : public ToolCallParser {
   size_t held() const override { return raw_.size() + before_.held(); }
 
  private:
-  enum class State { kText, kOpened, kName, kParameters };
+  enum class State {
+    kText,
+    kOpened,   // before <function=
+    kName,     // in the function's name
+    kBetween,  // before <parameter= or </function>
+    kKey,      // in a parameter's name
+    kValue,
+  };
 
   void step(char c) {
     switch (state_) {
@@ -117,25 +116,70 @@ class XmlCalls final : public ToolCallParser {
           tag_ = raw_.size();
           return;
         }
-        if (c != kFunction[begun]) return not_a_call(c);
+        if (c != kFunction[begun]) return not_a_call({&c, 1});
         raw_ += c;
-        if (begun + 1 == kFunction.size()) name_begins();
+        if (begun + 1 == kFunction.size()) enter(State::kName);
         return;
       }
       case State::kName:
-        name_ = std::string_view(raw_).substr(body_);
+        name_ = std::string_view(raw_).substr(tag_);
         if (c == '>' ? name_.empty() : is_call_space(c) || name_.size() >= kNameMax)
-          return not_a_call(c);
+          return not_a_call({&c, 1});
         raw_ += c;
         if (c == '>') {
-          body_ = raw_.size();
-          state_ = State::kParameters;
+          tool_ = output_.find(name_);
+          json_ = "{";
+          keys_.clear();
+          enter(State::kBetween);
         }
         return;
-      case State::kParameters:
+      case State::kBetween:
+        return step_between(c);
+      case State::kKey: {
+        const std::string key = raw_.substr(tag_);
+        if (c == '>' && (key.empty() || !keys_.insert(key).second)) return not_a_call({&c, 1});
         raw_ += c;
-        if (c == '>' && std::string_view(raw_).substr(body_).ends_with(kFunctionEnd)) call_ended();
+        if (c != '>') return;
+        if (keys_.size() > 1) json_ += ", ";
+        append_json_string(json_, key);
+        json_ += ": ";
+        key_ = key;
+        enter(State::kValue);
         return;
+      }
+      case State::kValue: {
+        raw_ += c;
+        if (c != '>') return;
+        std::string_view value = std::string_view(raw_).substr(tag_);
+        const bool ends_line = value.starts_with('\n') && !ends_bare_;
+        if (!value.ends_with(ends_line ? kXmlValueEnd : kParameterEnd)) return;
+        value.remove_suffix(kParameterEnd.size());
+        append_value(json_, value, wants_string(schema(), key_));
+        enter(State::kBetween);
+        return;
+      }
+    }
+  }
+
+  void step_between(char c) {
+    const std::string_view begun = std::string_view(raw_).substr(tag_);
+    const auto goes_on = [&](std::string_view tag) {
+      return tag.starts_with(begun) && tag[begun.size()] == c;
+    };
+    const bool key = goes_on(kParameter), end = goes_on(kFunctionEnd);
+    if (begun.empty() && is_call_space(c)) {
+      raw_ += c;
+      enter(State::kBetween);
+    } else if (key || end) {
+      raw_ += c;
+      const size_t size = raw_.size() - tag_;
+      if (key && size == kParameter.size()) enter(State::kKey);
+      if (end && size == kFunctionEnd.size()) call_ended();
+    } else {
+      // What looked like a tag may begin a call.
+      const std::string again = raw_.substr(tag_) + c;
+      raw_.resize(tag_);
+      not_a_call(again);
     }
   }
 
@@ -150,48 +194,52 @@ class XmlCalls final : public ToolCallParser {
       return;
     }
     raw_ = before_.take();
-    tag_ = raw_.size();
-    state_ = State::kOpened;
-    if (found == 1) name_begins();
+    enter(found == 1 ? State::kName : State::kOpened);
   }
 
-  void name_begins() {
-    body_ = raw_.size();
-    state_ = State::kName;
+  void enter(State state) {
+    state_ = state;
+    tag_ = raw_.size();
+  }
+
+  const nlohmann::json& schema() {
+    if (std::exchange(schema_of_, tool_) != tool_)
+      schema_ = tool_ == nullptr ? nlohmann::json()
+                                 : nlohmann::json::parse(tool_->parameters, nullptr,
+                                                         /*allow_exceptions=*/false);
+    return schema_;
   }
 
   void call_ended() {
-    std::string json;
-    const std::string_view text = std::string_view(raw_).substr(body_);
-    const Tool* tool = output_.find(name_);  // of others every value is what it looks like
+    output_.begin(name_);
+    output_.arguments(json_ + '}');
+    output_.end();
+    before_.expect(true);
     state_ = State::kText;
-    const bool sound = parameters_to_json(text.substr(0, text.size() - kFunctionEnd.size()),
-                                          tool == nullptr ? "" : tool->parameters, json);
-    if (sound) {
-      output_.begin(name_);
-      output_.arguments(json);
-      output_.end();
-    } else {
-      output_.content(raw_);
-    }
-    before_.expect(sound);
     raw_.clear();
   }
 
-  void not_a_call(char c) {
+  // What is read is content; `again` is not yet.
+  void not_a_call(std::string_view again) {
     output_.content(std::exchange(raw_, {}));
     before_.expect(false);
     state_ = State::kText;
-    step_text(c);
+    for (const char c : again) step(c);
   }
 
   ToolCallOutput output_;
   MarkerSearch before_;
   State state_ = State::kText;
+  bool ends_bare_ = false;  // </parameter> ends any value
   std::string name_;
-  std::string raw_;  // from the white space before the call on
-  size_t tag_ = 0;   // where <function= begins in it
-  size_t body_ = 0;  // where the name, then the parameters begin
+  const Tool* tool_ = nullptr;               // null: of others every value is what it looks like
+  std::string key_;                          // of the value
+  std::set<std::string, std::less<>> keys_;  // so far
+  std::string json_;                         // the arguments so far
+  const Tool* schema_of_ = nullptr;
+  nlohmann::json schema_;  // the parameters of schema_of_
+  std::string raw_;        // from the white space before the call on
+  size_t tag_ = 0;         // where what is being read begins in it: a tag, a name, a value
 };
 
 }  // namespace
