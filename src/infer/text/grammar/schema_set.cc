@@ -203,7 +203,7 @@ Status SchemaSets::check_disjoint(const JsonNode& node, const JsonNode& branches
     for (size_t k = i + 1; k < facts.size(); ++k) {
       effort_.work(16);
       SIS_TRY(effort_.status());
-      if (!are_disjoint(facts[i], facts[k]))
+      if (!are_disjoint(facts[i], facts[k], effort_))
         return wrong(node, "oneOf",
                      concat("branches ", i, " and ", k,
                             " may both accept a value: want types, const or enum that tell them "

@@ -158,16 +158,14 @@ class ShapeReader {
   }
   Status read_const(std::string_view, const JsonNode& value) { return keep_values({&value}); }
   Status keep_values(std::vector<const JsonNode*> values) {
+    sets_.effort().work(static_cast<int64_t>(values.size()));
     if (!shape_.values) {
       shape_.values = std::move(values);
       return {};
     }
-    sets_.effort().work(static_cast<int64_t>(values.size() * shape_.values->size()));
-    SIS_TRY(sets_.effort().status());
-    std::erase_if(*shape_.values, [&](const JsonNode* ours) {
-      return std::none_of(values.begin(), values.end(),
-                          [&](const JsonNode* theirs) { return ours->same_value(*theirs); });
-    });
+    const JsonValues theirs(std::move(values));
+    sets_.effort().work(16 * static_cast<int64_t>(theirs.size() + shape_.values->size()));
+    std::erase_if(*shape_.values, [&](const JsonNode* ours) { return !theirs.contains(*ours); });
     return {};
   }
 
@@ -287,10 +285,13 @@ class ShapeReader {
         part.rest = node->find("additionalItems");
       }
       prefix_max = std::max(prefix_max, part.prefix.size());
+      sets_.effort().work(4 * static_cast<int64_t>(part.prefix.size()));
       parts.push_back(std::move(part));
     }
     shape_.prefix.resize(prefix_max);
     for (const Part& part : parts) {
+      sets_.effort().work(4 * static_cast<int64_t>(prefix_max));
+      SIS_TRY(sets_.effort().status());
       for (size_t i = 0; i < prefix_max; ++i) {
         if (i < part.prefix.size())
           shape_.prefix[i].push_back(part.prefix[i]);
@@ -343,6 +344,7 @@ class ShapeReader {
       const JsonNode* properties = node->find("properties");
       if (properties == nullptr) continue;
       if (!properties->is(Kind::kObject)) return want("properties", "an object", *properties);
+      sets_.effort().work(16 * static_cast<int64_t>(properties->members.size()));
       for (const auto& [name, schema] : properties->members) {
         declared_[node].try_emplace(name, schema);
         declare(name);
@@ -352,7 +354,7 @@ class ShapeReader {
   }
   // `name` is the tree's, which outlives this.
   SchemaShape::Property& declare(const std::string& name) {
-    const auto [at, is_new] = index_.try_emplace(name, shape_.properties.size());
+    const auto [at, is_new] = shape_.property_index.try_emplace(name, shape_.properties.size());
     if (is_new) shape_.properties.push_back({.name = name});
     return shape_.properties[at->second];
   }
@@ -364,6 +366,7 @@ class ShapeReader {
       if (required == nullptr) continue;
       if (required->is(Kind::kBool)) continue;  // draft 3, in a property
       if (!required->is(Kind::kArray)) return want("required", "an array", *required);
+      sets_.effort().work(16 * static_cast<int64_t>(required->items.size()));
       for (const JsonNode* name : required->items) {
         if (!name->is(Kind::kString)) return want("required", "an array of strings", *name);
         declare(name->text).required = true;
@@ -436,7 +439,6 @@ class ShapeReader {
   SchemaShape shape_;
   uint8_t spoken_of_ = 0;
   bool is_closed_ = false;
-  std::unordered_map<std::string_view, size_t> index_;  // of properties
   std::unordered_map<const JsonNode*, std::unordered_map<std::string_view, const JsonNode*>>
       declared_;
 };

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -40,7 +42,8 @@ struct SchemaShape {
     SchemaSet schemas;
     bool required = false;
   };
-  std::vector<Property> properties;  // as declared
+  std::vector<Property> properties;                             // as declared
+  std::unordered_map<std::string_view, size_t> property_index;  // theirs, by names in the schema
   // Other properties: by their names' pattern, if there are any, or else with any name.
   struct Pattern {
     Regex names;
@@ -65,15 +68,15 @@ Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode&
 // What tells schemas of a oneOf apart.
 struct PropertyFacts;
 struct SchemaFacts {
-  uint8_t types = 0;                                   // it may accept values of
-  std::optional<std::vector<const JsonNode*>> values;  // only these, if known
-  std::vector<PropertyFacts> properties;               // that an object must have
+  uint8_t types = 0;                      // it may accept values of
+  std::optional<JsonValues> values;       // only these, if known
+  std::vector<PropertyFacts> properties;  // that an object must have, in the order of their names
 };
 struct PropertyFacts {
   std::string name;
   SchemaFacts facts;
 };
 Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_properties);
-bool are_disjoint(const SchemaFacts& a, const SchemaFacts& b);
+bool are_disjoint(const SchemaFacts& a, const SchemaFacts& b, Effort& effort);
 
 }  // namespace sis::text::grammar

@@ -421,6 +421,43 @@ TEST(JsonSchema, StringRulesKeepToTheBudget) {
   }
 }
 
+// So it does where many values are compared with each other, and where objects have many members.
+TEST(JsonSchema, ManyValuesKeepToTheBudget) {
+  const auto listed = [](int begin, int end, std::string_view before, std::string_view behind) {
+    std::string out;
+    for (int i = begin; i < end; ++i) out += concat(i > begin ? "," : "", before, i, behind);
+    return out;
+  };
+  const std::string names = listed(0, 45'000, "\"", "\""),
+                    members = listed(0, 45'000, "\"", "\":0");
+  std::string backward;
+  for (int i = 45'000; i-- > 0;) backward += concat("\"", i, i > 0 ? "\":0," : "\":0");
+  for (const std::string& schema : {
+           concat(R"({"oneOf": [{"enum": [)", listed(0, 48'000, "\"a", "\""), R"(]}, {"enum": [)",
+                  listed(0, 48'000, "\"b", "\""), "]}]}"),
+           concat(R"({"required": [)", names, R"(], "enum": [{)", members, "}]}"),
+           concat(R"({"allOf": [{"const": {)", members, R"(}}, {"const": {)", backward, "}}]}"),
+       }) {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto made = compile(S::json_schema(schema, {.strict = true}), test_vocabulary(),
+                              {.time = from_ms(200)});
+    // A loop over each with each takes twice that.
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5))
+        << schema.substr(0, 40);
+    if (!made.ok()) EXPECT_TRUE(made.error().message.starts_with("grammar: "));
+  }
+  // Equal values are equal however they are written.
+  EXPECT_EQ(compile_error(S::json_schema(R"({"oneOf": [{"const": {"a": [1, "x"], "b": 1e16}},
+                                                       {"const": {"b": 10000000000000000,
+                                                                  "a": [1.0, "x"]}}]})",
+                                         {.strict = true}))
+                .param,
+            "schema.oneOf");
+  expect_texts(schema_grammar(R"({"allOf": [{"enum": [2, 1, {"a": 1, "b": 2}, [1, 2], "1"]},
+                                            {"enum": [{"b": 2.0, "a": 1}, 1.0, [2, 1]]}]})"),
+               {"1", R"({"a": 1, "b": 2})"}, {"2", "\"1\"", "[1, 2]", "[2, 1]"});
+}
+
 TEST(JsonSchema, TimeIsBounded) {
   struct Ticking final : Clock {
     TimePoint now() const override { return TimePoint(Duration(++ticks * 1'000'000'000)); }

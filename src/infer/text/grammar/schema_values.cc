@@ -35,8 +35,10 @@ Result<bool> set_accepts(SchemaSets& sets, const SchemaSet& set, const JsonNode&
   for (const SchemaSet& one : alternatives) {
     SIS_ASSIGN(const SchemaShape shape, shape_of(sets, one));
     bool is_value = !shape.values;
-    if (shape.values)
-      for (const JsonNode* wanted : *shape.values) is_value |= wanted->same_value(value);
+    if (shape.values) {
+      sets.effort().work(4 * static_cast<int64_t>(shape.values->size()));
+      for (const JsonNode* wanted : *shape.values) is_value |= wanted->compare(value) == 0;
+    }
     if (!is_value) continue;
     SIS_ASSIGN(const bool is_accepted, accepts(sets, shape, value));
     if (is_accepted) return true;
@@ -81,12 +83,16 @@ Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode&
       if (count < shape.properties_min ||
           (shape.properties_max != kUnbounded && count > shape.properties_max))
         return false;
+      sets.effort().work(16 * static_cast<int64_t>(shape.properties.size()));
       for (const auto& property : shape.properties)
         if (property.required && value.find(property.name) == nullptr) return false;
       for (const auto& [name, member] : value.members) {
+        sets.effort().work(16);
+        SIS_TRY(sets.effort().status());
         const SchemaSet* set = nullptr;
-        for (const auto& property : shape.properties)
-          if (property.name == name) set = &property.schemas;
+        if (const auto declared = shape.property_index.find(name);
+            declared != shape.property_index.end())
+          set = &shape.properties[declared->second].schemas;
         for (const auto& pattern : shape.patterns) {
           if (set != nullptr) break;
           StringRules rules;
@@ -108,15 +114,23 @@ Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode&
 Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_properties) {
   SIS_ASSIGN(const auto alternatives, sets.alternatives(set, /*check_one_of=*/false));
   SchemaFacts facts;
+  std::optional<std::vector<const JsonNode*>> values;
   bool is_first = true;
   for (const SchemaSet& one : alternatives) {
-    SIS_ASSIGN(const SchemaShape shape, shape_of(sets, one));
-    SchemaFacts ours{.types = shape.types, .values = shape.values};
+    SIS_ASSIGN(SchemaShape shape, shape_of(sets, one));
+    SchemaFacts ours{.types = shape.types};
     if (shape.values) {
       uint8_t types = 0;
       for (const JsonNode* value : *shape.values) types |= type_of(*value);
       ours.types &= types;
     }
+    // What holds for one or the other.
+    if (is_first)
+      values = std::move(shape.values);
+    else if (values && shape.values)
+      values->insert(values->end(), shape.values->begin(), shape.values->end());
+    else
+      values.reset();
     if (with_properties) {
       for (const auto& property : shape.properties) {
         if (!property.required || property.schemas.empty()) continue;
@@ -129,30 +143,34 @@ Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_p
       is_first = false;
       continue;
     }
-    // What holds for one or the other.
     facts.types |= ours.types;
-    if (facts.values && ours.values)
-      facts.values->insert(facts.values->end(), ours.values->begin(), ours.values->end());
-    else
-      facts.values.reset();
     facts.properties.clear();
   }
+  if (values) {
+    sets.effort().work(16 * static_cast<int64_t>(values->size()));
+    facts.values.emplace(std::move(*values));
+  }
+  std::sort(facts.properties.begin(), facts.properties.end(),
+            [](const PropertyFacts& a, const PropertyFacts& b) { return a.name < b.name; });
   return facts;
 }
 
-bool are_disjoint(const SchemaFacts& a, const SchemaFacts& b) {
+bool are_disjoint(const SchemaFacts& a, const SchemaFacts& b, Effort& effort) {
   // A whole number is both kinds.
   if ((a.types & b.types) == 0) return true;
   if (a.values && b.values) {
-    return std::none_of(a.values->begin(), a.values->end(), [&](const JsonNode* ours) {
-      return std::any_of(b.values->begin(), b.values->end(),
-                         [&](const JsonNode* theirs) { return ours->same_value(*theirs); });
-    });
+    effort.work(4 * static_cast<int64_t>(a.values->size() + b.values->size()));
+    return !a.values->has_common(*b.values);
   }
   if ((a.types & b.types) != kObjectType) return false;
-  for (const auto& [name, ours] : a.properties)
-    for (const auto& [other, theirs] : b.properties)
-      if (name == other && are_disjoint(ours, theirs)) return true;
+  effort.work(4 * static_cast<int64_t>(a.properties.size() + b.properties.size()));
+  for (auto ours = a.properties.begin(), theirs = b.properties.begin();
+       ours != a.properties.end() && theirs != b.properties.end();) {
+    const int order = ours->name.compare(theirs->name);
+    if (order == 0 && are_disjoint(ours->facts, theirs->facts, effort)) return true;
+    if (order <= 0) ++ours;
+    if (order >= 0) ++theirs;
+  }
   return false;
 }
 
