@@ -290,7 +290,7 @@ class ShapeReader {
     }
     shape_.prefix.resize(prefix_max);
     for (const Part& part : parts) {
-      sets_.effort().work(4 * static_cast<int64_t>(prefix_max));
+      sets_.effort().spend(static_cast<int64_t>(prefix_max) / 8);  // states of 64 bytes
       SIS_TRY(sets_.effort().status());
       for (size_t i = 0; i < prefix_max; ++i) {
         if (i < part.prefix.size())
@@ -334,6 +334,7 @@ class ShapeReader {
             !is_known && others != nullptr)
           property.schemas.push_back(others);
       }
+      sets_.effort().spend(static_cast<int64_t>(property.schemas.size()) / 8);
     }
     return {};
   }
