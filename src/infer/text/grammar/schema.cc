@@ -121,13 +121,30 @@ class SchemaWriter {
       return {};
     }
     if (rules.length_min > rules.length_max) return {};
+    if (!rules.is_plain()) {
+      SIS_ASSIGN(const RuleId rule, string_rule(rules));
+      builder_.call(from, rule, to);
+      return {};
+    }
     const StateId open = builder_.add_state(), close = builder_.add_state();
     builder_.bytes(from, '"', '"', open);
     builder_.bytes(close, '"', '"', to);
-    if (!rules.is_plain()) return add_string_content(builder_, open, rules, close);
     builder_.call(open, builder_.add_repeat(json_.character(), rules.length_min, rules.length_max),
                   close);
     return {};
+  }
+
+  // A schema may have many strings of one kind, and those beyond is_plain() are dear.
+  Result<RuleId> string_rule(const StringRules& rules) {
+    for (const auto& [known, rule] : strings_)
+      if (known == rules) return rule;
+    const RuleId rule = builder_.add_rule("string");
+    const StateId open = builder_.add_state(), close = builder_.add_state();
+    builder_.bytes(builder_.rule(rule).start, '"', '"', open);
+    builder_.bytes(close, '"', '"', builder_.rule(rule).end);
+    SIS_TRY(add_string_content(builder_, open, rules, close));
+    if (strings_.size() < kStringsKept) strings_.emplace_back(rules, rule);
+    return rule;
   }
 
   void write_array(const SchemaShape& shape, StateId from, StateId to) {
@@ -274,6 +291,8 @@ class SchemaWriter {
   AutomatonBuilder& builder_;
   SchemaSets& sets_;
   JsonRules json_;
+  static constexpr size_t kStringsKept = 32;  // each is compared with new ones
+  std::vector<std::pair<StringRules, RuleId>> strings_;
   std::map<SchemaSet, RuleId> rules_;
   std::deque<std::pair<SchemaSet, RuleId>> to_write_;
 };

@@ -100,6 +100,15 @@ TEST(JsonSchema, Formats) {
                {"\"P\"", "\"PT\"", "\"3D\""});
   expect_texts(format("hostname"), {"\"a.example.com\""}, {"\"-a\"", "\"a..b\""});
   expect_texts(format("unheard-of"), {"\"anything\""}, {"1"});
+  // As pydantic writes its HttpUrl, in many places.
+  std::string urls;
+  for (int i = 0; i < 20; ++i)
+    urls += concat(i > 0 ? "," : "", "\"", i,
+                   R"(": {"type": "string", "format": "uri", "minLength": 1, "maxLength": 2083})");
+  expect_texts(schema_grammar(concat(R"({"type": "object", "properties": {)", urls, "}}")),
+               {R"({"3": "https://example.com/a", "19": "http://a-b.c"})"},
+               {R"({"3": "x"})", R"({"3": "http://-a"})",
+                concat(R"({"3": "http://a/)", std::string(2100, 'x'), "\"}")});
 }
 
 TEST(JsonSchema, WholeNumberRanges) {
