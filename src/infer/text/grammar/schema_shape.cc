@@ -35,6 +35,7 @@ class ShapeReader {
     }
     SIS_TRY(join_arrays());
     SIS_TRY(join_objects());
+    shape_.types_declared = shape_.types;
     // A schema that only speaks of one kind of value means that kind.
     if (shape_.types == kAllTypes && spoken_of_ != 0 && !shape_.values) shape_.types = spoken_of_;
     return std::move(shape_);
@@ -257,7 +258,7 @@ class ShapeReader {
   Status read_unevaluated(std::string_view key, const JsonNode& value) {
     // Properties that nothing declares are left out anyway.
     if (value.is(Kind::kBool) && !value.boolean) {
-      is_closed_ = true;
+      shape_.is_closed = true;
       return {};
     }
     return value.is(Kind::kBool) ? Status{} : unsupported(key);
@@ -385,19 +386,18 @@ class ShapeReader {
   // Those that are not declared. Where nothing is said of them: any, if none is declared, else
   // none.
   Status read_other_properties() {
-    bool is_open = false, says_names = false;
+    bool is_open = false;
+    std::vector<const JsonNode*> theirs;  // of each pattern, the node that has it
     for (const JsonNode* node : set_) {
       node_ = node;
-      if (const JsonNode* names = node->find("propertyNames"); names != nullptr) {
+      if (const JsonNode* names = node->find("propertyNames"); names != nullptr)
         shape_.names.push_back(names);
-        says_names = true;
-      }
       const JsonNode* others = node->find("additionalProperties");
       if (others != nullptr) {
         if (!others->is(Kind::kBool) && !others->is(Kind::kObject))
           return want("additionalProperties", "a schema", *others);
         if (others->is(Kind::kBool) && !others->boolean)
-          is_closed_ = true;
+          shape_.is_closed = true;
         else
           is_open = true;
         shape_.additional.push_back(others);
@@ -413,12 +413,20 @@ class ShapeReader {
       for (const auto& [pattern, schema] : patterns->members) {
         SIS_ASSIGN(Regex regex, parse_names(pattern));
         shape_.patterns.push_back({.names = std::move(regex), .schemas = {schema}});
+        theirs.push_back(node);
       }
     }
-    if (says_names && !shape_.properties.empty() && is_open)
-      SIS_TRY(unsupported("propertyNames", "is not supported beside declared properties"));
+    // To the other nodes such a property is one that they do not know.
+    for (size_t i = 0; i < shape_.patterns.size(); ++i) {
+      for (const JsonNode* node : set_) {
+        const JsonNode* others = node->find("additionalProperties");
+        if (node != theirs[i] && others != nullptr) shape_.patterns[i].schemas.push_back(others);
+      }
+      sets_.effort().spend(static_cast<int64_t>(set_.size()) / 8);
+      SIS_TRY(sets_.effort().status());
+    }
     shape_.has_additional =
-        !is_closed_ && (is_open || (shape_.properties.empty() && shape_.patterns.empty()));
+        !shape_.is_closed && (is_open || (shape_.properties.empty() && shape_.patterns.empty()));
     // An open object that has patterns as well would need names that match none of them; those that
     // may match stay out.
     if (!shape_.patterns.empty()) shape_.has_additional = false;
@@ -439,7 +447,6 @@ class ShapeReader {
   const JsonNode* node_ = nullptr;
   SchemaShape shape_;
   uint8_t spoken_of_ = 0;
-  bool is_closed_ = false;
   std::unordered_map<const JsonNode*, std::unordered_map<std::string_view, const JsonNode*>>
       declared_;
 };

@@ -29,7 +29,8 @@ enum : uint8_t {
 };
 
 struct SchemaShape {
-  uint8_t types = kAllTypes;
+  uint8_t types = kAllTypes;  // to write values of
+  uint8_t types_declared = kAllTypes;
   NumberRange numbers;
   StringRules strings;
 
@@ -51,6 +52,7 @@ struct SchemaShape {
   };
   std::vector<Pattern> patterns;
   bool has_additional = false;
+  bool is_closed = false;  // it is said, not only meant, that there are no others
   SchemaSet additional;
   SchemaSet names;  // what every name must be
   uint32_t properties_min = 0, properties_max = kUnbounded;
@@ -62,8 +64,12 @@ struct SchemaShape {
 // From a set that alternatives() gave.
 Result<SchemaShape> shape_of(SchemaSets& sets, const SchemaSet& set);
 
-// Whether a value is accepted; for enum and const beside other keywords.
+// Whether a value that is given is accepted: one of an enum or const beside other keywords, or a
+// property's name. What schemas only mean (schemas without a type, properties that are not
+// declared) does not count.
 Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode& value);
+Result<bool> accepts(SchemaSets& sets, const SchemaSet& set, const JsonNode& value);
+Result<bool> accepts_name(SchemaSets& sets, const SchemaShape& shape, const std::string& name);
 
 // What tells schemas of a oneOf apart.
 struct PropertyFacts;

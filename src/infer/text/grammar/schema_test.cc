@@ -175,6 +175,15 @@ TEST(JsonSchema, EnumsAndConstants) {
                {"\"a\"", "null"}, {"1"});
   expect_texts(schema_grammar(R"({"enum": [1, 5, 10, "ab", "abc"], "minimum": 3, "pattern": "c"})"),
                {"5", "10", "\"abc\""}, {"1", "\"ab\""});
+  // What is only meant where nothing is said does not count for values that are given.
+  expect_texts(schema_grammar(R"({"type": "object", "properties": {"a": {}},
+                                 "enum": [{"a": 1, "b": 2}, {"a": 1}]})"),
+               {R"({"a": 1, "b": 2})", R"({"a": 1})"}, {"{}"});
+  expect_texts(schema_grammar(R"({"items": {"minLength": 2}, "enum": [[1, "ab"], [1, "a"]]})"),
+               {R"([1, "ab"])"}, {R"([1, "a"])"});
+  expect_texts(schema_grammar(R"({"properties": {"a": {}}, "additionalProperties": false,
+                                 "enum": [{"a": 1, "b": 2}, {"a": 1}]})"),
+               {R"({"a": 1})"}, {R"({"a": 1, "b": 2})"});
   expect_texts(schema_grammar(R"({"allOf": [{"enum": ["a", "b"]}, {"enum": ["b", "c"]}]})"),
                {"\"b\""}, {"\"a\"", "\"c\""});
   EXPECT_EQ(compile_error(S::json_schema(R"({"enum": []})")).message,
@@ -250,9 +259,50 @@ TEST(JsonSchema, OtherProperties) {
   expect_texts(schema_grammar(R"({"properties": {"x-a": {"type": ["integer", "string"]}},
                                  "patternProperties": {"^x-": {"type": "integer"}}})"),
                {R"({"x-a": 1, "x-b": 2})"}, {R"({"x-a": "s"})", R"({"x-b": 1, "x-a": 2})"});
+  // To the other parts of an allOf, a property of a pattern is one of their additional ones.
+  expect_texts(
+      schema_grammar(R"({"allOf": [{"type": "object", "patternProperties": {"^x": {"minimum": 3}}},
+                                   {"additionalProperties": {"type": "integer"}}]})"),
+      {"{}", R"({"x": 3})"}, {R"({"x": 2})", R"({"x": 3.5})", R"({"y": 3})"});
+  expect_texts(schema_grammar(R"({"allOf": [{"patternProperties": {"^x": {"type": "integer"}}},
+                                            {"properties": {"b": {"type": "integer"}},
+                                             "additionalProperties": false}]})"),
+               {"{}", R"({"b": 1})"}, {R"({"x": 1})", R"({"b": 1, "x": 1})"});
+}
+
+TEST(JsonSchema, PropertyNames) {
   expect_texts(schema_grammar(R"({"type": "object", "propertyNames": {"enum": ["a", "b"]},
                                  "additionalProperties": {"type": "integer"}})"),
                {"{}", R"({"b": 1})"}, {R"({"c": 1})"});
+  for (const bool strict : {false, true}) {
+    const auto named = [&](const char* keywords) {
+      return schema_grammar(
+          concat(R"({"type": "object", "propertyNames": {"maxLength": 3}, )", keywords, "}"),
+          {.strict = strict});
+    };
+    expect_texts(named(R"("properties": {"long": {}, "ab": {}})"), {"{}", R"({"ab": 1})"},
+                 {R"({"long": 1})"});
+    expect_texts(named(R"("properties": {"ab": {"type": "integer"}}, "required": ["ab"],
+                          "additionalProperties": {})"),
+                 {R"({"ab": 1})", R"({"ab": 1, "abc": 2})"},
+                 {R"({"ab": 1, "ab": "x"})", R"({"ab": 1, "long": 1})"});
+    expect_texts(named(R"("patternProperties": {"^a": {}}, "additionalProperties": false)"),
+                 {"{}", R"({"ab": 1})"}, {R"({"abcd": 1})", R"({"b": 1})"});
+    expect_texts(named(R"("enum": [{"a": 1}, {"abcd": 1}])"), {R"({"a": 1})"}, {R"({"abcd": 1})"});
+  }
+  expect_texts(schema_grammar(R"({"propertyNames": {"enum": ["a", "b", "c"], "pattern": "[bc]"},
+                                 "properties": {"b": {"type": "null"}},
+                                 "additionalProperties": true})"),
+               {R"({"b": null})", R"({"b": null, "c": 1})"}, {R"({"a": 1})", R"({"b": 1})"});
+  EXPECT_EQ(compile_error(S::json_schema(R"({"type": "object", "propertyNames": {"maxLength": 3},
+                                             "required": ["long"]})"))
+                .message,
+            "grammar: no text can match it");
+  // A schema of names may be the object's own.
+  expect_texts(schema_grammar(R"({"type": ["object", "string"], "maxLength": 2,
+                                 "properties": {"ab": {}, "abc": {}},
+                                 "propertyNames": {"$ref": "#"}})"),
+               {R"({"ab": 1})", "\"ab\""}, {R"({"abc": 1})"});
 }
 
 TEST(JsonSchema, Combinations) {

@@ -29,28 +29,11 @@ uint8_t type_of(const JsonNode& value) {
   return 0;
 }
 
-Result<bool> set_accepts(SchemaSets& sets, const SchemaSet& set, const JsonNode& value) {
-  if (set.empty()) return true;
-  SIS_ASSIGN(const auto alternatives, sets.alternatives(set));
-  for (const SchemaSet& one : alternatives) {
-    SIS_ASSIGN(const SchemaShape shape, shape_of(sets, one));
-    bool is_value = !shape.values;
-    if (shape.values) {
-      sets.effort().work(4 * static_cast<int64_t>(shape.values->size()));
-      for (const JsonNode* wanted : *shape.values) is_value |= wanted->compare(value) == 0;
-    }
-    if (!is_value) continue;
-    SIS_ASSIGN(const bool is_accepted, accepts(sets, shape, value));
-    if (is_accepted) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 // As deep as JsonTree lets values be.
 Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode& value) {
-  if ((type_of(value) & shape.types) == 0) return false;
+  if ((type_of(value) & shape.types_declared) == 0) return false;
   switch (value.kind) {
     case Kind::kNull:
     case Kind::kBool:
@@ -73,7 +56,7 @@ Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode&
         return false;
       for (size_t i = 0; i < count; ++i) {
         const SchemaSet& set = i < shape.prefix.size() ? shape.prefix[i] : shape.items;
-        SIS_ASSIGN(const bool is_accepted, set_accepts(sets, set, *value.items[i]));
+        SIS_ASSIGN(const bool is_accepted, accepts(sets, set, *value.items[i]));
         if (!is_accepted) return false;
       }
       return true;
@@ -89,26 +72,57 @@ Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode&
       for (const auto& [name, member] : value.members) {
         sets.effort().work(16);
         SIS_TRY(sets.effort().status());
-        const SchemaSet* set = nullptr;
-        if (const auto declared = shape.property_index.find(name);
-            declared != shape.property_index.end())
-          set = &shape.properties[declared->second].schemas;
-        for (const auto& pattern : shape.patterns) {
-          if (set != nullptr) break;
-          StringRules rules;
-          rules.patterns.push_back(pattern.names);
-          SIS_ASSIGN(const bool is_match, matches(rules, name, sets.effort()));
-          if (is_match) set = &pattern.schemas;
+        SIS_ASSIGN(bool is_accepted, accepts_name(sets, shape, name));
+        const auto take = [&](const SchemaSet& set) -> Status {
+          SIS_ASSIGN(const bool is_taken, accepts(sets, set, *member));
+          is_accepted &= is_taken;
+          return {};
+        };
+        const auto declared = shape.property_index.find(name);
+        bool is_known = declared != shape.property_index.end();
+        if (is_known) {
+          SIS_TRY(take(shape.properties[declared->second].schemas));
+        } else {
+          for (const auto& pattern : shape.patterns) {
+            StringRules rules;
+            rules.patterns.push_back(pattern.names);
+            SIS_ASSIGN(const bool is_match, matches(rules, name, sets.effort()));
+            is_known |= is_match;
+            if (is_match) SIS_TRY(take(pattern.schemas));
+          }
         }
-        if (set == nullptr && shape.has_additional) set = &shape.additional;
-        if (set == nullptr) return false;
-        SIS_ASSIGN(const bool is_accepted, set_accepts(sets, *set, *member));
+        if (!is_known) {
+          is_accepted &= !shape.is_closed;
+          SIS_TRY(take(shape.additional));
+        }
         if (!is_accepted) return false;
       }
       return true;
     }
   }
   return false;
+}
+
+Result<bool> accepts(SchemaSets& sets, const SchemaSet& set, const JsonNode& value) {
+  if (set.empty()) return true;
+  SIS_ASSIGN(const auto alternatives, sets.alternatives(set));
+  for (const SchemaSet& one : alternatives) {
+    SIS_ASSIGN(const SchemaShape shape, shape_of(sets, one));
+    bool is_value = !shape.values;
+    if (shape.values) {
+      sets.effort().work(4 * static_cast<int64_t>(shape.values->size()));
+      for (const JsonNode* wanted : *shape.values) is_value |= wanted->compare(value) == 0;
+    }
+    if (!is_value) continue;
+    SIS_ASSIGN(const bool is_accepted, accepts(sets, shape, value));
+    if (is_accepted) return true;
+  }
+  return false;
+}
+
+Result<bool> accepts_name(SchemaSets& sets, const SchemaShape& shape, const std::string& name) {
+  if (shape.names.empty()) return true;
+  return accepts(sets, shape.names, JsonNode{.kind = Kind::kString, .text = name});
 }
 
 Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_properties) {
