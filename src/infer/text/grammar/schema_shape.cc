@@ -12,6 +12,8 @@ namespace {
 
 using Kind = JsonNode::Kind;
 
+constexpr uint32_t kHostnameMax = 253;  // characters, with its dots
+
 constexpr std::pair<std::string_view, uint8_t> kTypes[] = {
     {"null", kNullType},       {"boolean", kBoolType},
     {"integer", kIntegerType}, {"number", kNumberType | kIntegerType},
@@ -247,6 +249,8 @@ class ShapeReader {
     if (!pattern) return unsupported(key, concat(in_quotes(value.text), " is not supported"));
     SIS_ASSIGN(Regex regex, parse_regex(*pattern, RegexUse::kWhole));
     shape_.strings.patterns.push_back(std::move(regex));
+    if (value.text == "hostname")
+      shape_.strings.length_max = std::min(shape_.strings.length_max, kHostnameMax);
     spoken_of_ |= kStringType;
     return {};
   }

@@ -98,7 +98,11 @@ TEST(JsonSchema, Formats) {
                {"\"example.com\"", "\"http://a b\"", "\"//x\""});
   expect_texts(format("duration"), {"\"P3Y6M4DT12H30M5S\"", "\"PT5M\"", "\"P2W\""},
                {"\"P\"", "\"PT\"", "\"3D\""});
-  expect_texts(format("hostname"), {"\"a.example.com\""}, {"\"-a\"", "\"a..b\""});
+  const std::string label(63, 'a'), labels = concat(label, ".", label, ".", label, ".");
+  expect_texts(format("hostname"),
+               {"\"a.example.com\"", concat("\"", labels, std::string(61, 'b'), "\"")},
+               {"\"-a\"", "\"a..b\"", concat("\"a", label, "\""),
+                concat("\"", labels, std::string(62, 'b'), "\"")});
   expect_texts(format("unheard-of"), {"\"anything\""}, {"1"});
   // As pydantic writes its HttpUrl, in many places.
   std::string urls;
