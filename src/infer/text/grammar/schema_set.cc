@@ -205,6 +205,7 @@ Status SchemaSets::check_disjoint(const JsonNode& node, const JsonNode& branches
   std::vector<SchemaFacts> facts;
   for (const JsonNode* branch : branches.items) {
     SIS_ASSIGN(SchemaFacts one, facts_of(*this, {branch}, /*with_properties=*/true));
+    if (one.types_written == kObjectType) object_only_.insert(branch);
     facts.push_back(std::move(one));
   }
   for (size_t i = 0; i < facts.size(); ++i)

@@ -40,6 +40,8 @@ class ShapeReader {
     shape_.types_declared = shape_.types;
     // A schema that only speaks of one kind of value means that kind.
     if (shape_.types == kAllTypes && spoken_of_ != 0 && !shape_.values) shape_.types = spoken_of_;
+    for (const JsonNode* node : set_) shape_.is_object_only |= sets_.is_object_only(*node);
+    if (shape_.is_object_only) shape_.types &= kObjectType;
     return std::move(shape_);
   }
 

@@ -31,6 +31,7 @@ enum : uint8_t {
 struct SchemaShape {
   uint8_t types = kAllTypes;  // to write values of
   uint8_t types_declared = kAllTypes;
+  bool is_object_only = false;  // see SchemaSets
   NumberRange numbers;
   StringRules strings;
 
@@ -75,6 +76,7 @@ Result<bool> accepts_name(SchemaSets& sets, const SchemaShape& shape, const std:
 struct PropertyFacts;
 struct SchemaFacts {
   uint8_t types = 0;                      // it may accept values of
+  uint8_t types_written = 0;              // and writes only values of
   std::optional<JsonValues> values;       // only these, if known
   std::vector<PropertyFacts> properties;  // that an object must have, in the order of their names
 };
@@ -83,6 +85,7 @@ struct PropertyFacts {
   SchemaFacts facts;
 };
 Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_properties);
+// Whether neither accepts what the other writes.
 bool are_disjoint(const SchemaFacts& a, const SchemaFacts& b, Effort& effort);
 
 }  // namespace sis::text::grammar

@@ -410,6 +410,10 @@ TEST(JsonSchema, StrictRefusesWhatIsNotSupported) {
       {R"({"type": "object", "if": {}})", "s.if"},
       {R"({"type": "string", "format": "idn-email"})", "s.format"},
       {R"({"oneOf": [{"type": "integer"}, {"type": "number"}]})", "s.oneOf"},
+      // What speaks of numbers only accepts strings as well.
+      {R"({"oneOf": [{"minimum": 5}, {"type": "string"}]})", "s.oneOf"},
+      {R"({"oneOf": [{"properties": {"k": {"const": 1}}, "required": ["k"]}, {"const": "x"}]})",
+       "s.oneOf"},
       {R"({"type": "object", "propertees": {}})", "s.propertees"},
       {R"({"properties": {"a": {}, "b": {}}, "minProperties": 2})", "s.minProperties"},
       {R"({"$defs": {"d": {"contains": {}}}, "properties": {"a": {"$ref": "#/$defs/d"}}})",
@@ -428,6 +432,20 @@ TEST(JsonSchema, StrictRefusesWhatIsNotSupported) {
                       {"properties": {"k": {"enum": ["b", "c"]}}, "required": ["k"]}]})",
        R"({"title": "t", "description": "d", "default": 1, "examples": [1], "x-y": 2, "type": "integer"})"})
     EXPECT_NE(schema_grammar(fine, {.strict = true}), nullptr) << fine;
+}
+
+// Branches without a type that are told apart by a property write objects, whatever else the
+// schema may be.
+TEST(JsonSchema, BranchesAreWhatTellsThemApart) {
+  const char* schema = R"({"type": ["object", "string"], "oneOf": [
+      {"properties": {"k": {"const": "a"}}, "required": ["k"]},
+      {"properties": {"k": {"const": "b"}}, "required": ["k"]}]})";
+  expect_texts(schema_grammar(schema, {.strict = true}), {R"({"k": "a"})", R"({"k": "b"})"},
+               {"\"a\"", R"({"k": "c"})"});
+  schema = R"({"enum": ["a", {"k": "a"}], "oneOf": [
+      {"properties": {"k": {"const": "a"}}, "required": ["k"]},
+      {"properties": {"k": {"const": "b"}}, "required": ["k"]}]})";
+  expect_texts(schema_grammar(schema, {.strict = true}), {R"({"k": "a"})"}, {"\"a\""});
 }
 
 // Hostile schemas end in errors, soon.

@@ -34,6 +34,7 @@ uint8_t type_of(const JsonNode& value) {
 // As deep as JsonTree lets values be.
 Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode& value) {
   if ((type_of(value) & shape.types_declared) == 0) return false;
+  if (shape.is_object_only && !value.is(Kind::kObject)) return false;
   switch (value.kind) {
     case Kind::kNull:
     case Kind::kBool:
@@ -132,11 +133,12 @@ Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_p
   bool is_first = true;
   for (const SchemaSet& one : alternatives) {
     SIS_ASSIGN(SchemaShape shape, shape_of(sets, one));
-    SchemaFacts ours{.types = shape.types};
+    SchemaFacts ours{.types = shape.types_declared, .types_written = shape.types};
     if (shape.values) {
       uint8_t types = 0;
       for (const JsonNode* value : *shape.values) types |= type_of(*value);
       ours.types &= types;
+      ours.types_written &= types;
     }
     // What holds for one or the other.
     if (is_first)
@@ -158,6 +160,7 @@ Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_p
       continue;
     }
     facts.types |= ours.types;
+    facts.types_written |= ours.types_written;
     facts.properties.clear();
   }
   if (values) {
@@ -171,12 +174,13 @@ Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_p
 
 bool are_disjoint(const SchemaFacts& a, const SchemaFacts& b, Effort& effort) {
   // A whole number is both kinds.
-  if ((a.types & b.types) == 0) return true;
+  const int common = (a.types_written & b.types) | (a.types & b.types_written);
+  if (common == 0) return true;
   if (a.values && b.values) {
     effort.work(4 * static_cast<int64_t>(a.values->size() + b.values->size()));
     return !a.values->has_common(*b.values);
   }
-  if ((a.types & b.types) != kObjectType) return false;
+  if (common != kObjectType) return false;
   effort.work(4 * static_cast<int64_t>(a.properties.size() + b.properties.size()));
   for (auto ours = a.properties.begin(), theirs = b.properties.begin();
        ours != a.properties.end() && theirs != b.properties.end();) {
