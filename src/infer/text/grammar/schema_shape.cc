@@ -123,6 +123,15 @@ class ShapeReader {
     return wrong(key, what);
   }
 
+  // Of the first node that has `key`.
+  Status unsupported_somewhere(std::string_view key, std::string_view what) {
+    for (const JsonNode* node : set_) {
+      node_ = node;
+      if (node->find(key) != nullptr) break;
+    }
+    return unsupported(key, what);
+  }
+
   Status read_nothing(std::string_view, const JsonNode&) { return {}; }
 
   Status read_type(std::string_view key, const JsonNode& value) {
@@ -440,11 +449,16 @@ class ShapeReader {
     size_t required = 0;
     for (const auto& property : shape_.properties) required += property.required ? 1 : 0;
     const bool is_map = shape_.properties.empty() && has_others;
+    if (is_map && shape_.properties_min > 1)
+      SIS_TRY(unsupported_somewhere(
+          "minProperties", "above 1 is not supported where keys are free: one may come twice"));
     if (!is_map && shape_.properties_min > std::max<size_t>(required, 1))
-      SIS_TRY(unsupported("minProperties", "is not supported beside declared properties"));
+      SIS_TRY(
+          unsupported_somewhere("minProperties", "is not supported beside declared properties"));
     if (!is_map && (has_others || shape_.properties_max < shape_.properties.size()) &&
         shape_.properties_max != kUnbounded)
-      SIS_TRY(unsupported("maxProperties", "is not supported beside declared properties"));
+      SIS_TRY(
+          unsupported_somewhere("maxProperties", "is not supported beside declared properties"));
     return {};
   }
 

@@ -416,6 +416,8 @@ TEST(JsonSchema, StrictRefusesWhatIsNotSupported) {
        "s.oneOf"},
       {R"({"type": "object", "propertees": {}})", "s.propertees"},
       {R"({"properties": {"a": {}, "b": {}}, "minProperties": 2})", "s.minProperties"},
+      {R"({"minProperties": 2, "additionalProperties": {}})", "s.minProperties"},
+      {R"({"allOf": [{"type": "object"}, {"minProperties": 2}, {}]})", "s.allOf[1].minProperties"},
       {R"({"$defs": {"d": {"contains": {}}}, "properties": {"a": {"$ref": "#/$defs/d"}}})",
        "s.$defs.d.contains"},
   };
