@@ -129,9 +129,9 @@ class Parser {
       const auto number = [&](uint32_t& value) {
         uint64_t n = 0;
         const size_t begin = at_;
-        for (; peek() >= '0' && peek() <= '9' && n <= kRepeatMax; ++at_)
-          n = n * 10 + static_cast<uint64_t>(peek() - '0');
-        value = static_cast<uint32_t>(std::min<uint64_t>(n, kRepeatMax + 1));
+        for (; peek() >= '0' && peek() <= '9'; ++at_)
+          n = std::min<uint64_t>(n * 10 + static_cast<uint64_t>(peek() - '0'), kRepeatMax + 1);
+        value = static_cast<uint32_t>(n);
         return at_ > begin;
       };
       const bool has_min = number(min);
