@@ -133,6 +133,7 @@ class Reader {
     const StateId begin = builder_.add_state(), end = builder_.add_state();
     const int first_line = line_;
     SIS_TRY(read_atom(begin, end, depth));
+    skip_space(/*lines=*/depth > 0);
     uint32_t min = 1, max = 1;
     if (take("*")) {
       min = 0, max = kUnbounded;

@@ -126,6 +126,8 @@ ws     ::= " "?
                {"A\xC3\xA9\n\\x3"});
   expect_texts(compiled(S::ebnf("root ::= a{3} b{2,} \"x\"{0,1}\na ::= \"p\" | \"\"\nb::=[q]")),
                {"pppqq", "qqqx", "pqq"}, {"ppppqq", "pq", "qqxx"});
+  expect_texts(compiled(S::ebnf("root ::= \"a\" * (b # more\n + ) ? [x] {2}\nb ::= \"b\"")),
+               {"xx", "aaxx", "abbxx"}, {"x", "abb", "bxxx"});
   expect_texts(
       compiled(
           S::ebnf("root ::= expr\nexpr ::= term (\"+\" term)*\nterm ::= [0-9] | \"(\" expr \")\"")),
