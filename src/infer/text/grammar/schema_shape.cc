@@ -225,20 +225,19 @@ class ShapeReader {
 
   Status read_count(std::string_view key, const JsonNode& value) {
     const auto number = value.is(Kind::kNumber) ? Decimal::parse(value.text) : std::nullopt;
-    const auto count = number && number->is_whole() && !number->negative
-                           ? parse_int(number->whole.empty() ? "0" : number->whole)
-                           : std::nullopt;
-    if (!count) return wrong(key, "want a whole number from 0");
+    if (!number || !number->is_whole() || number->negative)
+      return wrong(key, "want a whole number from 0");
+    const auto count = parse_int(number->whole.empty() ? "0" : number->whole);
+    const bool is_large = !count || *count > kRepeatMax;  // or larger than what parse_int reads
     const bool is_min = key.starts_with("min");
-    if (is_min && *count > kRepeatMax)
-      return wrong(key, concat(*count, ": want at most ", kRepeatMax));
+    if (is_min && is_large) return wrong(key, concat(value.text, ": want at most ", kRepeatMax));
     uint32_t& shape_count = key.ends_with("Length")
                                 ? is_min ? shape_.strings.length_min : shape_.strings.length_max
                             : key.ends_with("Items") ? is_min ? shape_.items_min : shape_.items_max
                             : is_min                 ? shape_.properties_min
                                                      : shape_.properties_max;
     // A maximum that no text reaches is none.
-    const uint32_t bound = *count > kRepeatMax ? kUnbounded : static_cast<uint32_t>(*count);
+    const uint32_t bound = is_large ? kUnbounded : static_cast<uint32_t>(*count);
     shape_count = is_min ? std::max(shape_count, bound) : std::min(shape_count, bound);
     return {};
   }

@@ -199,6 +199,10 @@ TEST(JsonSchema, Arrays) {
       schema_grammar(
           R"({"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 3})"),
       {"[1]", "[1, 2]", "[1,2,3]"}, {"[]", "[1,2,3,4]", "[\"a\"]", "[1,]"});
+  // As some generators write "any number".
+  for (const char* max : {"18446744073709551615", "9223372036854775807", "1e30"})
+    expect_texts(schema_grammar(concat(R"({"type": "array", "maxItems": )", max, "}")),
+                 {"[]", "[1, 2, 3]"}, {"1"});
   expect_texts(schema_grammar(R"({"type": "array", "items": {"type": "null"}, "maxItems": 0})"),
                {"[]"}, {"[null]"});
   expect_texts(schema_grammar(R"({"prefixItems": [{"type": "string"}, {"type": "integer"}],
@@ -387,6 +391,7 @@ TEST(JsonSchema, FaultsNameTheirPlace) {
       {R"({"anyOf": [{"type": "null"}, {"$ref": "#"}]})", "schema", "refers to itself"},
       {R"({"minLength": -1})", "schema.minLength", "want a whole number"},
       {R"({"minLength": 99999999999})", "schema.minLength", "want at most"},
+      {R"({"minLength": 18446744073709551615})", "schema.minLength", "want at most"},
       {R"({"minimum": "1"})", "schema.minimum", "want a number"},
       {R"({"multipleOf": 0})", "schema.multipleOf", "above 0"},
       {R"~({"pattern": "(?=x)"})~", "schema.pattern", "look-around is not supported at byte 0"},
