@@ -18,6 +18,7 @@ const CharSet kWord{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
 const CharSet kSpace{{'\t', '\r'},     {' ', ' '},       {0xA0, 0xA0},     {0x1680, 0x1680},
                      {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F},
                      {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
+// Without ECMA-262's U+2028 and U+2029: `.` would not take CharClass::kPlain any more.
 const CharSet kLineEnds{{'\n', '\n'}, {'\r', '\r'}};
 
 Regex of_chars(CharSet chars) { return {.kind = Kind::kChar, .chars = std::move(chars)}; }
