@@ -133,6 +133,7 @@ class Reader {
     const StateId begin = builder_.add_state(), end = builder_.add_state();
     const int first_line = line_;
     SIS_TRY(read_atom(begin, end, depth));
+    skip_space(/*lines=*/depth > 0);
     uint32_t min = 1, max = 1;
     if (take("*")) {
       min = 0, max = kUnbounded;
@@ -160,9 +161,9 @@ class Reader {
     const auto number = [&](uint32_t& value) {
       uint64_t n = 0;
       const size_t begin = at_;
-      for (; peek() >= '0' && peek() <= '9' && n <= kRepeatMax; ++at_)
-        n = n * 10 + static_cast<uint64_t>(peek() - '0');
-      value = static_cast<uint32_t>(std::min<uint64_t>(n, kRepeatMax + 1));
+      for (; peek() >= '0' && peek() <= '9'; ++at_)
+        n = std::min<uint64_t>(n * 10 + static_cast<uint64_t>(peek() - '0'), kRepeatMax + 1);
+      value = static_cast<uint32_t>(n);
       return at_ > begin;
     };
     skip_space(false);

@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+#include <numeric>
 #include <unordered_set>
 
 #include "base/strings.h"
@@ -9,38 +11,80 @@
 
 namespace sis::text::grammar {
 
-const JsonNode* JsonNode::find(std::string_view key) const {
-  for (const auto& [name, value] : members)
-    if (name == key) return value;
-  return nullptr;
+namespace {
+
+int order_of(bool is_before, bool is_behind) { return is_before ? -1 : is_behind ? 1 : 0; }
+int order_of(std::string_view a, std::string_view b) { return order_of(a < b, b < a); }
+
+// Numbers with more digits than Decimal reads come last and are their text.
+int compare_numbers(const std::string& a, const std::string& b) {
+  if (a == b) return 0;
+  const auto ours = Decimal::parse(a), theirs = Decimal::parse(b);
+  if (ours && theirs) return ours->compare(*theirs);
+  if (!ours && !theirs) return order_of(a, b);
+  return ours ? -1 : 1;
 }
 
-bool JsonNode::same_value(const JsonNode& other) const {
-  if (kind != other.kind) return false;
+bool is_before(const JsonNode* a, const JsonNode* b) { return a->compare(*b) < 0; }
+
+}  // namespace
+
+const JsonNode* JsonNode::find(std::string_view key) const {
+  const auto found = std::lower_bound(
+      by_name.begin(), by_name.end(), key,
+      [&](uint32_t member, std::string_view wanted) { return members[member].first < wanted; });
+  if (found == by_name.end() || members[*found].first != key) return nullptr;
+  return members[*found].second;
+}
+
+int JsonNode::compare(const JsonNode& other) const {
+  if (kind != other.kind) return order_of(kind < other.kind, true);
   switch (kind) {
     case Kind::kNull:
-      return true;
+      return 0;
     case Kind::kBool:
-      return boolean == other.boolean;
+      return order_of(boolean < other.boolean, other.boolean < boolean);
     case Kind::kString:
-      return text == other.text;
-    case Kind::kNumber: {
-      if (text == other.text) return true;
-      const auto a = Decimal::parse(text), b = Decimal::parse(other.text);
-      return a && b && a->compare(*b) == 0;
-    }
+      return order_of(text, other.text);
+    case Kind::kNumber:
+      return compare_numbers(text, other.text);
     case Kind::kArray:
-      if (items.size() != other.items.size()) return false;
+      if (items.size() != other.items.size())
+        return order_of(items.size() < other.items.size(), true);
       for (size_t i = 0; i < items.size(); ++i)
-        if (!items[i]->same_value(*other.items[i])) return false;
-      return true;
+        if (const int order = items[i]->compare(*other.items[i]); order != 0) return order;
+      return 0;
     case Kind::kObject:
-      if (members.size() != other.members.size()) return false;
-      for (const auto& [name, value] : members) {
-        const JsonNode* theirs = other.find(name);
-        if (theirs == nullptr || !value->same_value(*theirs)) return false;
+      if (members.size() != other.members.size())
+        return order_of(members.size() < other.members.size(), true);
+      for (size_t i = 0; i < members.size(); ++i) {
+        const auto& [name, value] = members[by_name[i]];
+        const auto& [their_name, theirs] = other.members[other.by_name[i]];
+        if (const int order = order_of(name, their_name); order != 0) return order;
+        if (const int order = value->compare(*theirs); order != 0) return order;
       }
-      return true;
+      return 0;
+  }
+  return 0;
+}
+
+JsonValues::JsonValues(std::vector<const JsonNode*> values) : sorted_(std::move(values)) {
+  std::sort(sorted_.begin(), sorted_.end(), is_before);
+}
+
+bool JsonValues::contains(const JsonNode& value) const {
+  return std::binary_search(sorted_.begin(), sorted_.end(), &value, is_before);
+}
+
+bool JsonValues::has_common(const JsonValues& other) const {
+  auto ours = sorted_.begin(), theirs = other.sorted_.begin();
+  while (ours != sorted_.end() && theirs != other.sorted_.end()) {
+    const int order = (*ours)->compare(**theirs);
+    if (order == 0) return true;
+    if (order < 0)
+      ++ours;
+    else
+      ++theirs;
   }
   return false;
 }
@@ -115,6 +159,11 @@ class JsonTreeReader {
           SIS_TRY(read(value, depth + 1, child));
           node.members.emplace_back(key, child);
         }
+        node.by_name.resize(node.members.size());
+        std::iota(node.by_name.begin(), node.by_name.end(), 0u);
+        std::sort(node.by_name.begin(), node.by_name.end(), [&](uint32_t a, uint32_t b) {
+          return node.members[a].first < node.members[b].first;
+        });
         return {};
       }
     }

@@ -1,8 +1,10 @@
 // JSON text as nodes that have an identity: schemas refer to their own parts.
 //
-// Members keep their order. Bounded: size, depth and count. Const after parsing.
+// Members keep their order. Bounded: size, depth and count; what compares or finds values takes
+// time in their size at most, whatever they are. Const after parsing.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -20,11 +22,25 @@ struct JsonNode {
   std::string text;  // kString: its value; kNumber: shortest decimal form
   std::vector<const JsonNode*> items;
   std::vector<std::pair<std::string, const JsonNode*>> members;  // keys once each
+  std::vector<uint32_t> by_name;  // the members' numbers, in the order of their keys
 
   const JsonNode* find(std::string_view key) const;  // null when absent
   bool is(Kind wanted) const { return kind == wanted; }
-  // Equal as JSON: 1 and 1.0 are, members in any order.
-  bool same_value(const JsonNode& other) const;
+  // -1, 0 or 1: an order of all values in which those that are equal as JSON are (1 and 1.0,
+  // members in any order).
+  int compare(const JsonNode& other) const;
+};
+
+// Which of some values there are.
+class JsonValues {
+ public:
+  explicit JsonValues(std::vector<const JsonNode*> values);
+  bool contains(const JsonNode& value) const;
+  bool has_common(const JsonValues& other) const;
+  size_t size() const { return sorted_.size(); }
+
+ private:
+  std::vector<const JsonNode*> sorted_;
 };
 
 // "an object", for messages.

@@ -83,6 +83,7 @@ TEST(Regex, FaultsAreNamed) {
       {"a**", "nothing to repeat"},
       {"a{3,2}", "maximum below its minimum"},
       {"a{99999999}", "count above"},
+      {"a{1,99999999999999999999999}", "count above"},
       {"(?!a)", "look-around"},
       {"(?<=a)b", "look-around"},
       {"(a)\\1", "\\1 is not supported"},
@@ -125,6 +126,8 @@ ws     ::= " "?
                {"A\xC3\xA9\n\\x3"});
   expect_texts(compiled(S::ebnf("root ::= a{3} b{2,} \"x\"{0,1}\na ::= \"p\" | \"\"\nb::=[q]")),
                {"pppqq", "qqqx", "pqq"}, {"ppppqq", "pq", "qqxx"});
+  expect_texts(compiled(S::ebnf("root ::= \"a\" * (b # more\n + ) ? [x] {2}\nb ::= \"b\"")),
+               {"xx", "aaxx", "abbxx"}, {"x", "abb", "bxxx"});
   expect_texts(
       compiled(
           S::ebnf("root ::= expr\nexpr ::= term (\"+\" term)*\nterm ::= [0-9] | \"(\" expr \")\"")),
@@ -144,6 +147,7 @@ TEST(Ebnf, FaultsNameTheirLine) {
       {"start: \"a\"", "Lark"},
       {"root: \"a\"", "Lark"},
       {"root ::= \"a\"{2,1}", "maximum below"},
+      {"root ::= \"a\"{99999999999999999999999}", "count above"},
       {"root ::= \"\\q\"", "\\q is not known"},
       {"root ::= root \"a\" | \"a\"", "left recursion): root -> root"},
       {"root ::= x | \"b\"\nx ::= \"y\"* root", "left recursion"},

@@ -18,6 +18,7 @@ const CharSet kWord{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
 const CharSet kSpace{{'\t', '\r'},     {' ', ' '},       {0xA0, 0xA0},     {0x1680, 0x1680},
                      {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F},
                      {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
+// Without ECMA-262's U+2028 and U+2029: `.` would not take CharClass::kPlain any more.
 const CharSet kLineEnds{{'\n', '\n'}, {'\r', '\r'}};
 
 Regex of_chars(CharSet chars) { return {.kind = Kind::kChar, .chars = std::move(chars)}; }
@@ -129,9 +130,9 @@ class Parser {
       const auto number = [&](uint32_t& value) {
         uint64_t n = 0;
         const size_t begin = at_;
-        for (; peek() >= '0' && peek() <= '9' && n <= kRepeatMax; ++at_)
-          n = n * 10 + static_cast<uint64_t>(peek() - '0');
-        value = static_cast<uint32_t>(std::min<uint64_t>(n, kRepeatMax + 1));
+        for (; peek() >= '0' && peek() <= '9'; ++at_)
+          n = std::min<uint64_t>(n * 10 + static_cast<uint64_t>(peek() - '0'), kRepeatMax + 1);
+        value = static_cast<uint32_t>(n);
         return at_ > begin;
       };
       const bool has_min = number(min);

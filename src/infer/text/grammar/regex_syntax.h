@@ -22,6 +22,8 @@ struct Regex {
   CharSet chars;                // kChar
   std::vector<Regex> parts;     // kRepeat has one
   uint32_t min = 0, max = 0;    // kRepeat; max may be kUnbounded
+
+  bool operator==(const Regex&) const = default;
 };
 
 enum class RegexUse : uint8_t {

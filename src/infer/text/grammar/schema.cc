@@ -121,13 +121,30 @@ class SchemaWriter {
       return {};
     }
     if (rules.length_min > rules.length_max) return {};
+    if (!rules.is_plain()) {
+      SIS_ASSIGN(const RuleId rule, string_rule(rules));
+      builder_.call(from, rule, to);
+      return {};
+    }
     const StateId open = builder_.add_state(), close = builder_.add_state();
     builder_.bytes(from, '"', '"', open);
     builder_.bytes(close, '"', '"', to);
-    if (!rules.is_plain()) return add_string_content(builder_, open, rules, close);
     builder_.call(open, builder_.add_repeat(json_.character(), rules.length_min, rules.length_max),
                   close);
     return {};
+  }
+
+  // A schema may have many strings of one kind, and those beyond is_plain() are dear.
+  Result<RuleId> string_rule(const StringRules& rules) {
+    for (const auto& [known, rule] : strings_)
+      if (known == rules) return rule;
+    const RuleId rule = builder_.add_rule("string");
+    const StateId open = builder_.add_state(), close = builder_.add_state();
+    builder_.bytes(builder_.rule(rule).start, '"', '"', open);
+    builder_.bytes(close, '"', '"', builder_.rule(rule).end);
+    SIS_TRY(add_string_content(builder_, open, rules, close));
+    if (strings_.size() < kStringsKept) strings_.emplace_back(rules, rule);
+    return rule;
   }
 
   void write_array(const SchemaShape& shape, StateId from, StateId to) {
@@ -179,27 +196,27 @@ class SchemaWriter {
     };
     if (shape.has_additional) {
       const StateId behind_name = builder_.add_state();
-      if (!shape.names.empty() && shape.properties.empty()) {
-        SIS_TRY(write_names(shape.names, start, behind_name));
-      } else {
-        SIS_TRY(write_string(names, start, behind_name));
-      }
+      SIS_TRY(write_names(shape.names, names, start, behind_name));
       add_value(behind_name, shape.additional);
     }
     for (const auto& pattern : shape.patterns) {
       StringRules matching = names;
       matching.patterns.push_back(pattern.names);
       const StateId behind_name = builder_.add_state();
-      SIS_TRY(write_string(matching, start, behind_name));
+      SIS_TRY(write_names(shape.names, matching, start, behind_name));
       add_value(behind_name, pattern.schemas);
     }
     return rule;
   }
-  Status write_names(const SchemaSet& names, StateId from, StateId to) {
+  // Strings that `names` accepts and `rules`, which have no length, hold for.
+  Status write_names(const SchemaSet& names, const StringRules& rules, StateId from, StateId to) {
     SIS_ASSIGN(const auto alternatives, sets_.alternatives(names));
     for (const SchemaSet& one : alternatives) {
       SIS_ASSIGN(SchemaShape shape, shape_of(sets_, one));
-      shape.types &= kStringType;
+      shape.types = shape.types_declared &= kStringType;
+      shape.strings.forbidden = rules.forbidden;
+      shape.strings.patterns.insert(shape.strings.patterns.end(), rules.patterns.begin(),
+                                    rules.patterns.end());
       SIS_TRY(write_shape(shape, from, to));
     }
     return {};
@@ -209,6 +226,14 @@ class SchemaWriter {
   // come last.
   Status write_object(const SchemaShape& shape, StateId from, StateId to) {
     if (shape.properties_min > shape.properties_max) return {};
+    std::vector<const SchemaShape::Property*> properties;
+    for (const SchemaShape::Property& property : shape.properties) {
+      SIS_ASSIGN(const bool is_accepted, accepts_name(sets_, shape, property.name));
+      if (is_accepted)
+        properties.push_back(&property);
+      else if (property.required)
+        return {};
+    }
     const StateId open = builder_.add_state(), close = builder_.add_state();
     builder_.bytes(from, '{', '{', open);
     builder_.bytes(close, '}', '}', to);
@@ -221,7 +246,7 @@ class SchemaWriter {
     if (has_others) {
       SIS_ASSIGN(other, member_rule(shape));
     }
-    if (shape.properties.empty()) {
+    if (properties.empty()) {
       if (shape.properties_min == 0) builder_.empty(open, close);
       if (!has_others || shape.properties_max == 0) return {};
       const StateId behind = builder_.add_state();
@@ -236,7 +261,7 @@ class SchemaWriter {
 
     // want[i]: a property comes next, the i-th or a later one. done[i]: the last one that came
     // stands before the i-th.
-    const size_t count = shape.properties.size();
+    const size_t count = properties.size();
     std::vector<StateId> want{first}, done{0};
     for (size_t i = 0; i < count; ++i) {
       want.push_back(builder_.add_state());
@@ -244,7 +269,7 @@ class SchemaWriter {
     }
     size_t required_end = 0;
     for (size_t i = 0; i < count; ++i) {
-      const SchemaShape::Property& property = shape.properties[i];
+      const SchemaShape::Property& property = *properties[i];
       const StateId behind_name = builder_.add_state(), at_value = builder_.add_state();
       builder_.literal(want[i], "\"" + json_escaped(property.name) + "\"", behind_name);
       json_.colon(behind_name, at_value);
@@ -274,6 +299,8 @@ class SchemaWriter {
   AutomatonBuilder& builder_;
   SchemaSets& sets_;
   JsonRules json_;
+  static constexpr size_t kStringsKept = 32;  // each is compared with new ones
+  std::vector<std::pair<StringRules, RuleId>> strings_;
   std::map<SchemaSet, RuleId> rules_;
   std::deque<std::pair<SchemaSet, RuleId>> to_write_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "infer/text/grammar/hash_index.h"
 #include "infer/text/grammar/schema_shape.h"
 
 namespace sis::text::grammar {
@@ -130,6 +131,8 @@ Result<std::vector<SchemaSet>> SchemaSets::alternatives(const SchemaSet& set, bo
 
 Status SchemaSets::advance(Draft draft, std::vector<Way>& ways, std::vector<Draft>& drafts,
                            std::vector<SchemaSet>& out, bool check_one_of) {
+  QuickSet met;  // draft.nodes
+  for (const JsonNode* node : draft.nodes) met.add(reinterpret_cast<uintptr_t>(node));
   while (!draft.pending.empty()) {
     const auto [node, way] = draft.pending.back();
     draft.pending.pop_back();
@@ -141,7 +144,8 @@ Status SchemaSets::advance(Draft draft, std::vector<Way>& ways, std::vector<Draf
       return wrong(*node, "", concat("want a schema, found ", kind_name(node->kind)));
     for (uint32_t at = way; at != kNoWay; at = ways[at].before)
       if (ways[at].node == node) return wrong(*node, "", "refers to itself without end");
-    if (std::find(draft.nodes.begin(), draft.nodes.end(), node) != draft.nodes.end()) continue;
+    if (!effort_.work(4)) return effort_.status();
+    if (!met.add(reinterpret_cast<uintptr_t>(node))) continue;
     draft.nodes.push_back(node);
 
     const int length = way == kNoWay ? 1 : ways[way].length + 1;
@@ -178,7 +182,11 @@ Status SchemaSets::advance(Draft draft, std::vector<Way>& ways, std::vector<Draf
         return wrong(*node, "",
                      concat("its choices make more than ", kAlternativesMax, " combinations"));
       for (const Draft& one : made) {
+        // What a copy keeps, in states of 64 bytes; small ones are bounded by their number.
+        const auto kept = static_cast<int64_t>(one.nodes.size() + one.pending.size());
         for (const JsonNode* branch : branches->items) {
+          effort_.spend(kept / 8);
+          SIS_TRY(effort_.status());
           next.push_back(one);
           next.back().pending.push_back({branch, ours});
         }
@@ -197,13 +205,14 @@ Status SchemaSets::check_disjoint(const JsonNode& node, const JsonNode& branches
   std::vector<SchemaFacts> facts;
   for (const JsonNode* branch : branches.items) {
     SIS_ASSIGN(SchemaFacts one, facts_of(*this, {branch}, /*with_properties=*/true));
+    if (one.types_written == kObjectType) object_only_.insert(branch);
     facts.push_back(std::move(one));
   }
   for (size_t i = 0; i < facts.size(); ++i)
     for (size_t k = i + 1; k < facts.size(); ++k) {
       effort_.work(16);
       SIS_TRY(effort_.status());
-      if (!are_disjoint(facts[i], facts[k]))
+      if (!are_disjoint(facts[i], facts[k], effort_))
         return wrong(node, "oneOf",
                      concat("branches ", i, " and ", k,
                             " may both accept a value: want types, const or enum that tell them "

@@ -31,6 +31,9 @@ class SchemaSets {
   // "schema.properties.a", with `key` behind it if there is one.
   std::string path_of(const JsonNode& node, std::string_view key = {}) const;
   Error wrong(const JsonNode& node, std::string_view key, std::string_view what) const;
+  // A branch of a oneOf that is told apart from the others as an object: it stays one whatever
+  // stands beside the oneOf.
+  bool is_object_only(const JsonNode& node) const { return object_only_.contains(&node); }
   bool is_strict() const { return strict_; }
   Effort& effort() { return effort_; }
 
@@ -68,6 +71,7 @@ class SchemaSets {
   std::unordered_map<const JsonNode*, Place> places_;
   std::unordered_map<std::string_view, const JsonNode*> anchors_;
   std::unordered_set<const JsonNode*> disjoint_;  // oneOf arrays that were checked
+  std::unordered_set<const JsonNode*> object_only_;
 };
 
 }  // namespace sis::text::grammar

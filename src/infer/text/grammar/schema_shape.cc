@@ -12,6 +12,8 @@ namespace {
 
 using Kind = JsonNode::Kind;
 
+constexpr uint32_t kHostnameMax = 253;  // characters, with its dots
+
 constexpr std::pair<std::string_view, uint8_t> kTypes[] = {
     {"null", kNullType},       {"boolean", kBoolType},
     {"integer", kIntegerType}, {"number", kNumberType | kIntegerType},
@@ -35,8 +37,11 @@ class ShapeReader {
     }
     SIS_TRY(join_arrays());
     SIS_TRY(join_objects());
+    shape_.types_declared = shape_.types;
     // A schema that only speaks of one kind of value means that kind.
     if (shape_.types == kAllTypes && spoken_of_ != 0 && !shape_.values) shape_.types = spoken_of_;
+    for (const JsonNode* node : set_) shape_.is_object_only |= sets_.is_object_only(*node);
+    if (shape_.is_object_only) shape_.types &= kObjectType;
     return std::move(shape_);
   }
 
@@ -118,6 +123,15 @@ class ShapeReader {
     return wrong(key, what);
   }
 
+  // Of the first node that has `key`.
+  Status unsupported_somewhere(std::string_view key, std::string_view what) {
+    for (const JsonNode* node : set_) {
+      node_ = node;
+      if (node->find(key) != nullptr) break;
+    }
+    return unsupported(key, what);
+  }
+
   Status read_nothing(std::string_view, const JsonNode&) { return {}; }
 
   Status read_type(std::string_view key, const JsonNode& value) {
@@ -158,16 +172,14 @@ class ShapeReader {
   }
   Status read_const(std::string_view, const JsonNode& value) { return keep_values({&value}); }
   Status keep_values(std::vector<const JsonNode*> values) {
+    sets_.effort().work(static_cast<int64_t>(values.size()));
     if (!shape_.values) {
       shape_.values = std::move(values);
       return {};
     }
-    sets_.effort().work(static_cast<int64_t>(values.size() * shape_.values->size()));
-    SIS_TRY(sets_.effort().status());
-    std::erase_if(*shape_.values, [&](const JsonNode* ours) {
-      return std::none_of(values.begin(), values.end(),
-                          [&](const JsonNode* theirs) { return ours->same_value(*theirs); });
-    });
+    const JsonValues theirs(std::move(values));
+    sets_.effort().work(16 * static_cast<int64_t>(theirs.size() + shape_.values->size()));
+    std::erase_if(*shape_.values, [&](const JsonNode* ours) { return !theirs.contains(*ours); });
     return {};
   }
 
@@ -213,20 +225,19 @@ class ShapeReader {
 
   Status read_count(std::string_view key, const JsonNode& value) {
     const auto number = value.is(Kind::kNumber) ? Decimal::parse(value.text) : std::nullopt;
-    const auto count = number && number->is_whole() && !number->negative
-                           ? parse_int(number->whole.empty() ? "0" : number->whole)
-                           : std::nullopt;
-    if (!count) return wrong(key, "want a whole number from 0");
+    if (!number || !number->is_whole() || number->negative)
+      return wrong(key, "want a whole number from 0");
+    const auto count = parse_int(number->whole.empty() ? "0" : number->whole);
+    const bool is_large = !count || *count > kRepeatMax;  // or larger than what parse_int reads
     const bool is_min = key.starts_with("min");
-    if (is_min && *count > kRepeatMax)
-      return wrong(key, concat(*count, ": want at most ", kRepeatMax));
+    if (is_min && is_large) return wrong(key, concat(value.text, ": want at most ", kRepeatMax));
     uint32_t& shape_count = key.ends_with("Length")
                                 ? is_min ? shape_.strings.length_min : shape_.strings.length_max
                             : key.ends_with("Items") ? is_min ? shape_.items_min : shape_.items_max
                             : is_min                 ? shape_.properties_min
                                                      : shape_.properties_max;
     // A maximum that no text reaches is none.
-    const uint32_t bound = *count > kRepeatMax ? kUnbounded : static_cast<uint32_t>(*count);
+    const uint32_t bound = is_large ? kUnbounded : static_cast<uint32_t>(*count);
     shape_count = is_min ? std::max(shape_count, bound) : std::min(shape_count, bound);
     return {};
   }
@@ -248,6 +259,8 @@ class ShapeReader {
     if (!pattern) return unsupported(key, concat(in_quotes(value.text), " is not supported"));
     SIS_ASSIGN(Regex regex, parse_regex(*pattern, RegexUse::kWhole));
     shape_.strings.patterns.push_back(std::move(regex));
+    if (value.text == "hostname")
+      shape_.strings.length_max = std::min(shape_.strings.length_max, kHostnameMax);
     spoken_of_ |= kStringType;
     return {};
   }
@@ -259,7 +272,7 @@ class ShapeReader {
   Status read_unevaluated(std::string_view key, const JsonNode& value) {
     // Properties that nothing declares are left out anyway.
     if (value.is(Kind::kBool) && !value.boolean) {
-      is_closed_ = true;
+      shape_.is_closed = true;
       return {};
     }
     return value.is(Kind::kBool) ? Status{} : unsupported(key);
@@ -287,10 +300,13 @@ class ShapeReader {
         part.rest = node->find("additionalItems");
       }
       prefix_max = std::max(prefix_max, part.prefix.size());
+      sets_.effort().work(4 * static_cast<int64_t>(part.prefix.size()));
       parts.push_back(std::move(part));
     }
     shape_.prefix.resize(prefix_max);
     for (const Part& part : parts) {
+      sets_.effort().spend(static_cast<int64_t>(prefix_max) / 8);  // states of 64 bytes
+      SIS_TRY(sets_.effort().status());
       for (size_t i = 0; i < prefix_max; ++i) {
         if (i < part.prefix.size())
           shape_.prefix[i].push_back(part.prefix[i]);
@@ -333,6 +349,7 @@ class ShapeReader {
             !is_known && others != nullptr)
           property.schemas.push_back(others);
       }
+      sets_.effort().spend(static_cast<int64_t>(property.schemas.size()) / 8);
     }
     return {};
   }
@@ -343,6 +360,7 @@ class ShapeReader {
       const JsonNode* properties = node->find("properties");
       if (properties == nullptr) continue;
       if (!properties->is(Kind::kObject)) return want("properties", "an object", *properties);
+      sets_.effort().work(16 * static_cast<int64_t>(properties->members.size()));
       for (const auto& [name, schema] : properties->members) {
         declared_[node].try_emplace(name, schema);
         declare(name);
@@ -352,7 +370,7 @@ class ShapeReader {
   }
   // `name` is the tree's, which outlives this.
   SchemaShape::Property& declare(const std::string& name) {
-    const auto [at, is_new] = index_.try_emplace(name, shape_.properties.size());
+    const auto [at, is_new] = shape_.property_index.try_emplace(name, shape_.properties.size());
     if (is_new) shape_.properties.push_back({.name = name});
     return shape_.properties[at->second];
   }
@@ -364,6 +382,7 @@ class ShapeReader {
       if (required == nullptr) continue;
       if (required->is(Kind::kBool)) continue;  // draft 3, in a property
       if (!required->is(Kind::kArray)) return want("required", "an array", *required);
+      sets_.effort().work(16 * static_cast<int64_t>(required->items.size()));
       for (const JsonNode* name : required->items) {
         if (!name->is(Kind::kString)) return want("required", "an array of strings", *name);
         declare(name->text).required = true;
@@ -381,19 +400,18 @@ class ShapeReader {
   // Those that are not declared. Where nothing is said of them: any, if none is declared, else
   // none.
   Status read_other_properties() {
-    bool is_open = false, says_names = false;
+    bool is_open = false;
+    std::vector<const JsonNode*> theirs;  // of each pattern, the node that has it
     for (const JsonNode* node : set_) {
       node_ = node;
-      if (const JsonNode* names = node->find("propertyNames"); names != nullptr) {
+      if (const JsonNode* names = node->find("propertyNames"); names != nullptr)
         shape_.names.push_back(names);
-        says_names = true;
-      }
       const JsonNode* others = node->find("additionalProperties");
       if (others != nullptr) {
         if (!others->is(Kind::kBool) && !others->is(Kind::kObject))
           return want("additionalProperties", "a schema", *others);
         if (others->is(Kind::kBool) && !others->boolean)
-          is_closed_ = true;
+          shape_.is_closed = true;
         else
           is_open = true;
         shape_.additional.push_back(others);
@@ -409,12 +427,20 @@ class ShapeReader {
       for (const auto& [pattern, schema] : patterns->members) {
         SIS_ASSIGN(Regex regex, parse_names(pattern));
         shape_.patterns.push_back({.names = std::move(regex), .schemas = {schema}});
+        theirs.push_back(node);
       }
     }
-    if (says_names && !shape_.properties.empty() && is_open)
-      SIS_TRY(unsupported("propertyNames", "is not supported beside declared properties"));
+    // To the other nodes such a property is one that they do not know.
+    for (size_t i = 0; i < shape_.patterns.size(); ++i) {
+      for (const JsonNode* node : set_) {
+        const JsonNode* others = node->find("additionalProperties");
+        if (node != theirs[i] && others != nullptr) shape_.patterns[i].schemas.push_back(others);
+      }
+      sets_.effort().spend(static_cast<int64_t>(set_.size()) / 8);
+      SIS_TRY(sets_.effort().status());
+    }
     shape_.has_additional =
-        !is_closed_ && (is_open || (shape_.properties.empty() && shape_.patterns.empty()));
+        !shape_.is_closed && (is_open || (shape_.properties.empty() && shape_.patterns.empty()));
     // An open object that has patterns as well would need names that match none of them; those that
     // may match stay out.
     if (!shape_.patterns.empty()) shape_.has_additional = false;
@@ -422,11 +448,16 @@ class ShapeReader {
     size_t required = 0;
     for (const auto& property : shape_.properties) required += property.required ? 1 : 0;
     const bool is_map = shape_.properties.empty() && has_others;
+    if (is_map && shape_.properties_min > 1)
+      SIS_TRY(unsupported_somewhere(
+          "minProperties", "above 1 is not supported where keys are free: one may come twice"));
     if (!is_map && shape_.properties_min > std::max<size_t>(required, 1))
-      SIS_TRY(unsupported("minProperties", "is not supported beside declared properties"));
+      SIS_TRY(
+          unsupported_somewhere("minProperties", "is not supported beside declared properties"));
     if (!is_map && (has_others || shape_.properties_max < shape_.properties.size()) &&
         shape_.properties_max != kUnbounded)
-      SIS_TRY(unsupported("maxProperties", "is not supported beside declared properties"));
+      SIS_TRY(
+          unsupported_somewhere("maxProperties", "is not supported beside declared properties"));
     return {};
   }
 
@@ -435,8 +466,6 @@ class ShapeReader {
   const JsonNode* node_ = nullptr;
   SchemaShape shape_;
   uint8_t spoken_of_ = 0;
-  bool is_closed_ = false;
-  std::unordered_map<std::string_view, size_t> index_;  // of properties
   std::unordered_map<const JsonNode*, std::unordered_map<std::string_view, const JsonNode*>>
       declared_;
 };

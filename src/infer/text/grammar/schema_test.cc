@@ -98,8 +98,21 @@ TEST(JsonSchema, Formats) {
                {"\"example.com\"", "\"http://a b\"", "\"//x\""});
   expect_texts(format("duration"), {"\"P3Y6M4DT12H30M5S\"", "\"PT5M\"", "\"P2W\""},
                {"\"P\"", "\"PT\"", "\"3D\""});
-  expect_texts(format("hostname"), {"\"a.example.com\""}, {"\"-a\"", "\"a..b\""});
+  const std::string label(63, 'a'), labels = concat(label, ".", label, ".", label, ".");
+  expect_texts(format("hostname"),
+               {"\"a.example.com\"", concat("\"", labels, std::string(61, 'b'), "\"")},
+               {"\"-a\"", "\"a..b\"", concat("\"a", label, "\""),
+                concat("\"", labels, std::string(62, 'b'), "\"")});
   expect_texts(format("unheard-of"), {"\"anything\""}, {"1"});
+  // As pydantic writes its HttpUrl, in many places.
+  std::string urls;
+  for (int i = 0; i < 20; ++i)
+    urls += concat(i > 0 ? "," : "", "\"", i,
+                   R"(": {"type": "string", "format": "uri", "minLength": 1, "maxLength": 2083})");
+  expect_texts(schema_grammar(concat(R"({"type": "object", "properties": {)", urls, "}}")),
+               {R"({"3": "https://example.com/a", "19": "http://a-b.c"})"},
+               {R"({"3": "x"})", R"({"3": "http://-a"})",
+                concat(R"({"3": "http://a/)", std::string(2100, 'x'), "\"}")});
 }
 
 TEST(JsonSchema, WholeNumberRanges) {
@@ -166,6 +179,15 @@ TEST(JsonSchema, EnumsAndConstants) {
                {"\"a\"", "null"}, {"1"});
   expect_texts(schema_grammar(R"({"enum": [1, 5, 10, "ab", "abc"], "minimum": 3, "pattern": "c"})"),
                {"5", "10", "\"abc\""}, {"1", "\"ab\""});
+  // What is only meant where nothing is said does not count for values that are given.
+  expect_texts(schema_grammar(R"({"type": "object", "properties": {"a": {}},
+                                 "enum": [{"a": 1, "b": 2}, {"a": 1}]})"),
+               {R"({"a": 1, "b": 2})", R"({"a": 1})"}, {"{}"});
+  expect_texts(schema_grammar(R"({"items": {"minLength": 2}, "enum": [[1, "ab"], [1, "a"]]})"),
+               {R"([1, "ab"])"}, {R"([1, "a"])"});
+  expect_texts(schema_grammar(R"({"properties": {"a": {}}, "additionalProperties": false,
+                                 "enum": [{"a": 1, "b": 2}, {"a": 1}]})"),
+               {R"({"a": 1})"}, {R"({"a": 1, "b": 2})"});
   expect_texts(schema_grammar(R"({"allOf": [{"enum": ["a", "b"]}, {"enum": ["b", "c"]}]})"),
                {"\"b\""}, {"\"a\"", "\"c\""});
   EXPECT_EQ(compile_error(S::json_schema(R"({"enum": []})")).message,
@@ -177,6 +199,10 @@ TEST(JsonSchema, Arrays) {
       schema_grammar(
           R"({"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 3})"),
       {"[1]", "[1, 2]", "[1,2,3]"}, {"[]", "[1,2,3,4]", "[\"a\"]", "[1,]"});
+  // As some generators write "any number".
+  for (const char* max : {"18446744073709551615", "9223372036854775807", "1e30"})
+    expect_texts(schema_grammar(concat(R"({"type": "array", "maxItems": )", max, "}")),
+                 {"[]", "[1, 2, 3]"}, {"1"});
   expect_texts(schema_grammar(R"({"type": "array", "items": {"type": "null"}, "maxItems": 0})"),
                {"[]"}, {"[null]"});
   expect_texts(schema_grammar(R"({"prefixItems": [{"type": "string"}, {"type": "integer"}],
@@ -241,9 +267,50 @@ TEST(JsonSchema, OtherProperties) {
   expect_texts(schema_grammar(R"({"properties": {"x-a": {"type": ["integer", "string"]}},
                                  "patternProperties": {"^x-": {"type": "integer"}}})"),
                {R"({"x-a": 1, "x-b": 2})"}, {R"({"x-a": "s"})", R"({"x-b": 1, "x-a": 2})"});
+  // To the other parts of an allOf, a property of a pattern is one of their additional ones.
+  expect_texts(
+      schema_grammar(R"({"allOf": [{"type": "object", "patternProperties": {"^x": {"minimum": 3}}},
+                                   {"additionalProperties": {"type": "integer"}}]})"),
+      {"{}", R"({"x": 3})"}, {R"({"x": 2})", R"({"x": 3.5})", R"({"y": 3})"});
+  expect_texts(schema_grammar(R"({"allOf": [{"patternProperties": {"^x": {"type": "integer"}}},
+                                            {"properties": {"b": {"type": "integer"}},
+                                             "additionalProperties": false}]})"),
+               {"{}", R"({"b": 1})"}, {R"({"x": 1})", R"({"b": 1, "x": 1})"});
+}
+
+TEST(JsonSchema, PropertyNames) {
   expect_texts(schema_grammar(R"({"type": "object", "propertyNames": {"enum": ["a", "b"]},
                                  "additionalProperties": {"type": "integer"}})"),
                {"{}", R"({"b": 1})"}, {R"({"c": 1})"});
+  for (const bool strict : {false, true}) {
+    const auto named = [&](const char* keywords) {
+      return schema_grammar(
+          concat(R"({"type": "object", "propertyNames": {"maxLength": 3}, )", keywords, "}"),
+          {.strict = strict});
+    };
+    expect_texts(named(R"("properties": {"long": {}, "ab": {}})"), {"{}", R"({"ab": 1})"},
+                 {R"({"long": 1})"});
+    expect_texts(named(R"("properties": {"ab": {"type": "integer"}}, "required": ["ab"],
+                          "additionalProperties": {})"),
+                 {R"({"ab": 1})", R"({"ab": 1, "abc": 2})"},
+                 {R"({"ab": 1, "ab": "x"})", R"({"ab": 1, "long": 1})"});
+    expect_texts(named(R"("patternProperties": {"^a": {}}, "additionalProperties": false)"),
+                 {"{}", R"({"ab": 1})"}, {R"({"abcd": 1})", R"({"b": 1})"});
+    expect_texts(named(R"("enum": [{"a": 1}, {"abcd": 1}])"), {R"({"a": 1})"}, {R"({"abcd": 1})"});
+  }
+  expect_texts(schema_grammar(R"({"propertyNames": {"enum": ["a", "b", "c"], "pattern": "[bc]"},
+                                 "properties": {"b": {"type": "null"}},
+                                 "additionalProperties": true})"),
+               {R"({"b": null})", R"({"b": null, "c": 1})"}, {R"({"a": 1})", R"({"b": 1})"});
+  EXPECT_EQ(compile_error(S::json_schema(R"({"type": "object", "propertyNames": {"maxLength": 3},
+                                             "required": ["long"]})"))
+                .message,
+            "grammar: no text can match it");
+  // A schema of names may be the object's own.
+  expect_texts(schema_grammar(R"({"type": ["object", "string"], "maxLength": 2,
+                                 "properties": {"ab": {}, "abc": {}},
+                                 "propertyNames": {"$ref": "#"}})"),
+               {R"({"ab": 1})", "\"ab\""}, {R"({"abc": 1})"});
 }
 
 TEST(JsonSchema, Combinations) {
@@ -324,6 +391,7 @@ TEST(JsonSchema, FaultsNameTheirPlace) {
       {R"({"anyOf": [{"type": "null"}, {"$ref": "#"}]})", "schema", "refers to itself"},
       {R"({"minLength": -1})", "schema.minLength", "want a whole number"},
       {R"({"minLength": 99999999999})", "schema.minLength", "want at most"},
+      {R"({"minLength": 18446744073709551615})", "schema.minLength", "want at most"},
       {R"({"minimum": "1"})", "schema.minimum", "want a number"},
       {R"({"multipleOf": 0})", "schema.multipleOf", "above 0"},
       {R"~({"pattern": "(?=x)"})~", "schema.pattern", "look-around is not supported at byte 0"},
@@ -347,8 +415,14 @@ TEST(JsonSchema, StrictRefusesWhatIsNotSupported) {
       {R"({"type": "object", "if": {}})", "s.if"},
       {R"({"type": "string", "format": "idn-email"})", "s.format"},
       {R"({"oneOf": [{"type": "integer"}, {"type": "number"}]})", "s.oneOf"},
+      // What speaks of numbers only accepts strings as well.
+      {R"({"oneOf": [{"minimum": 5}, {"type": "string"}]})", "s.oneOf"},
+      {R"({"oneOf": [{"properties": {"k": {"const": 1}}, "required": ["k"]}, {"const": "x"}]})",
+       "s.oneOf"},
       {R"({"type": "object", "propertees": {}})", "s.propertees"},
       {R"({"properties": {"a": {}, "b": {}}, "minProperties": 2})", "s.minProperties"},
+      {R"({"minProperties": 2, "additionalProperties": {}})", "s.minProperties"},
+      {R"({"allOf": [{"type": "object"}, {"minProperties": 2}, {}]})", "s.allOf[1].minProperties"},
       {R"({"$defs": {"d": {"contains": {}}}, "properties": {"a": {"$ref": "#/$defs/d"}}})",
        "s.$defs.d.contains"},
   };
@@ -367,6 +441,20 @@ TEST(JsonSchema, StrictRefusesWhatIsNotSupported) {
     EXPECT_NE(schema_grammar(fine, {.strict = true}), nullptr) << fine;
 }
 
+// Branches without a type that are told apart by a property write objects, whatever else the
+// schema may be.
+TEST(JsonSchema, BranchesAreWhatTellsThemApart) {
+  const char* schema = R"({"type": ["object", "string"], "oneOf": [
+      {"properties": {"k": {"const": "a"}}, "required": ["k"]},
+      {"properties": {"k": {"const": "b"}}, "required": ["k"]}]})";
+  expect_texts(schema_grammar(schema, {.strict = true}), {R"({"k": "a"})", R"({"k": "b"})"},
+               {"\"a\"", R"({"k": "c"})"});
+  schema = R"({"enum": ["a", {"k": "a"}], "oneOf": [
+      {"properties": {"k": {"const": "a"}}, "required": ["k"]},
+      {"properties": {"k": {"const": "b"}}, "required": ["k"]}]})";
+  expect_texts(schema_grammar(schema, {.strict = true}), {R"({"k": "a"})"}, {"\"a\""});
+}
+
 // Hostile schemas end in errors, soon.
 TEST(JsonSchema, HostileSchemasAreRefused) {
   std::string deep(3000, '[');
@@ -379,6 +467,20 @@ TEST(JsonSchema, HostileSchemasAreRefused) {
     wide += concat(i > 0 ? "," : "", R"({"anyOf": [{"type": "null"}, {"minimum": )", i, "}]}");
   EXPECT_NE(compile_error(S::json_schema(wide + "]}")).message.find("combinations"),
             std::string::npos);
+  // Each choice with each part of the allOf would be a gigabyte.
+  std::string parts, branches = "{}";
+  for (int i = 0; i < 97'000; ++i) parts += "{},";
+  for (int i = 1; i < 900; ++i) branches += ",{}";
+  const Error copied = compile_error(
+      S::json_schema(concat(R"({"allOf": [)", parts, R"({"anyOf": [)", branches, "]}]}")));
+  EXPECT_NE(copied.message.find("automaton states"), std::string::npos) << copied.message;
+  // So would each element's place with each part.
+  std::string places = "{}", others;
+  for (int i = 1; i < 40'000; ++i) places += ",{}";
+  for (int i = 0; i < 20'000; ++i) others += R"(,{"items":{}})";
+  const Error crossed = compile_error(
+      S::json_schema(concat(R"({"allOf": [{"prefixItems": [)", places, "]}", others, "]}")));
+  EXPECT_NE(crossed.message.find("automaton states"), std::string::npos) << crossed.message;
   // 2^30 states when determinised.
   const Error blown = compile_error(
       S::json_schema(R"({"type": "string", "pattern": "a.{30}$", "maxLength": 1000})"));
@@ -419,6 +521,43 @@ TEST(JsonSchema, StringRulesKeepToTheBudget) {
                 made.error().message.find("too large to combine") != std::string::npos)
         << made.error().message;
   }
+}
+
+// So it does where many values are compared with each other, and where objects have many members.
+TEST(JsonSchema, ManyValuesKeepToTheBudget) {
+  const auto listed = [](int begin, int end, std::string_view before, std::string_view behind) {
+    std::string out;
+    for (int i = begin; i < end; ++i) out += concat(i > begin ? "," : "", before, i, behind);
+    return out;
+  };
+  const std::string names = listed(0, 45'000, "\"", "\""),
+                    members = listed(0, 45'000, "\"", "\":0");
+  std::string backward;
+  for (int i = 45'000; i-- > 0;) backward += concat("\"", i, i > 0 ? "\":0," : "\":0");
+  for (const std::string& schema : {
+           concat(R"({"oneOf": [{"enum": [)", listed(0, 48'000, "\"a", "\""), R"(]}, {"enum": [)",
+                  listed(0, 48'000, "\"b", "\""), "]}]}"),
+           concat(R"({"required": [)", names, R"(], "enum": [{)", members, "}]}"),
+           concat(R"({"allOf": [{"const": {)", members, R"(}}, {"const": {)", backward, "}}]}"),
+       }) {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto made = compile(S::json_schema(schema, {.strict = true}), test_vocabulary(),
+                              {.time = from_ms(200)});
+    // A loop over each with each takes twice that.
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5))
+        << schema.substr(0, 40);
+    EXPECT_TRUE(made.ok() || made.error().message.starts_with("grammar: "));
+  }
+  // Equal values are equal however they are written.
+  EXPECT_EQ(compile_error(S::json_schema(R"({"oneOf": [{"const": {"a": [1, "x"], "b": 1e16}},
+                                                       {"const": {"b": 10000000000000000,
+                                                                  "a": [1.0, "x"]}}]})",
+                                         {.strict = true}))
+                .param,
+            "schema.oneOf");
+  expect_texts(schema_grammar(R"({"allOf": [{"enum": [2, 1, {"a": 1, "b": 2}, [1, 2], "1"]},
+                                            {"enum": [{"b": 2.0, "a": 1}, 1.0, [2, 1]]}]})"),
+               {"1", R"({"a": 1, "b": 2})"}, {"2", "\"1\"", "[1, 2]", "[2, 1]"});
 }
 
 TEST(JsonSchema, TimeIsBounded) {

@@ -29,26 +29,12 @@ uint8_t type_of(const JsonNode& value) {
   return 0;
 }
 
-Result<bool> set_accepts(SchemaSets& sets, const SchemaSet& set, const JsonNode& value) {
-  if (set.empty()) return true;
-  SIS_ASSIGN(const auto alternatives, sets.alternatives(set));
-  for (const SchemaSet& one : alternatives) {
-    SIS_ASSIGN(const SchemaShape shape, shape_of(sets, one));
-    bool is_value = !shape.values;
-    if (shape.values)
-      for (const JsonNode* wanted : *shape.values) is_value |= wanted->same_value(value);
-    if (!is_value) continue;
-    SIS_ASSIGN(const bool is_accepted, accepts(sets, shape, value));
-    if (is_accepted) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 // As deep as JsonTree lets values be.
 Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode& value) {
-  if ((type_of(value) & shape.types) == 0) return false;
+  if ((type_of(value) & shape.types_declared) == 0) return false;
+  if (shape.is_object_only && !value.is(Kind::kObject)) return false;
   switch (value.kind) {
     case Kind::kNull:
     case Kind::kBool:
@@ -71,7 +57,7 @@ Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode&
         return false;
       for (size_t i = 0; i < count; ++i) {
         const SchemaSet& set = i < shape.prefix.size() ? shape.prefix[i] : shape.items;
-        SIS_ASSIGN(const bool is_accepted, set_accepts(sets, set, *value.items[i]));
+        SIS_ASSIGN(const bool is_accepted, accepts(sets, set, *value.items[i]));
         if (!is_accepted) return false;
       }
       return true;
@@ -81,22 +67,35 @@ Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode&
       if (count < shape.properties_min ||
           (shape.properties_max != kUnbounded && count > shape.properties_max))
         return false;
+      sets.effort().work(16 * static_cast<int64_t>(shape.properties.size()));
       for (const auto& property : shape.properties)
         if (property.required && value.find(property.name) == nullptr) return false;
       for (const auto& [name, member] : value.members) {
-        const SchemaSet* set = nullptr;
-        for (const auto& property : shape.properties)
-          if (property.name == name) set = &property.schemas;
-        for (const auto& pattern : shape.patterns) {
-          if (set != nullptr) break;
-          StringRules rules;
-          rules.patterns.push_back(pattern.names);
-          SIS_ASSIGN(const bool is_match, matches(rules, name, sets.effort()));
-          if (is_match) set = &pattern.schemas;
+        sets.effort().work(16);
+        SIS_TRY(sets.effort().status());
+        SIS_ASSIGN(bool is_accepted, accepts_name(sets, shape, name));
+        const auto take = [&](const SchemaSet& set) -> Status {
+          SIS_ASSIGN(const bool is_taken, accepts(sets, set, *member));
+          is_accepted &= is_taken;
+          return {};
+        };
+        const auto declared = shape.property_index.find(name);
+        bool is_known = declared != shape.property_index.end();
+        if (is_known) {
+          SIS_TRY(take(shape.properties[declared->second].schemas));
+        } else {
+          for (const auto& pattern : shape.patterns) {
+            StringRules rules;
+            rules.patterns.push_back(pattern.names);
+            SIS_ASSIGN(const bool is_match, matches(rules, name, sets.effort()));
+            is_known |= is_match;
+            if (is_match) SIS_TRY(take(pattern.schemas));
+          }
         }
-        if (set == nullptr && shape.has_additional) set = &shape.additional;
-        if (set == nullptr) return false;
-        SIS_ASSIGN(const bool is_accepted, set_accepts(sets, *set, *member));
+        if (!is_known) {
+          is_accepted &= !shape.is_closed;
+          SIS_TRY(take(shape.additional));
+        }
         if (!is_accepted) return false;
       }
       return true;
@@ -105,18 +104,49 @@ Result<bool> accepts(SchemaSets& sets, const SchemaShape& shape, const JsonNode&
   return false;
 }
 
+Result<bool> accepts(SchemaSets& sets, const SchemaSet& set, const JsonNode& value) {
+  if (set.empty()) return true;
+  SIS_ASSIGN(const auto alternatives, sets.alternatives(set));
+  for (const SchemaSet& one : alternatives) {
+    SIS_ASSIGN(const SchemaShape shape, shape_of(sets, one));
+    bool is_value = !shape.values;
+    if (shape.values) {
+      sets.effort().work(4 * static_cast<int64_t>(shape.values->size()));
+      for (const JsonNode* wanted : *shape.values) is_value |= wanted->compare(value) == 0;
+    }
+    if (!is_value) continue;
+    SIS_ASSIGN(const bool is_accepted, accepts(sets, shape, value));
+    if (is_accepted) return true;
+  }
+  return false;
+}
+
+Result<bool> accepts_name(SchemaSets& sets, const SchemaShape& shape, const std::string& name) {
+  if (shape.names.empty()) return true;
+  return accepts(sets, shape.names, JsonNode{.kind = Kind::kString, .text = name});
+}
+
 Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_properties) {
   SIS_ASSIGN(const auto alternatives, sets.alternatives(set, /*check_one_of=*/false));
   SchemaFacts facts;
+  std::optional<std::vector<const JsonNode*>> values;
   bool is_first = true;
   for (const SchemaSet& one : alternatives) {
-    SIS_ASSIGN(const SchemaShape shape, shape_of(sets, one));
-    SchemaFacts ours{.types = shape.types, .values = shape.values};
+    SIS_ASSIGN(SchemaShape shape, shape_of(sets, one));
+    SchemaFacts ours{.types = shape.types_declared, .types_written = shape.types};
     if (shape.values) {
       uint8_t types = 0;
       for (const JsonNode* value : *shape.values) types |= type_of(*value);
       ours.types &= types;
+      ours.types_written &= types;
     }
+    // What holds for one or the other.
+    if (is_first)
+      values = std::move(shape.values);
+    else if (values && shape.values)
+      values->insert(values->end(), shape.values->begin(), shape.values->end());
+    else
+      values.reset();
     if (with_properties) {
       for (const auto& property : shape.properties) {
         if (!property.required || property.schemas.empty()) continue;
@@ -129,30 +159,36 @@ Result<SchemaFacts> facts_of(SchemaSets& sets, const SchemaSet& set, bool with_p
       is_first = false;
       continue;
     }
-    // What holds for one or the other.
     facts.types |= ours.types;
-    if (facts.values && ours.values)
-      facts.values->insert(facts.values->end(), ours.values->begin(), ours.values->end());
-    else
-      facts.values.reset();
+    facts.types_written |= ours.types_written;
     facts.properties.clear();
   }
+  if (values) {
+    sets.effort().work(16 * static_cast<int64_t>(values->size()));
+    facts.values.emplace(std::move(*values));
+  }
+  std::sort(facts.properties.begin(), facts.properties.end(),
+            [](const PropertyFacts& a, const PropertyFacts& b) { return a.name < b.name; });
   return facts;
 }
 
-bool are_disjoint(const SchemaFacts& a, const SchemaFacts& b) {
+bool are_disjoint(const SchemaFacts& a, const SchemaFacts& b, Effort& effort) {
   // A whole number is both kinds.
-  if ((a.types & b.types) == 0) return true;
+  const int common = (a.types_written & b.types) | (a.types & b.types_written);
+  if (common == 0) return true;
   if (a.values && b.values) {
-    return std::none_of(a.values->begin(), a.values->end(), [&](const JsonNode* ours) {
-      return std::any_of(b.values->begin(), b.values->end(),
-                         [&](const JsonNode* theirs) { return ours->same_value(*theirs); });
-    });
+    effort.work(4 * static_cast<int64_t>(a.values->size() + b.values->size()));
+    return !a.values->has_common(*b.values);
   }
-  if ((a.types & b.types) != kObjectType) return false;
-  for (const auto& [name, ours] : a.properties)
-    for (const auto& [other, theirs] : b.properties)
-      if (name == other && are_disjoint(ours, theirs)) return true;
+  if (common != kObjectType) return false;
+  effort.work(4 * static_cast<int64_t>(a.properties.size() + b.properties.size()));
+  for (auto ours = a.properties.begin(), theirs = b.properties.begin();
+       ours != a.properties.end() && theirs != b.properties.end();) {
+    const int order = ours->name.compare(theirs->name);
+    if (order == 0 && are_disjoint(ours->facts, theirs->facts, effort)) return true;
+    if (order <= 0) ++ours;
+    if (order >= 0) ++theirs;
+  }
   return false;
 }
 

@@ -15,7 +15,11 @@ namespace {
   "-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|" \
   "(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8]))|" SIS_LEAP_YEAR "-02-29)"
 #define SIS_TIME "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,9})?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)"
+// Of at most 63 characters, and of any number: beside other parts and a length the count would make
+// sixty times the states.
 #define SIS_LABEL "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+#define SIS_HOST_LABEL "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+#define SIS_HOST SIS_HOST_LABEL "(\\." SIS_HOST_LABEL ")*"
 #define SIS_ATOM "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 #define SIS_OCTET "(25[0-5]|2[0-4]\\d|1\\d{2}|[1-9]?\\d)"
 #define SIS_IPV4 SIS_OCTET "(\\." SIS_OCTET "){3}"
@@ -32,7 +36,7 @@ const std::unordered_map<std::string_view, std::string_view>& patterns() {
       {"duration",
        "P((\\d+D|\\d+M(\\d+D)?|\\d+Y(\\d+M(\\d+D)?)?)(" SIS_DUR_TIME ")?|" SIS_DUR_TIME "|\\d+W)"},
       {"uuid", "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"},
-      {"email", SIS_ATOM "(\\." SIS_ATOM ")*@" SIS_LABEL "(\\." SIS_LABEL ")+"},
+      {"email", SIS_ATOM "(\\." SIS_ATOM ")*@" SIS_HOST_LABEL "\\." SIS_HOST},
       {"hostname", SIS_LABEL "(\\." SIS_LABEL ")*"},
       {"ipv4", SIS_IPV4},
       // RFC 3986's nine forms.
@@ -42,9 +46,8 @@ const std::unordered_map<std::string_view, std::string_view>& patterns() {
        "|((" SIS_H16 ":){0,2}" SIS_H16 ")?::(" SIS_H16 ":){2}" SIS_LS32 "|((" SIS_H16
        ":){0,3}" SIS_H16 ")?::" SIS_H16 ":" SIS_LS32 "|((" SIS_H16 ":){0,4}" SIS_H16 ")?::" SIS_LS32
        "|((" SIS_H16 ":){0,5}" SIS_H16 ")?::" SIS_H16 "|((" SIS_H16 ":){0,6}" SIS_H16 ")?::"},
-      {"uri",
-       "[A-Za-z][A-Za-z0-9+.-]*:(//" SIS_LABEL "(\\." SIS_LABEL ")*(:\\d{1,5})?(/" SIS_PCHAR
-       "*)*|" SIS_PCHAR "+(/" SIS_PCHAR "*)*)(\\?(" SIS_PCHAR "|[/?])*)?(#(" SIS_PCHAR "|[/?])*)?"},
+      {"uri", "[A-Za-z][A-Za-z0-9+.-]*:(//" SIS_HOST "(:\\d{1,5})?(/" SIS_PCHAR "*)*|" SIS_PCHAR
+              "+(/" SIS_PCHAR "*)*)(\\?(" SIS_PCHAR "|[/?])*)?(#(" SIS_PCHAR "|[/?])*)?"},
       {"json-pointer", "(/([^/~]|~[01])*)*"},
   };
   return table;
@@ -55,6 +58,8 @@ const std::unordered_map<std::string_view, std::string_view>& patterns() {
 #undef SIS_DATE
 #undef SIS_TIME
 #undef SIS_LABEL
+#undef SIS_HOST_LABEL
+#undef SIS_HOST
 #undef SIS_ATOM
 #undef SIS_OCTET
 #undef SIS_IPV4

@@ -23,6 +23,7 @@ struct StringRules {
   bool is_any() const {
     return length_min == 0 && length_max == kUnbounded && patterns.empty() && forbidden.empty();
   }
+  bool operator==(const StringRules&) const = default;
   // Only its length counts, if anything.
   bool is_plain() const { return patterns.empty() && forbidden.empty(); }
 };
