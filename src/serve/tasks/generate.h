@@ -28,6 +28,7 @@ struct Tool {
   std::string name;
   std::string parameters;  // JSON Schema as JSON text; empty: no arguments
   bool strict = false;
+  std::string place;  // in the request, for errors: "functions[0]"; empty: "tools[i].function"
 };
 
 enum class ToolChoice : uint8_t { kNone, kAuto, kRequired };

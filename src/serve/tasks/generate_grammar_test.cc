@@ -219,6 +219,20 @@ TEST(GenerateGrammar, StrictToolsThatMayBeCalled) {
   EXPECT_FALSE(takes(thinking, "</think>\n<tool_call>"));
 }
 
+TEST(GenerateGrammar, FaultsAreWhereTheRequestHasThem) {
+  GenerateCall call = required();
+  call.tools.erase(call.tools.begin());
+  call.tools[0] = {.name = "get",
+                   .parameters = R"({"type":"object","properties":{"x":{"uniqueItems":true}}})",
+                   .strict = true,
+                   .place = "functions[1]"};
+  const auto source = choose_grammar(call, ToolFormat::kHermes, Start::kOff)->source();
+  ASSERT_TRUE(source.ok());
+  const auto made = text::compile(*source, vocabulary());
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().param, "functions[1].parameters.properties.x.uniqueItems");
+}
+
 // With tools that may be called, a format leaves room for calls.
 TEST(GenerateGrammar, FormatOrCalls) {
   GenerateCall call = required();

@@ -29,6 +29,7 @@ GrammarSource sequence(std::vector<GrammarSource> parts) {
 
 // The place of a tool's schema in the request, for errors.
 std::string path_of(const std::vector<Tool>& tools, const Tool& tool) {
+  if (!tool.place.empty()) return tool.place + ".parameters";
   return concat("tools[", &tool - tools.data(), "].function.parameters");
 }
 

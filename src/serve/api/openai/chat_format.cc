@@ -154,6 +154,7 @@ Status read_tool_list(const array& list, std::string_view key, bool wrapped, Gen
       if (parameters.size() > 0) tool.parameters = simdjson::minify(parameters);
     }
     SIS_ASSIGN(tool.strict, strict_member(function, place, false));
+    tool.place = std::move(place);  // a choice may leave fewer tools
     call.tools.push_back(std::move(tool));
   }
   return {};
