@@ -83,7 +83,8 @@ inline std::shared_ptr<const GrammarVocabulary> test_vocabulary() {
 }
 
 inline std::shared_ptr<const Grammar> compiled(const GrammarSource& source) {
-  auto made = compile(source, test_vocabulary());
+  // Sanitizers take ten times as long; how long it takes otherwise is the benchmark's.
+  auto made = compile(source, test_vocabulary(), {.time = from_seconds(60)});
   EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().message);
   return made.ok() ? *made : nullptr;
 }
