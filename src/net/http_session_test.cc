@@ -1,12 +1,34 @@
 // The protocol of one connection without a socket: what is taken, what is refused, and when.
+#include <algorithm>
+
 #include "net/compression.h"
 #include "net/http_session_fixture.h"
+#include "net/in_buffer.h"
 
 namespace sis::net {
 namespace {
 
 using std::chrono::seconds;
 using testing::HttpSessionTest;
+
+// Answers of other threads may use up the input while a read waits for more of it.
+TEST(InBuffer, AReadUnderWayKeepsItsPlace) {
+  InBuffer in;
+  const auto put = [&](std::span<char> space, std::string_view text) {
+    ASSERT_GE(space.size(), text.size());
+    std::copy(text.begin(), text.end(), space.begin());
+    in.filled(text.size());
+  };
+  put(in.space(), "one");
+  auto begun = in.space();
+  in.consume(3);
+  put(begun, "two");
+  EXPECT_EQ(in.view(), "two");
+  begun = in.space();
+  in.clear();
+  put(begun, "three");
+  EXPECT_EQ(in.view(), "three");
+}
 
 TEST_F(HttpSessionTest, AnswersARequestThatArrivesByteByByte) {
   const std::string text = post("hello", "X-Request-ID: my-id\r\n");

@@ -17,15 +17,14 @@ class InBuffer {
   std::string_view view() const { return {data_.get() + begin_, end_ - begin_}; }
   size_t size() const { return end_ - begin_; }
   bool empty() const { return begin_ == end_; }
-  void clear() { begin_ = end_ = 0; }
-  void consume(size_t bytes) {
-    begin_ += bytes;
-    if (begin_ == end_) begin_ = end_ = 0;
-  }
+  // Neither moves the end: a read into space() may be under way.
+  void clear() { begin_ = end_; }
+  void consume(size_t bytes) { begin_ += bytes; }
 
-  // Room for the next read; what the last reads brought decides how much.
+  // Room for the next read, until filled(); what the last reads brought decides how much.
   std::span<char> space() {
     if (empty()) {
+      begin_ = end_ = 0;
       const size_t want = last_filled_            ? std::min(capacity_ * 2, kBytesMax)
                           : last_ < capacity_ / 4 ? std::max(capacity_ / 2, kBytesMin)
                                                   : std::max(capacity_, kBytesMin);
