@@ -180,9 +180,11 @@ void add_options(CLI::App& app, AnswerOptions& options) {
                  "of an answer; 0: until the model ends or the context is full")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
-  app.add_option("--temperature", options.temperature, "0: greedy; default: the model's own")
+  app.add_option("--temperature", options.temperature,
+                 "0: greedy; default: the model's own, else 0.7")
       ->check(number_from(0, 2));
-  app.add_option("--top-p", options.top_p, "default: the model's own")->check(number_from(0, 1));
+  app.add_option("--top-p", options.top_p, "default: the model's own, else 0.9")
+      ->check(number_from(0, 1));
   app.add_option("--top-k", options.top_k, "0: all; default: the model's own")
       ->check(CLI::Range(0, 1 << 24));
   app.add_option("--min-p", options.min_p, "default: the model's own")->check(number_from(0, 1));

@@ -30,6 +30,8 @@ namespace sis::engine {
 
 // Blocks of a cache of `blocks` that admissions beside others leave free.
 constexpr int32_t admission_reserve(int32_t blocks) { return blocks / 64 > 1 ? blocks / 64 : 1; }
+// Blocks that a cache wants so that `blocks` are left beside its reserve.
+constexpr int64_t with_admission_reserve(int64_t blocks) { return blocks + blocks / 63 + 1; }
 
 // One choice of one request. Who owns it fills the first part, the scheduler the rest.
 struct Sequence {

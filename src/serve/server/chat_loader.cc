@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strings.h"
+#include "infer/engine/scheduler.h"
 #include "infer/models/registry.h"
 #include "infer/weights/json_file.h"
 #include "serve/server/embed_loader.h"
@@ -144,7 +145,7 @@ Result<KvPlan> plan_kv_cache(const nn::Decoder& decoder, const KvPlanOptions& op
   if (options.memory_mb == 0) {
     // The last of all sequences is admitted beside what admissions leave free.
     int64_t all = blocks_of(plan.context) * options.sequences;
-    if (options.sequences > 1) all += all / 63 + 1;
+    if (options.sequences > 1) all = engine::with_admission_reserve(all);
     bytes = std::min(all * layout.block_bytes(), std::max(one, options.memory_free_bytes / 4));
   }
   if (bytes < one)

@@ -187,7 +187,8 @@ std::vector<SettingDef> chat() {
        .help = "cache of keys and values per model; 0 = the whole context of every sequence, at"
                " most a quarter of what is free"},
       {.name = "CHAT_KV_DTYPE", .type = kEnum, .initial = "auto",
-       .choices = {"auto", "f32", "bf16", "int8"}, .help = "element type of that cache; f32 goes with DTYPE f32, which takes no other"},
+       .choices = {"auto", "f32", "bf16", "int8"},
+       .help = "element type of that cache; f32 goes with DTYPE f32, which takes no other"},
       {.name = "CHAT_PREFIX_CACHE", .type = kBool, .initial = "1",
        .help = "prompts that begin alike share cache, also after an answer has ended"},
       {.name = "CHAT_MAX_PROMPT_TOKENS", .type = kInt, .initial = "4096", .least = 1,

@@ -129,7 +129,7 @@ class GenerateState final : public GenerateHost,
   template <class Fn>
   void prepare(const RunPtr& run, Fn&& work);
   void begin(const RunPtr& run);
-  void add_grammar(const RunPtr& run, const GrammarWish& wish, const std::vector<int32_t>& tokens);
+  void add_grammar(const RunPtr& run, const GrammarWish& wish, std::vector<int32_t> prompt);
   Result<Prompt> tokenise(GenerateRun& run);
   Result<std::shared_ptr<const text::GrammarVocabulary>> vocabulary();
   void start(const RunPtr& run, std::vector<int32_t> prompt, GrammarCache::Made grammar);
@@ -230,22 +230,22 @@ void GenerateState::begin(const RunPtr& run) {
     return start(run, std::move(prompt->ids), std::move(known));
   // Compiling takes long: other requests' prompts do not wait for it.
   auto job = [self = shared_from_this(), run, wish = std::move(*wish),
-              tokens = std::move(prompt->ids)] {
-    self->prepare(run, [&] { self->add_grammar(run, wish, tokens); });
+              tokens = std::move(prompt->ids)]() mutable {
+    self->prepare(run, [&] { self->add_grammar(run, wish, std::move(tokens)); });
   };
   if (!compiling_->post(std::move(job)))
     run->fail({Code::kOverloaded, "too many requests wait for their grammars"});
 }
 
 void GenerateState::add_grammar(const RunPtr& run, const GrammarWish& wish,
-                                const std::vector<int32_t>& tokens) {
+                                std::vector<int32_t> prompt) {
   sweep();
   if (run->over()) return;
   grammars_.get(
       wish.key, [&] { return compile(wish.source()); },
-      [this, run, tokens](GrammarCache::Made grammar) {
+      [this, run, prompt = std::move(prompt)](GrammarCache::Made grammar) mutable {
         // Another request's job may call this; a fault here is no fault of that one.
-        guarded(*run, [&] { start(run, tokens, std::move(grammar)); });
+        guarded(*run, [&] { start(run, std::move(prompt), std::move(grammar)); });
       });
 }
 

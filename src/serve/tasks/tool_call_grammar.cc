@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "infer/text/grammar/regex_syntax.h"
+#include "infer/text/grammar/schema.h"
 #include "infer/text/grammar/string_rules.h"
 #include "serve/tasks/parameter_schema.h"
 #include "serve/tasks/python_literal.h"
@@ -16,11 +17,13 @@ namespace sis::tasks {
 namespace {
 
 using text::GrammarSource;
+using text::grammar::is_note_format;
+using text::grammar::is_note_keyword;
 
 // Of one tool, where each parameter has a schema of its own.
 constexpr size_t kParametersMax = 1000;
 constexpr size_t kSchemasBytesMax = 4 << 20;  // with the definitions that they refer to
-constexpr uint64_t kLengthMax = 1 << 24;      // of a string, as in infer/text/grammar
+constexpr uint64_t kLengthMax = text::grammar::kRepeatMax;  // of a string
 
 GrammarSource literal(std::string text) { return GrammarSource::literal(std::move(text)); }
 GrammarSource sequence(std::vector<GrammarSource> parts) {
@@ -75,16 +78,6 @@ Error refused(std::string path, std::string_view message) {
   return {Code::kInvalidArgument, concat(path, ": ", message), path};
 }
 
-// Keywords that say nothing about the value, here as in infer/text/grammar.
-bool is_note(std::string_view keyword) {
-  constexpr std::string_view kNotes[] = {"$schema",     "$id",      "id",          "$anchor",
-                                         "$comment",    "$defs",    "definitions", "title",
-                                         "description", "default",  "examples",    "example",
-                                         "deprecated",  "readOnly", "writeOnly"};
-  return std::find(std::begin(kNotes), std::end(kNotes), keyword) != std::end(kNotes) ||
-         keyword.starts_with("x-");
-}
-
 bool is_object_type(const nlohmann::ordered_json& type) {
   return type == "object" ||
          (type.is_array() && std::find(type.begin(), type.end(), "object") != type.end());
@@ -108,7 +101,7 @@ Status check_only_lists(const nlohmann::ordered_json& schema, const std::string&
       }
     } else if (keyword == "additionalProperties") {
       if (value != false) return refused(at, concat("other than false is ", kNotHere));
-    } else if (!is_note(keyword)) {
+    } else if (!is_note_keyword(keyword)) {
       return refused(at, kNotHere);
     }
   }
@@ -133,7 +126,7 @@ Result<std::vector<Parameter>> parameters_of(const std::vector<Tool>& tools, con
   }
   for (const auto* reference : way) {
     for (const auto& [keyword, value] : reference->items())
-      if (tool.strict && keyword != "$ref" && !is_note(keyword) &&
+      if (tool.strict && keyword != "$ref" && !is_note_keyword(keyword) &&
           !(keyword == "type" && is_object_type(value)))
         return refused(concat(path, ".", keyword), concat("beside $ref is ", kNotHere));
     path = path_of(tools, tool);  // "#/$defs/A" is at ".$defs.A"
@@ -212,12 +205,6 @@ bool can_hold(const text::grammar::Regex& regex, char32_t c) {
                      [c](const auto& part) { return can_hold(part, c); });
 }
 
-bool is_format_note(std::string_view format) {
-  constexpr std::string_view kNotes[] = {"int32",  "int64",    "uint32", "uint64", "float",
-                                         "double", "password", "binary", "byte"};
-  return std::find(std::begin(kNotes), std::end(kNotes), format) != std::end(kNotes);
-}
-
 // A text that stands as it is, of the pattern or format that the keyword at `path` names. It must
 // not be taken for the closing tag.
 Result<GrammarSource> matching_text(std::string pattern, bool is_format, const std::string& path) {
@@ -258,13 +245,13 @@ Result<GrammarSource> strict_text_until_closed(const Parameter& parameter) {
   uint64_t min = 0, max = kLengthMax + 1;  // that one stands for any
   std::string pattern, counted;            // the keywords that are there
   for (const auto& [keyword, value] : schema.items()) {
-    if (keyword == "type" || keyword == "nullable" || is_note(keyword)) continue;
+    if (keyword == "type" || keyword == "nullable" || is_note_keyword(keyword)) continue;
     if (keyword == "minLength" || keyword == "maxLength") {
       if (!value.is_number_unsigned()) return refused(path(keyword), "want a whole number from 0");
       (keyword == "minLength" ? min : max) = value.get<uint64_t>();
       if (keyword == "maxLength" || min > 0) counted = keyword;
     } else if ((keyword == "pattern" || keyword == "format") && value.is_string()) {
-      if (keyword == "format" && is_format_note(value.get_ref<const std::string&>())) continue;
+      if (keyword == "format" && is_note_format(value.get_ref<const std::string&>())) continue;
       if (!pattern.empty())
         return refused(path(keyword), concat("beside ", pattern, " is ", kNotHere));
       pattern = keyword;
@@ -295,7 +282,8 @@ Result<GrammarSource> choice_until_closed(const Tool& tool, const Parameter& par
   const auto schema = nlohmann::json::parse(parameter.schema, nullptr, /*allow_exceptions=*/false);
   if (tool.strict)
     for (const auto& [keyword, value] : schema.items())
-      if (keyword != "enum" && keyword != "type" && keyword != "nullable" && !is_note(keyword))
+      if (keyword != "enum" && keyword != "type" && keyword != "nullable" &&
+          !is_note_keyword(keyword))
         return refused(concat(parameter.path, ".", keyword), concat("beside enum is ", kNotHere));
   std::vector<GrammarSource> texts;
   for (const auto& choice : parameter.choices) texts.push_back(literal(choice));
@@ -416,22 +404,8 @@ Result<GrammarSource> one_call(ToolFormat format, const std::vector<Tool>& tools
 }  // namespace
 
 std::string_view opening_of_calls(ToolFormat format) {
-  switch (format) {
-    case ToolFormat::kHermes:
-    case ToolFormat::kXml:
-      return "<tool_call>";
-    case ToolFormat::kMistral:
-    case ToolFormat::kMistralArgs:
-      return "[TOOL_CALLS]";
-    case ToolFormat::kPhi:
-      return "<|tool_call|>";
-    case ToolFormat::kToolCode:
-      return "```tool_code";
-    case ToolFormat::kLlama:
-    case ToolFormat::kPython:
-      break;
-  }
-  return "";
+  if (format == ToolFormat::kLlama || format == ToolFormat::kPython) return "";
+  return format == ToolFormat::kToolCode ? kToolCodeOpening : tool_markers(format).front();
 }
 
 Result<GrammarSource> tool_call_grammar(ToolFormat format, const std::vector<Tool>& tools,

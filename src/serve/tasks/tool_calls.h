@@ -32,6 +32,9 @@ enum class ToolFormat : uint8_t {
   kToolCode,     // ```tool_code, name(key=value), ```
 };
 
+// What ToolFormat::kToolCode begins with; no tokenizer has it as a token.
+inline constexpr std::string_view kToolCodeOpening = "```tool_code";
+
 // From the text of a model's chat template. A template that shows tools in none of these forms, or
 // none at all, gives kLlama: JSON that names a tool is a call.
 ToolFormat detect_tool_format(std::string_view template_source);

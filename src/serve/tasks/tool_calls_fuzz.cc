@@ -1,7 +1,6 @@
 // Any bytes as what a model says, in any form and in any pieces: the same content and calls as in
 // one piece, and the text itself where there are no calls, but for an opening of one at its end.
-// The first byte chooses the form, the
-// second the length of the pieces.
+// The first byte chooses the form, the second the length of the pieces.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

@@ -64,7 +64,7 @@ class PythonCalls final : public ToolCallParser {
       : block_(options.format == ToolFormat::kToolCode),
         required_(options.required),
         output_(options, tools),
-        before_(block_ ? std::vector<std::string_view>{"```tool_code"}
+        before_(block_ ? std::vector<std::string_view>{kToolCodeOpening}
                        : std::vector<std::string_view>{"<|python_start|>", "<|python_end|>"},
                 options.required) {}
 

@@ -17,4 +17,8 @@ namespace sis::text::grammar {
 Result<RuleId> add_json_schema(AutomatonBuilder& builder, std::string_view schema,
                                const JsonSchemaOptions& options);
 
+// Keywords, and formats of `format`, that say nothing about which texts there are.
+bool is_note_keyword(std::string_view keyword);
+bool is_note_format(std::string_view format);
+
 }  // namespace sis::text::grammar

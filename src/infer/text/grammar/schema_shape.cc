@@ -6,8 +6,27 @@
 
 #include "infer/text/grammar/char_set.h"
 #include "infer/text/grammar/regex_syntax.h"
+#include "infer/text/grammar/schema.h"
 
 namespace sis::text::grammar {
+
+bool is_note_keyword(std::string_view keyword) {
+  constexpr std::string_view kNotes[] = {
+      "title",        "description", "default",      "examples",        "example",
+      "$schema",      "$id",         "id",           "$anchor",         "$comment",
+      "$defs",        "definitions", "deprecated",   "readOnly",        "writeOnly",
+      "$vocabulary",  "xml",         "externalDocs", "contentEncoding", "contentMediaType",
+      "discriminator"};
+  return std::find(std::begin(kNotes), std::end(kNotes), keyword) != std::end(kNotes) ||
+         keyword.starts_with("x-");
+}
+
+bool is_note_format(std::string_view format) {
+  constexpr std::string_view kNotes[] = {"int32",  "int64",    "uint32", "uint64", "float",
+                                         "double", "password", "binary", "byte"};
+  return std::find(std::begin(kNotes), std::end(kNotes), format) != std::end(kNotes);
+}
+
 namespace {
 
 using Kind = JsonNode::Kind;
@@ -97,16 +116,6 @@ class ShapeReader {
     };
     return table;
   }
-  static bool is_note(std::string_view key) {
-    constexpr std::string_view kNotes[] = {
-        "title",        "description", "default",      "examples",        "example",
-        "$schema",      "$id",         "id",           "$anchor",         "$comment",
-        "$defs",        "definitions", "deprecated",   "readOnly",        "writeOnly",
-        "$vocabulary",  "xml",         "externalDocs", "contentEncoding", "contentMediaType",
-        "discriminator"};
-    return std::find(std::begin(kNotes), std::end(kNotes), key) != std::end(kNotes) ||
-           key.starts_with("x-");
-  }
 
   Status read_keyword(std::string_view key, const JsonNode& value) {
     const auto known = keywords().find(key);
@@ -114,7 +123,7 @@ class ShapeReader {
       spoken_of_ |= known->second.types;
       return (this->*known->second.read)(key, value);
     }
-    if (is_note(key)) return {};
+    if (is_note_keyword(key)) return {};
     return unsupported(key);
   }
   // What is left out only allows more.
@@ -252,9 +261,7 @@ class ShapeReader {
 
   Status read_format(std::string_view key, const JsonNode& value) {
     if (!value.is(Kind::kString)) return want(key, "a string", value);
-    for (const std::string_view note :
-         {"int32", "int64", "uint32", "uint64", "float", "double", "password", "binary", "byte"})
-      if (value.text == note) return {};
+    if (is_note_format(value.text)) return {};
     const auto pattern = format_pattern(value.text);
     if (!pattern) return unsupported(key, concat(in_quotes(value.text), " is not supported"));
     SIS_ASSIGN(Regex regex, parse_regex(*pattern, RegexUse::kWhole));
